@@ -1,0 +1,80 @@
+"""Writing files so that nothing half-written is ever left under a final name."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from hepml_root.errors import OutputExistsError, OutputWriteError
+
+
+def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> Path:
+    """Return ``path`` as a Path, or raise if it exists and ``overwrite`` is not set.
+
+    Call it before long work, so that the work is not done in vain.
+
+    Raises
+    ------
+    OutputExistsError
+        ``path`` exists and ``overwrite`` is False.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise OutputExistsError(
+            f"'{path}' exists already. Choose another name, or ask for it to be replaced "
+            "(--overwrite on the command line, overwrite=True in Python)."
+        )
+    return path
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; move it to ``path`` when the block ends without an error.
+
+    The temporary path has the same suffix, is in the same folder (so that the move is atomic) and does
+    not exist yet: the block may make a file or a folder there. After an error it is removed.
+
+    Raises
+    ------
+    OutputExistsError
+        ``path`` exists and ``overwrite`` is False.
+    OutputWriteError
+        The folder is missing or not writable, or the disk is full.
+
+    Example
+    -------
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> with writing(folder / "note.txt") as temporary:
+    ...     _ = temporary.write_text("hello")
+    >>> (folder / "note.txt").read_text()
+    'hello'
+    """
+    path = refuse_existing(path, overwrite)
+    parent = path.parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        holder = Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
+    except OSError as error:
+        raise OutputWriteError(f"cannot write '{path}': {error.strerror or error}.") from error
+    temporary = holder / path.name
+    try:
+        yield temporary
+        if not temporary.exists():
+            raise OutputWriteError(f"nothing was written for '{path}'.")
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise OutputWriteError(
+                f"cannot write '{path}': {error.strerror}. Nothing was left there; free some space and try again."
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)

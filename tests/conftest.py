@@ -1,0 +1,11 @@
+"""Settings and small data shared by all tests."""
+
+from __future__ import annotations
+
+import os
+
+# Tests run side by side on few cores: leave the thread pools small, and keep TensorFlow's start-up quiet.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+os.environ.setdefault("MPLBACKEND", "Agg")
