@@ -24,7 +24,8 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Dataset": ("hepml_root.data.dataset", "Dataset"),
     "fit": ("hepml_root.training.fit", "fit"),
     "evaluate": ("hepml_root.evaluation.report", "evaluate"),
-    "export": ("hepml_root.export", "export"),
+    # The package `export` is callable: `hr.export(model, path)` and `hepml_root.export.onnx` both work.
+    "export": ("hepml_root.export", None),
     "compile": ("hepml_root.inference.compile", "compile"),
     "Session": ("hepml_root.inference.session", "Session"),
     "define": ("hepml_root.inference.define", "define"),
