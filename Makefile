@@ -1,0 +1,73 @@
+# hepml_root: every target sets up what it needs in its own virtual environment, .venv.
+#   make demo   the main job, end to end            make test   the tests          make lint   the checks
+#   make bench  the speed figures                   make docs   the HTML pages     make env    only .venv
+
+PYTHON ?= python3.11
+VENV   ?= .venv
+# Leave `root` out where ROOT comes from conda, LCG or the system: make env EXTRAS=boosted,test,lint,docs
+EXTRAS ?= root,boosted,distributed,test,lint,docs
+# pytest-xdist workers: one a core, at most 4 (TensorFlow and ROOT take about 1 GB each)
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
+
+BIN  := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES_CXX = $(shell git ls-files '*.hxx' '*.cxx' '*.C')
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test test-slow lint format bench docs env clean check-tools
+.DEFAULT_GOAL := help
+.PHONY: help
+help:
+	@sed -n '2,4s/^# \{0,1\}//p' Makefile
+
+demo: env
+	$(BIN)/hepml-root demo --output runs/higgs --overwrite
+
+test: env
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-slow: env
+	$(BIN)/python -m pytest -m slow
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(SOURCES_CXX)
+
+format: env
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(SOURCES_CXX)
+
+bench: env
+	$(BIN)/python -m benchmarks feed
+	$(BIN)/python -m benchmarks train
+	$(BIN)/python -m benchmarks inference
+
+docs: env
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build
+	@echo "Open docs/_build/index.html"
+
+env: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml | check-tools
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "The module venv is missing. Debian, Ubuntu: apt install python3.11-venv" >&2; exit 1; }
+	@echo "Installing hepml_root, ROOT, TensorFlow and Keras into $(VENV) (2 to 5 minutes, once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$(EXTRAS)]" || { \
+	  echo "The installation failed; the lines above say where." >&2; \
+	  echo "If ROOT is what cannot be installed (its pip build is for Linux x86-64, Python 3.11): get it from" >&2; \
+	  echo "  https://root.cern/install (conda: conda install -c conda-forge root), then: make env EXTRAS=boosted,test,lint,docs" >&2; \
+	  exit 1; }
+	@touch $@
+
+check-tools:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is missing ($(PYTHON) not found). Debian, Ubuntu: apt install python3.11 python3.11-venv;" >&2; \
+	  echo "conda: conda create -n hepml python=3.11; or name another: make env PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$(PYTHON) is not Python 3.11; name one with PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@command -v $${CXX:-g++} >/dev/null || { echo "Note: no C++ compiler ($${CXX:-g++}): models will run through ROOT's interpreter, slower." >&2; \
+	  echo "      Debian, Ubuntu: apt install g++; conda: conda install -c conda-forge cxx-compiler" >&2; }
+
+clean:
+	rm -rf build dist docs/_build .pytest_cache .mypy_cache .ruff_cache runs
