@@ -1,0 +1,66 @@
+"""What ``hepml-root config`` prints: what is installed, and what to install for what is missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+from hepml_root import __version__
+
+# Distribution, module, what it is for, how to get it.
+_PACKAGES = (
+    ("ROOT", "ROOT", "reading ROOT files, RDataFrame", "pip install 'hepml_root[root]', or https://root.cern/install"),
+    ("tensorflow", "tensorflow", "training", "pip install tensorflow"),
+    ("keras", "keras", "models", "pip install keras"),
+    ("onnx", "onnx", "export", "pip install onnx"),
+    ("onnxruntime", "onnxruntime", "the check of every export", "pip install onnxruntime"),
+    ("uproot", "uproot", "the report's ROOT file", "pip install uproot"),
+    ("lightgbm", "lightgbm", "the boosted baseline", "pip install 'hepml_root[boosted]'"),
+    ("distributed", "distributed", "distributed RDataFrame", "pip install 'hepml_root[distributed]'"),
+)
+
+
+def installation() -> list[tuple[str, str, str]]:
+    """Return (what, version or "missing", what it is for or how to get it) for everything this package uses."""
+    rows = [("hepml_root", __version__, str(Path(__file__).resolve().parent))]
+    rows.append(("Python", platform.python_version(), platform.python_implementation()))
+    for distribution, module, purpose, remedy in _PACKAGES:
+        if importlib.util.find_spec(module) is None:
+            rows.append((distribution, "missing", f"{purpose}: {remedy}"))
+            continue
+        try:
+            version = importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:  # ROOT from conda, LCG or the system has no pip record
+            version = _root_version() if module == "ROOT" else "installed"
+        rows.append((distribution, version, purpose))
+    rows.append(_compiler())
+    return rows
+
+
+def _root_version() -> str:
+    config = shutil.which("root-config")
+    if config is None:
+        return "installed"
+    return subprocess.run([config, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _compiler() -> tuple[str, str, str]:
+    name = os.environ.get("CXX") or next((c for c in ("g++", "clang++", "c++") if shutil.which(c)), "")
+    if not name or shutil.which(name) is None:
+        remedy = "apt install g++, or conda install -c conda-forge cxx-compiler; without it ROOT's interpreter is used"
+        return ("C++ compiler", "missing", f"fast inference: {remedy}")
+    said = subprocess.run([name, "-dumpfullversion", "-dumpversion"], capture_output=True, text=True, check=False)
+    return ("C++ compiler", f"{name} {said.stdout.strip()}", "fast inference")
+
+
+def print_installation() -> None:
+    """Print the table of :func:`installation`."""
+    rows = installation()
+    widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
+    for what, version, note in rows:
+        print(f"{what:<{widths[0]}}  {version:<{widths[1]}}  {note}")

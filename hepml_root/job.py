@@ -1,0 +1,208 @@
+"""The job file's settings, declared once: validation, ``hepml-root train --schema`` and the docs come from here.
+
+Every setting is a dataclass field made by :func:`setting`: its type is the annotation, and it carries its
+default, its meaning, and where useful its unit, its bounds or the values it may take. Nothing here reads a
+file; :mod:`hepml_root.job_file` does.
+
+>>> Training().epochs
+100
+>>> [field.name for field in dataclasses.fields(Split)]
+['test', 'seed', 'by', 'mode']
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import MISSING, dataclass
+from typing import Any
+
+
+def setting(
+    default: Any = MISSING,
+    help: str = "",
+    *,
+    example: Any = None,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> Any:
+    """Declare one setting of the job file; without a default it is required."""
+    described = {"help": help, "example": example, "unit": unit}
+    described |= {"choices": choices, "minimum": minimum, "maximum": maximum}
+    if isinstance(default, (list, dict)) or (isinstance(default, type) and dataclasses.is_dataclass(default)):
+        factory = default if isinstance(default, type) else default.copy
+        return dataclasses.field(default_factory=factory, metadata=described)
+    if default is MISSING:
+        return dataclasses.field(metadata=described)
+    return dataclasses.field(default=default, metadata=described)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    """Where the events of one class are. A plain `FILE.root:TREE` or a list of them may stand instead."""
+
+    files: str | list[str] = setting(
+        help="`FILE.root:TREE`, or a list; globs, `root://` addresses and `$VARIABLES` are taken; relative to the "
+        "job file; `shipped:NAME` is a data file inside the ROOT installation",
+        example="shipped:Higgs_data.root:sig_tree",
+    )
+    tree: str | None = setting(None, "the tree or RNTuple, where `files` does not name it", example="events")
+    friends: list[str] = setting([], "friend trees, `FILE.root:TREE` each", example=["extra.root:friend"])
+    cut: str | None = setting(None, "events to take of this class (a ROOT expression)", example="lepton_pT > 0.5")
+    weight: str | None = setting(None, "event weight of this class (a ROOT expression)", example="weight")
+    cross_section: float | None = setting(
+        None, "cross section, for weights of the size σ·L; needs `luminosity`", unit="pb", minimum=0.0, example=0.5
+    )
+    generated: float | None = setting(
+        None, "sum of weights that was generated (before any cut), for σ·L; else that of the tree",
+        minimum=0.0, example=1.0e6,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Which events train and which test."""
+
+    test: float = setting(0.3, "fraction of the events kept for the test", minimum=0.0, maximum=1.0)
+    seed: int = setting(1, "seed of the random split")
+    by: str | None = setting(
+        None, "`event_number`: split by a hash of that column, the same on every machine",
+        choices=("event_number",), example="event_number",
+    )  # fmt: skip
+    mode: str = setting("random", "TMVA's three ways", choices=("random", "alternate", "block"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Which events and which columns of them."""
+
+    classes: dict[str, str | list[str] | Events] = setting(
+        {}, "classification: the events of each class, by the class's name",
+        example={"signal": "shipped:Higgs_data.root:sig_tree", "background": "shipped:Higgs_data.root:bkg_tree"},
+    )  # fmt: skip
+    source: str | list[str] | Events | None = setting(
+        None, "regression: the events", example="shipped:tmva_reg_example.root:TreeR"
+    )
+    inputs: list[str] = setting(
+        help="what the network sees: branch names or `label := ROOT expression`",
+        example=["lepton_pT", "m_bb", "m_wwbb", "dphi := abs(lepton_phi - jet1_phi)"],
+    )
+    targets: list[str] = setting([], "regression: what the network learns", example=["fvalue"])
+    parameters: list[str] = setting(
+        [], "physics parameters that the network takes as a further input", example=["mass"]
+    )
+    weight: str | None = setting(None, "event weight of all classes (a ROOT expression)", example="weight")
+    cut: str | None = setting(None, "events to take of all classes (a ROOT expression)", example="lepton_pT > 0.5")
+    spectators: list[str] = setting([], "columns kept with the events but not learnt from", example=["m_wwbb"])
+    event_number: str | None = setting(None, "integer column that identifies an event", example="event")
+    units: dict[str, str] = setting({}, "units by label, for plots and the manifest", example={"m_bb": "GeV"})
+    max_length: dict[str, int] = setting(
+        {}, "jagged columns: constituents kept per event", example={"jet_pt": 10}
+    )
+    luminosity: float | None = setting(
+        None, "integrated luminosity, for weights of the size σ·L", unit="1/fb", minimum=0.0, example=139.0
+    )
+    signal: str | None = setting(
+        None, "the class that is the signal; else the one called signal or sig…, else the first", example="signal"
+    )
+    missing: str = setting(
+        "error", "NaN in an input: refuse, or keep for a transform that fills it in", choices=("error", "keep")
+    )
+    max_events: int | None = setting(None, "events read per class, for a quick look", minimum=1, example=5000)
+    threads: int | None = setting(None, "threads that read the files; else all cores", minimum=1, example=1)
+    split: Split = setting(Split, "training and test events")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense:
+    """A multilayer perceptron (`kind: dense`)."""
+
+    kind: str = setting("dense", "which model", choices=("dense", "boosted"))
+    hidden: list[int] = setting([64, 64], "neurons of each hidden layer", minimum=1)
+    activation: str = setting("relu", "of the hidden layers: any name of Keras (relu, elu, gelu, selu, tanh, …)")
+    transforms: str | None = setting(
+        "N", "variable transforms in front, chained with `+`: N standardise, D decorrelate, P principal components, "
+        "U uniform, G Gauss, log, clip, impute, …",
+    )  # fmt: skip
+    dropout: float = setting(0.0, "fraction of neurons dropped in training", minimum=0.0, maximum=1.0)
+    l1: float = setting(0.0, "L1 penalty on the weights", minimum=0.0)
+    l2: float = setting(0.0, "L2 penalty on the weights", minimum=0.0)
+    batch_norm: bool = setting(False, "batch normalisation after each hidden layer")
+    residual: bool = setting(False, "add each hidden layer's input to its output")
+    initializer: str | None = setting(None, "of the weights: any name of Keras; else one that suits the activation",
+                                      example="he_normal")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boosted:
+    """Boosted decision trees from LightGBM (`kind: boosted`)."""
+
+    kind: str = setting("boosted", "which model", choices=("dense", "boosted"))
+    trees: int = setting(400, "number of trees at most", minimum=1)
+    leaves: int = setting(31, "leaves per tree", minimum=2)
+    learning_rate: float = setting(0.05, "shrinkage of each tree", minimum=0.0)
+    seed: int = setting(1, "random seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A loss with settings. A plain name may stand instead."""
+
+    name: str = setting(help="name in `hepml_root.losses`, or any loss of Keras", example="AsimovSignificance")
+    signal: float | None = setting(None, "expected signal events (sum of weights)", minimum=0.0, example=31.2)
+    background: float | None = setting(None, "expected background events", minimum=0.0, example=20762.0)
+    systematic: float | None = setting(None, "relative uncertainty of the background", minimum=0.0, example=0.3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How the network learns."""
+
+    loss: str | Loss | None = setting(
+        None, "else cross entropy (classification) or mean squared error", example="binary_crossentropy"
+    )
+    optimizer: str = setting("adam", "any name of Keras")
+    learning_rate: float = setting(1e-3, "at the start", minimum=0.0)
+    schedule: str | None = setting(None, "of the learning rate", choices=("cosine", "exponential", "plateau"),
+                                   example="cosine")  # fmt: skip
+    epochs: int = setting(100, "at most", minimum=1)
+    batch_size: str | int = setting("auto", "events per step; auto chooses by the size of data and model", minimum=1)
+    patience: int = setting(10, "epochs without a better validation loss before training ends", minimum=1)
+    validation: float = setting(
+        0.2, "fraction of the training events that drives early stopping", minimum=0.0, maximum=1.0
+    )
+    seed: int = setting(1, "of the initial weights and of the order of events")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What the report says."""
+
+    bootstrap: int = setting(200, "resamplings for the uncertainties", minimum=2)
+    systematic: float = setting(0.1, "relative background uncertainty of the Asimov significance", minimum=0.0)
+    seed: int = setting(1, "of the resampling")
+    baseline: bool = setting(True, "also train boosted trees (LightGBM) on the same split, to compare")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """What leaves the training."""
+
+    working_points: list[float] = setting(
+        [0.5], "signal efficiencies whose score thresholds are written into the model file", minimum=0.0, maximum=1.0
+    )
+    compile: bool = setting(True, "also write the C++ header and compile it once")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training, from the ROOT files to the exported model."""
+
+    name: str = setting(help="name of the model, in C++ too", example="higgs")
+    output: str = setting("runs/{name}", "folder of the results, relative to the job file; `{name}` is replaced")
+    data: Data = setting(help="the events")
+    model: Dense | Boosted = setting(Dense, "the model")
+    training: Training = setting(Training, "how it learns")
+    evaluation: Evaluation = setting(Evaluation, "the report")
+    export: Export = setting(Export, "the model file")
