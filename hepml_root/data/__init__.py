@@ -1,0 +1,49 @@
+"""ROOT files and arrays to datasets: columns, the feed, weights, splits and streams.
+
+The names are loaded when first used; ROOT is imported only when a ROOT file is opened.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# Public name -> module.
+_PUBLIC: dict[str, str] = {
+    "Block": "schema",
+    "Column": "columns",
+    "Dataset": "dataset",
+    "Frame": "rdataframe",
+    "KFold": "split",
+    "LazyDataset": "lazy",
+    "Schema": "schema",
+    "Source": "rdataframe",
+    "Stream": "stream",
+    "Yields": "weights",
+    "effective_events": "weights",
+    "shipped_file": "rdataframe",
+}
+
+__all__ = sorted(_PUBLIC)
+
+if TYPE_CHECKING:
+    from hepml_root.data.columns import Column
+    from hepml_root.data.dataset import Dataset
+    from hepml_root.data.lazy import LazyDataset
+    from hepml_root.data.rdataframe import Frame, Source, shipped_file
+    from hepml_root.data.schema import Block, Schema
+    from hepml_root.data.split import KFold
+    from hepml_root.data.stream import Stream
+    from hepml_root.data.weights import Yields, effective_events
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'hepml_root.data' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"hepml_root.data.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,236 @@
+"""From numpy arrays and pandas tables to a dataset: shapes, labels and weights checked one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hepml_root.data.columns import Column
+from hepml_root.data.dataset import Dataset
+from hepml_root.data.finite import check_finite, check_missing_setting
+from hepml_root.data.parameters import fill_parameters
+from hepml_root.data.schema import Block, Schema, blocks_of, mask_of, refuse_duplicates, signal_class
+from hepml_root.data.split import integral
+from hepml_root.data.weights import check_weights
+from hepml_root.errors import EmptySelectionError, SettingError, ShapeError, unknown
+
+
+def dataset_from_arrays(
+    X: Any,
+    labels: ArrayLike | None = None,
+    *,
+    target: ArrayLike | None = None,
+    classes: Sequence[str] | None = None,
+    signal: str | None = None,
+    columns: Sequence[str | Column] | Mapping[str, Sequence[str | Column]] | None = None,
+    targets: Sequence[str | Column] | None = None,
+    weight: ArrayLike | None = None,
+    training_weight: ArrayLike | None = None,
+    balance: bool = True,
+    spectators: Mapping[str, ArrayLike] | None = None,
+    event_number: ArrayLike | None = None,
+    units: Mapping[str, str] | None = None,
+    missing: str = "error",
+    seed: int = 1,
+) -> Dataset:
+    """Make a dataset from arrays; see :meth:`hepml_root.data.dataset.Dataset.from_arrays`."""
+    check_missing_setting(missing)
+    if (labels is None) == (target is None):
+        raise SettingError("give either labels (classification) or target (regression).")
+    units = dict(units or {})
+    arrays, blocks = _blocks(X, columns, units)
+    events = len(next(iter(arrays.values())))
+    for name, array in arrays.items():
+        if len(array) != events:
+            raise ShapeError(f"the block '{name}' has {len(array)} events, the first block {events}.")
+    if events == 0:
+        raise EmptySelectionError("the arrays hold no event.")
+
+    indices: NDArray[np.int32] | None = None
+    regression: NDArray[np.float32] | None = None
+    names: tuple[str, ...] = ()
+    target_columns: tuple[Column, ...] = ()
+    if labels is not None:
+        indices, names = class_indices(np.asarray(labels), classes)
+        if len(indices) != events:
+            raise ShapeError(f"{len(indices)} labels were given for {events} events.")
+        for index, name in enumerate(names):
+            if not (indices == index).any():
+                raise EmptySelectionError(f"the class '{name}' has no event.")
+    else:
+        regression = np.ascontiguousarray(target, dtype=np.float32)
+        regression = regression[:, None] if regression.ndim == 1 else regression
+        if regression.ndim != 2 or len(regression) != events:
+            raise ShapeError(f"the target has shape {regression.shape}, expected ({events}, targets).")
+        target_columns = tuple(_columns(targets, regression.shape[1], "target", "target", units))
+        check_finite(
+            {"target": regression},
+            (Block("target", "target", regression.shape[1:], target_columns),),
+            "error",
+            None,
+            (),
+        )
+
+    all_labels = [label for block in blocks for label in block.labels]
+    all_labels += [column.label for column in target_columns] + list(spectators or {})
+    refuse_duplicates(all_labels)
+    for label in units:
+        if label not in all_labels:
+            raise SettingError(unknown("column to give units", label, all_labels))
+
+    physics = np.ones(events) if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
+    check_weights(physics, events, "the weights")
+    base: NDArray[np.float32] | None = None
+    if training_weight is not None:
+        base = np.ascontiguousarray(training_weight, dtype=np.float32)
+        check_weights(base, events, "the training weights")
+    kept = {label: np.asarray(values) for label, values in (spectators or {}).items()}
+    numbers = None if event_number is None else integral(np.asarray(event_number), "event_number")
+    for label, values in (*kept.items(), ("event_number", numbers)):
+        if values is not None and values.shape != (events,):
+            raise ShapeError(f"'{label}' has shape {values.shape}, expected ({events},).")
+
+    if "parameters" in arrays and indices is not None:
+        arrays["parameters"] = fill_parameters(arrays["parameters"], indices, names, physics, seed)
+    check_finite(arrays, blocks, missing, indices, names)
+    schema = Schema(blocks, names, None if indices is None else signal_class(names, signal), target_columns)
+    return Dataset(
+        schema,
+        arrays,
+        labels=indices,
+        regression_target=regression,
+        weight=physics,
+        training_base=base,
+        balanced=balance,
+        spectators=kept,
+        event_number=numbers,
+        provenance={"spectators": tuple(Column(label, label, role="spectator") for label in kept)},
+        counts_as_yields=weight is None,
+    )
+
+
+def class_indices(
+    labels: NDArray[Any], classes: Sequence[str] | None
+) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Turn labels (indices, bool or names) into indices, shape (events,), and the names of the classes.
+
+    Raises
+    ------
+    ShapeError
+        The labels have more than one axis.
+    SettingError
+        A label is no class.
+
+    Example
+    -------
+    >>> class_indices(np.array(["b", "a", "b"]), None)
+    (array([0, 1, 0], dtype=int32), ('b', 'a'))
+    """
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ShapeError(
+            f"labels have shape {labels.shape}, expected (events,) with the class of each event."
+        )
+    if labels.dtype.kind in "UOS":
+        texts = labels.astype(str)
+        found, first, inverse = np.unique(texts, return_index=True, return_inverse=True)
+        if classes is None:
+            order = np.argsort(first)
+            classes = tuple(str(name) for name in found[order])
+            place = np.argsort(order)
+        else:
+            for name in found:
+                if name not in classes:
+                    raise SettingError(unknown("class", str(name), classes))
+            place = np.array([list(classes).index(name) for name in found])
+        refuse_duplicates(classes, "class")
+        return place[inverse].astype(np.int32), tuple(classes)
+    indices = integral(labels, "labels").astype(np.int32)
+    highest = int(indices.max(initial=0))
+    if classes is None:
+        classes = (
+            ("background", "signal") if highest < 2 else [f"class_{index}" for index in range(highest + 1)]
+        )
+    refuse_duplicates(classes, "class")
+    if int(indices.min(initial=0)) < 0 or highest >= len(classes):
+        raise SettingError(
+            f"labels run from {indices.min()} to {highest}, but there are {len(classes)} classes "
+            f"({', '.join(classes)}): labels are indices into `classes`, from 0."
+        )
+    if len(classes) < 2:
+        raise SettingError("classification needs at least two classes.")
+    return indices, tuple(classes)
+
+
+def _blocks(
+    X: Any,
+    columns: Sequence[str | Column] | Mapping[str, Sequence[str | Column]] | None,
+    units: dict[str, str],
+) -> tuple[dict[str, NDArray[Any]], tuple[Block, ...]]:
+    """Blocks of inputs as float32 arrays, in the order of the model's inputs, and their description."""
+    if hasattr(X, "columns") and hasattr(X, "to_numpy"):  # a pandas DataFrame, without importing pandas
+        columns = [str(name) for name in X.columns] if columns is None else columns
+        X = X.to_numpy(dtype=np.float32)
+    given: dict[str, Any] = dict(X) if isinstance(X, Mapping) else {"features": X}
+    per_block = dict(columns) if isinstance(columns, Mapping) else {"features": columns}
+    for name in per_block:
+        if name not in given and per_block[name] is not None:
+            raise SettingError(unknown("block to name columns of", name, given))
+
+    inputs: list[Column] = []
+    parameters: list[Column] = []
+    arrays: dict[str, NDArray[Any]] = {}
+    masks = {name for name in given if name.endswith("_mask") and name[: -len("_mask")] in given}
+    for name, values in given.items():
+        if name in masks:
+            continue
+        axes = 2 if name in ("features", "parameters") else 3
+        array = np.ascontiguousarray(values, dtype=np.float32)
+        if array.ndim != axes:
+            expected = "(events, features)" if axes == 2 else "(events, constituents, features)"
+            raise ShapeError(f"the block '{name}' has shape {array.shape}, expected {expected}.")
+        role = "parameter" if name == "parameters" else "input"
+        prefix = {"features": "x", "parameters": "parameter"}.get(name, name + "_")
+        made = _columns(per_block.get(name), array.shape[-1], prefix, role, units)
+        if axes == 3:
+            made = [
+                Column(
+                    c.label, c.expression, role="input", units=c.units, max_length=array.shape[1], group=name
+                )
+                for c in made
+            ]
+            mask = given.get(mask_of(name))
+            arrays[mask_of(name)] = (
+                np.ones(array.shape[:2], dtype=bool)
+                if mask is None
+                else np.asarray(mask).astype(bool, copy=False)
+            )
+            if arrays[mask_of(name)].shape != array.shape[:2]:
+                raise ShapeError(
+                    f"the mask of '{name}' has shape {arrays[mask_of(name)].shape}, expected {array.shape[:2]}."
+                )
+        arrays[name] = array
+        (parameters if role == "parameter" else inputs).extend(made)
+    blocks = blocks_of(inputs, parameters)
+    if not blocks:
+        raise ShapeError("there is no input: give at least one block with at least one column.")
+    return {block.name: arrays[block.name] for block in blocks}, blocks
+
+
+def _columns(
+    labels: Sequence[str | Column] | None, width: int, prefix: str, role: str, units: Mapping[str, str]
+) -> list[Column]:
+    if labels is None:
+        labels = [prefix if width == 1 and role == "target" else f"{prefix}{index}" for index in range(width)]
+    if len(labels) != width:
+        raise ShapeError(
+            f"{len(labels)} labels were given for {width} columns: {', '.join(map(str, labels))}."
+        )
+    return [
+        label if isinstance(label, Column) else Column(label, label, role=role, units=units.get(label, ""))
+        for label in labels
+    ]

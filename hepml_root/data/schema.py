@@ -1,0 +1,181 @@
+"""What a dataset consists of: input blocks, classes, targets. It becomes the data part of a model's manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hepml_root.data.columns import Column
+from hepml_root.errors import SettingError, unknown
+
+TASKS = ("binary", "multiclass", "regression")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One named input tensor of a model.
+
+    Arguments
+    ---------
+    name:
+        Name of the tensor: "features", "parameters", the group of jagged columns, or that with "_mask".
+    kind:
+        "flat", "parameter", "jagged" or "mask".
+    shape:
+        Shape of one event: (features,), (parameters,), (constituents, features) or (constituents,).
+    columns:
+        The columns along the last axis; none for a mask.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the columns."""
+        return tuple(column.label for column in self.columns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the block as the manifest holds it."""
+        entry: dict[str, Any] = {
+            "name": self.name,
+            "kind": self.kind,
+            "shape": list(self.shape),
+            "columns": [describe_column(column) for column in self.columns],
+        }
+        if self.kind == "jagged":
+            entry["mask"] = mask_of(self.name)
+        return entry
+
+
+def mask_of(name: str) -> str:
+    """Name of the mask block of the jagged block ``name``."""
+    return f"{name}_mask"
+
+
+def describe_column(column: Column) -> dict[str, str]:
+    """Return a column as the manifest holds it."""
+    return {"label": column.label, "expression": column.expression, "units": column.units}
+
+
+def blocks_of(inputs: Sequence[Column], parameters: Sequence[Column] = ()) -> tuple[Block, ...]:
+    """Arrange columns into blocks: plain inputs, parameters, then one block and mask per jagged group.
+
+    Raises
+    ------
+    SettingError
+        Columns of one group differ in their maximum length, or a group takes the name of another block.
+
+    Example
+    -------
+    >>> columns = [Column("pt", "pt"), Column("jet_pt", "jet_pt", max_length=4, group="jets")]
+    >>> [(block.name, block.shape) for block in blocks_of(columns)]
+    [('features', (1,)), ('jets', (4, 1)), ('jets_mask', (4,))]
+    """
+    flat = tuple(column for column in inputs if column.max_length is None)
+    blocks = [Block("features", "flat", (len(flat),), flat)] if flat else []
+    if parameters:
+        blocks.append(Block("parameters", "parameter", (len(parameters),), tuple(parameters)))
+    groups: dict[str, list[Column]] = {}
+    for column in inputs:
+        if column.max_length is not None:
+            groups.setdefault(column.group or "constituents", []).append(column)
+    for group, columns in groups.items():
+        lengths = {column.max_length for column in columns}
+        if len(lengths) > 1:
+            raise SettingError(
+                f"the columns of group '{group}' have different maximum lengths {sorted(lengths, key=str)}; "
+                "columns of one group are read side by side and need the same one."
+            )
+        if group in {block.name for block in blocks}:
+            raise SettingError(
+                f"the group of jagged columns cannot be called '{group}': choose another name."
+            )
+        length = int(lengths.pop() or 0)
+        blocks.append(Block(group, "jagged", (length, len(columns)), tuple(columns)))
+        blocks.append(Block(mask_of(group), "mask", (length,)))
+    return tuple(blocks)
+
+
+def refuse_duplicates(labels: Iterable[str], what: str = "label") -> None:
+    """Raise SettingError if a label is given twice."""
+    seen: set[str] = set()
+    for label in labels:
+        if label in seen:
+            raise SettingError(
+                f"the {what} '{label}' is given twice. Give each column its own: 'label := expression'."
+            )
+        seen.add(label)
+
+
+def signal_class(classes: Sequence[str], signal: str | None) -> str | None:
+    """Return the signal class: the one asked for, else the one called sig…, else the first.
+
+    Raises
+    ------
+    SettingError
+        ``signal`` is no class.
+    """
+    if signal is not None:
+        if signal not in classes:
+            raise SettingError(unknown("class", signal, classes))
+        return signal
+    named = [name for name in classes if name.casefold().startswith("sig")]
+    return named[0] if named else classes[0] if classes else None
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Blocks, classes and targets of a dataset, without any event."""
+
+    blocks: tuple[Block, ...]
+    classes: tuple[str, ...] = ()
+    signal: str | None = None
+    targets: tuple[Column, ...] = ()
+
+    @property
+    def task(self) -> str:
+        """ "binary", "multiclass" or "regression"."""
+        return "regression" if self.targets else "binary" if len(self.classes) == 2 else "multiclass"
+
+    @property
+    def signal_index(self) -> int:
+        """Index of the signal class in ``classes``."""
+        return self.classes.index(str(self.signal))
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Labels of what a model for these data gives out."""
+        if self.task == "binary":
+            return (str(self.signal),)
+        return self.classes if self.classes else tuple(column.label for column in self.targets)
+
+    def block(self, name: str) -> Block:
+        """Return the block called ``name``.
+
+        Raises
+        ------
+        SettingError
+            There is no such block.
+        """
+        for block in self.blocks:
+            if block.name == name:
+                return block
+        raise SettingError(unknown("block", name, [block.name for block in self.blocks]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the schema as the manifest holds it."""
+        outputs = self.outputs
+        return {
+            "format": "hepml_root",
+            "version": 1,
+            "task": self.task,
+            "inputs": [block.to_dict() for block in self.blocks],
+            "outputs": [{"name": "score", "shape": [len(outputs)], "labels": list(outputs)}],
+            "classes": list(self.classes),
+            "signal": self.signal,
+            "targets": [describe_column(column) for column in self.targets],
+        }
