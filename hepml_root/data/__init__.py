@@ -21,17 +21,31 @@ _PUBLIC: dict[str, str] = {
     "Stream": "stream",
     "Yields": "weights",
     "effective_events": "weights",
-    "shipped_file": "rdataframe",
+    "shipped_file": "shipped",
 }
 
-__all__ = sorted(_PUBLIC)
+__all__ = [
+    "Block",
+    "Column",
+    "Dataset",
+    "Frame",
+    "KFold",
+    "LazyDataset",
+    "Schema",
+    "Source",
+    "Stream",
+    "Yields",
+    "effective_events",
+    "shipped_file",
+]
 
 if TYPE_CHECKING:
     from hepml_root.data.columns import Column
     from hepml_root.data.dataset import Dataset
     from hepml_root.data.lazy import LazyDataset
-    from hepml_root.data.rdataframe import Frame, Source, shipped_file
+    from hepml_root.data.rdataframe import Frame, Source
     from hepml_root.data.schema import Block, Schema
+    from hepml_root.data.shipped import shipped_file
     from hepml_root.data.split import KFold
     from hepml_root.data.stream import Stream
     from hepml_root.data.weights import Yields, effective_events

@@ -211,7 +211,8 @@ def _blocks(
             )
             if arrays[mask_of(name)].shape != array.shape[:2]:
                 raise ShapeError(
-                    f"the mask of '{name}' has shape {arrays[mask_of(name)].shape}, expected {array.shape[:2]}."
+                    f"the mask of '{name}' has shape {arrays[mask_of(name)].shape}, "
+                    f"expected {array.shape[:2]}."
                 )
         arrays[name] = array
         (parameters if role == "parameter" else inputs).extend(made)

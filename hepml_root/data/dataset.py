@@ -1,4 +1,4 @@
-"""The dataset in memory: inputs in blocks, classes or targets, weights, spectators, and where they came from."""
+"""The dataset in memory: inputs in blocks, classes or targets, weights, spectators and their origin."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ from hepml_root.data.weights import (
 from hepml_root.errors import ColumnNotFoundError, EmptySelectionError, SettingError, ShapeError, unknown
 
 if TYPE_CHECKING:
-    from hepml_root.data.lazy import LazyDataset
     from hepml_root.data.stream import Stream
 
 
 class Dataset:
     """Events in memory, ready to train on.
 
-    Make one with :meth:`from_root` or :meth:`from_arrays`; then ``split``, ``folds``, or ``stream`` it, index it
-    with a slice (a view), a mask or an array of positions, and ``print`` it for its table of yields.
+    Make one with :meth:`from_root` or :meth:`from_arrays`; then ``split``, ``folds``, or ``stream`` it, index
+    it with a slice (a view), a mask or an array of positions, and ``print`` it for its table of yields.
 
     Attributes
     ----------
@@ -244,7 +243,7 @@ class Dataset:
 
     @cached_property
     def training_weight(self) -> NDArray[np.float32]:
-        """Training weights, (events,) float32: equal sums of all classes and mean 1 in the whole dataset or part."""
+        """Training weights, (events,) float32: equal sums of all classes and mean 1 in each part of a split."""
         base = self.weight if self._training_base is None else self._training_base
         factors = self._training_factors
         per_event = factors[0] if self.labels is None else factors[self.labels]
@@ -308,7 +307,7 @@ class Dataset:
         )
 
     def describe(self) -> dict[str, Any]:
-        """Return the data part of a model's manifest: JSON-able inputs, outputs, classes, cuts, yields, provenance."""
+        """Return the data part of a model's manifest, JSON-able: inputs, outputs, classes, yields, origin."""
         provenance = dict(self.provenance)
         return {
             **self.schema.to_dict(),
@@ -389,8 +388,8 @@ class Dataset:
     ) -> tuple[Dataset, ...]:
         """Divide into (train, test), or (train, validation, test) if a validation part is asked for.
 
-        The training weights of each part are balanced anew. The *physics weights* of each part are scaled, per
-        class, so that every part still stands for the full yield of the whole sample (see ``renormalise``).
+        The training weights of each part are balanced anew. The *physics weights* of each part are scaled,
+        per class, so that every part still stands for the yield of the whole sample (see ``renormalise``).
 
         Arguments
         ---------
@@ -439,7 +438,7 @@ class Dataset:
     def divide(
         self, parts: Mapping[str, NDArray[np.intp]], rule: Mapping[str, Any], renormalise: bool | None = None
     ) -> tuple[Dataset, ...]:
-        """Make one dataset of each named array of positions, as :meth:`split` does; ``rule`` goes to the provenance."""
+        """Make one dataset of each named array of positions; ``rule`` is recorded in the provenance."""
         if renormalise is None:
             renormalise = not self._counts_as_yields
         whole = self._sums(self.labels, self.weight)
@@ -449,7 +448,7 @@ class Dataset:
             for label, class_name in enumerate(self.classes or ("all events",)):
                 if not (len(index) if labels is None else (labels == label).any()):
                     raise EmptySelectionError(
-                        f"the {name} part has no event of class '{class_name}' out of {len(self)} events in all. "
+                        f"the {name} part has no event of class '{class_name}' (of {len(self)} events in all). "
                         "Take another fraction, fewer folds, or more events."
                     )
             weight = self.weight[index]
@@ -494,6 +493,42 @@ class Dataset:
         Arguments as in :meth:`split`; see :class:`hepml_root.data.split.KFold`.
         """
         return KFold(self, k, seed=seed, by=by, renormalise=renormalise)
+
+    def stream(
+        self,
+        batch_size: int = 1024,
+        buffer_events: int = 200_000,
+        seed: int = 1,
+        epochs: int | None = 1,
+        *,
+        drop_last: bool = False,
+    ) -> Stream:
+        """Give shuffled batches (X, target, training weight); see :class:`hepml_root.data.stream.Stream`.
+
+        Arguments
+        ---------
+        batch_size:
+            Events in a batch.
+        buffer_events:
+            Size of the shuffle buffer of a lazy dataset. One in memory is shuffled as a whole.
+        seed:
+            Seed of the order.
+        epochs:
+            Number of times each event comes; None goes on for ever.
+        drop_last:
+            Leave out the last batch of an epoch if it is not full.
+
+        Example
+        -------
+        >>> import numpy as np, hepml_root as hr
+        >>> data = hr.Dataset.from_arrays(np.zeros((10, 3)), np.arange(10) % 2)
+        >>> [X["features"].shape for X, target, weight in data.stream(batch_size=4)]
+        [(4, 3), (4, 3), (2, 3)]
+        """
+        from hepml_root.data.stream import MemoryStream
+
+        del buffer_events
+        return MemoryStream(self, batch_size, seed, epochs, drop_last)
 
 
 def _asked(size: float | int | Mapping[str, int]) -> bool:

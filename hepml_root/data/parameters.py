@@ -26,8 +26,8 @@ def fill_parameters(
 
     A signal sample is made at known values of, say, a mass; the background has none. A parameterised network
     must see the same distribution of the parameter in every class, or it would separate the classes by the
-    parameter itself. All parameters of one event are drawn together, with probability ∝ |weight|. Event i of a
-    class takes the event at the quantile u of the summed |weight|, u being a hash of class, i and seed (see
+    parameter itself. All parameters of one event are drawn together, with probability ∝ |weight|. Event i of
+    a class takes the event at the quantile u of the summed |weight|, u being a hash of class, i and seed (see
     :mod:`hepml_root.data.split`): the draw is the same on any machine.
 
     Arguments

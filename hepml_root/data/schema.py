@@ -1,4 +1,4 @@
-"""What a dataset consists of: input blocks, classes, targets. It becomes the data part of a model's manifest."""
+"""What a dataset consists of: input blocks, classes and targets, as a model's manifest holds them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hepml_root.data.columns import Column
+from hepml_root.data.columns import DEFAULT_GROUP, Column
 from hepml_root.errors import SettingError, unknown
 
 TASKS = ("binary", "multiclass", "regression")
@@ -82,7 +82,7 @@ def blocks_of(inputs: Sequence[Column], parameters: Sequence[Column] = ()) -> tu
     groups: dict[str, list[Column]] = {}
     for column in inputs:
         if column.max_length is not None:
-            groups.setdefault(column.group or "constituents", []).append(column)
+            groups.setdefault(column.group or DEFAULT_GROUP, []).append(column)
     for group, columns in groups.items():
         lengths = {column.max_length for column in columns}
         if len(lengths) > 1:

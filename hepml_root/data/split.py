@@ -54,7 +54,7 @@ def splitmix64(values: NDArray[np.integer[Any]] | int) -> NDArray[np.uint64]:
 
 
 def split_key(seed: int, depth: int = 0, stream: int = 0) -> np.uint64:
-    """Key of a split: the seed, hashed ``depth`` + 1 times, and mixed with a ``stream`` number if there is one."""
+    """Key of a split: the seed, hashed ``depth`` + 1 times, then mixed with ``stream`` unless that is 0."""
     key = splitmix64(int(seed))
     for _ in range(depth):
         key = splitmix64(key)
@@ -127,7 +127,7 @@ class SplitRule:
             raise SettingError(unknown("split mode", str(self.mode), MODES))
         if self.by is not None and self.mode != "random":
             raise SettingError(
-                f"mode='{self.mode}' goes by position, by='{self.by}' by event number: give only one of the two."
+                f"mode='{self.mode}' goes by position, by='{self.by}' by event number: give one of the two."
             )
         fractions = 0.0
         for name, size in (("test", self.test), ("validation", self.validation)):
@@ -171,14 +171,12 @@ class SplitRule:
         return events - validation - test, validation, test
 
     def edges(self) -> tuple[float, float]:
-        """Upper edges in u of the test part, [0, test), and of the validation part, [test, test + validation)."""
-        if (
-            isinstance(self.test, Mapping | int)
-            or isinstance(self.validation, Mapping | int)
-            and self.validation
-        ):
+        """Upper edges in u of the test part, [0, test), and of the validation part, [test, test + …)."""
+        sizes = [0.0 if size == 0 else size for size in (self.test, self.validation)]
+        if any(isinstance(size, Mapping | int) for size in sizes):
             raise SettingError("this split goes by hash: give fractions for test and validation.")
-        return float(self.test), float(self.test) + float(self.validation)  # type: ignore[arg-type]
+        test, validation = (float(size) for size in sizes)  # type: ignore[arg-type]
+        return test, test + validation
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as JSON-able values."""
@@ -218,17 +216,17 @@ def parts_by_position(
     """
     parts = np.empty(events, dtype=np.int8)
     for index, name, where in positions(labels, classes, events):
-        counts = rule.counts(len(where) if not isinstance(where, slice) else events, name)
+        counts = rule.counts(len(where), name)
         parts[where] = _deal(counts, rule.mode, split_key(rule.seed, rule.depth, index + 1))
     return parts
 
 
 def positions(
     labels: NDArray[np.integer[Any]] | None, classes: Sequence[str], events: int
-) -> Iterator[tuple[int, str, NDArray[np.intp] | slice]]:
-    """Give the index and name of each class with events, and where these are."""
+) -> Iterator[tuple[int, str, NDArray[np.intp]]]:
+    """Give the index and name of each class with events, and where these are. Without labels: one class."""
     if labels is None:
-        yield 0, "all events", slice(None)
+        yield 0, "all events", np.arange(events)
         return
     for index, name in enumerate(classes):
         where = np.flatnonzero(labels == index)
@@ -304,10 +302,9 @@ class KFold:
             self.fold = np.empty(len(data), dtype=np.int8 if k < 128 else np.int32)
             labels = data.labels if data.classes else None
             for index, name, where in positions(labels, data.classes, len(data)):
-                events = len(data) if isinstance(where, slice) else len(where)
-                if events < k:
-                    raise SettingError(f"class '{name}' has {events} events, too few for {k} folds.")
-                sizes = np.diff(np.linspace(0, events, k + 1).round().astype(int))
+                if len(where) < k:
+                    raise SettingError(f"class '{name}' has {len(where)} events, too few for {k} folds.")
+                sizes = np.diff(np.linspace(0, len(where), k + 1).round().astype(int))
                 self.fold[where] = _deal(sizes, "random", split_key(seed, data.split_depth, index + 1))
 
     def __len__(self) -> int:

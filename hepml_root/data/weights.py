@@ -246,7 +246,8 @@ class Yields(Mapping[str, Yield]):
 
     Example
     -------
-    >>> print(Yields([Yield.of("signal", np.array([0.5, 0.5])), Yield.of("background", np.array([2.0, -1.0]))]))
+    >>> rows = [Yield.of("signal", np.array([0.5, 0.5])), Yield.of("background", np.array([2.0, -1.0]))]
+    >>> print(Yields(rows))
     class       events  sum of weights      ±  negative  effective events
     signal           2               1  0.707     0.0 %               2.0
     background       2               1   2.24    50.0 %               0.2

@@ -1,0 +1,259 @@
+"""Streams of shuffled batches: from a dataset in memory, or from files of any size with bounded memory."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hepml_root.data.schema import Schema
+from hepml_root.errors import SettingError
+
+if TYPE_CHECKING:
+    from hepml_root.data.dataset import Dataset
+    from hepml_root.data.lazy import LazyDataset
+
+Batch = tuple[dict[str, NDArray[Any]], NDArray[np.float32], NDArray[np.float32]]
+
+# Batches are cut out of chunks of about this many events, so that gathering rows costs one call a chunk.
+_CHUNK_EVENTS = 65_536
+
+# The shuffle buffer never takes more than this, whatever buffer_events says; with the chunks under way a
+# stream holds less than twice as much.
+BUFFER_BYTES = 64 * 2**20
+
+
+class Stream(ABC):
+    """Shuffled batches (X, target, training weight) of a dataset; made by ``data.stream(...)``.
+
+    Iterate it for batches, or over :meth:`chunks` for many batches at once. Each event comes exactly once in
+    each epoch; the last batch of an epoch may be smaller. Same data, same settings and same seed give the same
+    batches; every epoch has another order.
+
+    Attributes
+    ----------
+    batch_size:
+        Events in a batch.
+    events:
+        Events in an epoch.
+    steps_per_epoch:
+        Batches in an epoch.
+    epochs:
+        Epochs of one iteration; None goes on for ever.
+    schema:
+        Blocks, classes and targets.
+    """
+
+    def __init__(
+        self, schema: Schema, events: int, batch_size: int, seed: int, epochs: int | None, drop_last: bool
+    ) -> None:
+        if batch_size < 1:
+            raise SettingError(f"batch_size={batch_size}: a batch has at least one event.")
+        if epochs is not None and epochs < 1:
+            raise SettingError(f"epochs={epochs}: give a positive number, or None to go on for ever.")
+        if drop_last and events < batch_size:
+            raise SettingError(
+                f"drop_last=True leaves no batch: there are {events} events and batch_size={batch_size}."
+            )
+        self.schema = schema
+        self.events = events
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epochs = epochs
+        self.drop_last = drop_last
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return self.events // self.batch_size if self.drop_last else -(-self.events // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for X, target, weight in self.chunks():
+            for first in range(0, len(target), self.batch_size):
+                rows = slice(first, first + self.batch_size)
+                yield {name: array[rows] for name, array in X.items()}, target[rows], weight[rows]
+
+    def chunks(self) -> Iterator[Batch]:
+        """Give (X, target, training weight) of many batches at once.
+
+        The number of events is a multiple of ``batch_size``, except for the last chunk of an epoch. The arrays
+        belong to the caller: they are not written to again.
+        """
+        epoch = 0
+        while self.epochs is None or epoch < self.epochs:
+            yield from self.epoch(epoch)
+            epoch += 1
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Give the chunks of epoch ``number`` (from 0) only."""
+        left = self.steps_per_epoch * self.batch_size if self.drop_last else self.events
+        for X, target, weight in self._epoch(number):
+            if len(target) > left:
+                X, target, weight = (
+                    {name: array[:left] for name, array in X.items()},
+                    target[:left],
+                    weight[:left],
+                )
+            left -= len(target)
+            if len(target):
+                yield X, target, weight
+
+    @abstractmethod
+    def _epoch(self, number: int) -> Iterator[Batch]: ...
+
+    def _generator(self, epoch: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, epoch])
+
+
+class MemoryStream(Stream):
+    """Stream of a dataset in memory: every epoch is one permutation of all events."""
+
+    def __init__(
+        self, data: Dataset, batch_size: int, seed: int, epochs: int | None, drop_last: bool
+    ) -> None:
+        super().__init__(data.schema, len(data), batch_size, seed, epochs, drop_last)
+        self._data = data
+
+    def _epoch(self, number: int) -> Iterator[Batch]:
+        data = self._data
+        order = self._generator(number).permutation(len(data))
+        size = self.batch_size * max(1, _CHUNK_EVENTS // self.batch_size)
+        for first in range(0, len(order), size):
+            rows = order[first : first + size]
+            yield (
+                {name: np.take(array, rows, axis=0) for name, array in data.X.items()},
+                np.take(data.target, rows, axis=0),
+                np.take(data.training_weight, rows),
+            )
+
+
+class FileStream(Stream):
+    """Stream of a lazy dataset: the files are read once per epoch, all classes side by side.
+
+    Every refill takes from each part of each class its share of what is read, so that classes stay mixed
+    from the first to the last batch. The rows go into a buffer; a chunk is a random quarter of it, and the next
+    rows take the free places. With a buffer as large as the dataset every epoch is a full permutation, and the
+    files are read once only. Reading, drawing and copying happen in a thread of their own.
+
+    The order depends on the data, the seed and the settings of the stream, not on how the files are divided
+    into clusters or blocks.
+    """
+
+    def __init__(
+        self,
+        data: LazyDataset,
+        batch_size: int,
+        buffer_events: int,
+        seed: int,
+        epochs: int | None,
+        drop_last: bool,
+    ) -> None:
+        if buffer_events < 1:
+            raise SettingError(
+                f"buffer_events={buffer_events}: the buffer needs room for at least one event."
+            )
+        super().__init__(data.schema, len(data), batch_size, seed, epochs, drop_last)
+        self._data = data
+        fits = BUFFER_BYTES // sum(
+            int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+            for shape, dtype in data.row_layout().values()
+        )
+        self.buffer_events = max(min(buffer_events, fits, self.events), min(2 * batch_size, self.events), 1)
+        self._chunk = batch_size * max(1, self.buffer_events // 4 // batch_size)
+        self._kept: dict[str, NDArray[Any]] | None = None
+
+    def _epoch(self, number: int) -> Iterator[Batch]:
+        yield from _ahead(self._shuffled(number))
+
+    def _shuffled(self, number: int) -> Iterator[Batch]:
+        random = self._generator(number)
+        if self._kept is not None:
+            yield from self._drain(self._kept, random.permutation(self.events))
+            return
+        size = self.buffer_events
+        pool = {
+            name: np.empty((size, *shape), dtype=dtype)
+            for name, (shape, dtype) in self._data.row_layout().items()
+        }
+        filled = np.empty(0, dtype=np.intp)
+        free = np.arange(size)
+        parts = self._data.row_readers()
+        asked = 0
+        while True:
+            asked = min(asked + len(free), self.events)
+            for part in parts:
+                # Shares are counted from the start, so that no rounding adds up.
+                share = asked * part.events // self.events - part.taken
+                slots, free = free[:share], free[share:]
+                part.take(share, pool, slots)
+                filled = np.concatenate([filled, slots])
+            filled = random.permutation(filled)
+            if asked == self.events:
+                break
+            chosen, filled = filled[: self._chunk], filled[self._chunk :]
+            free = np.concatenate([free, chosen])
+            yield self._gather(pool, chosen)
+        for part in parts:
+            part.finish()
+        if self.buffer_events >= self.events:
+            self._kept = pool
+        yield from self._drain(pool, filled)
+
+    def _drain(self, pool: dict[str, NDArray[Any]], order: NDArray[np.intp]) -> Iterator[Batch]:
+        for first in range(0, len(order), self._chunk):
+            yield self._gather(pool, order[first : first + self._chunk])
+
+    @staticmethod
+    def _gather(pool: dict[str, NDArray[Any]], rows: NDArray[np.intp]) -> Batch:
+        taken = {name: np.take(array, rows, axis=0) for name, array in pool.items()}
+        target, weight = taken.pop(TARGET), taken.pop(WEIGHT)
+        return taken, target, weight
+
+
+# Names of the target and the training weight among the arrays of a row; no block is called so.
+TARGET = "target "
+WEIGHT = "training weight "
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Run an iterator in a thread, one item ahead of whoever takes them; errors of the thread are raised here."""
+    ready: queue.Queue[Any] = queue.Queue(maxsize=1)
+    stop = threading.Event()
+    done = object()
+
+    def put(item: Any) -> bool:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for batch in batches:
+                if not put((batch, None)):
+                    return
+            put((done, None))
+        except BaseException as error:  # handed over, and raised where the batches are taken
+            put((done, error))
+
+    thread = threading.Thread(target=work, name="hepml_root stream", daemon=True)
+    thread.start()
+    try:
+        while True:
+            batch, error = ready.get()
+            if error is not None:
+                raise error
+            if batch is done:
+                return
+            yield batch
+    finally:
+        stop.set()
+        thread.join()
