@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hepml_root.data.columns import Column
-from hepml_root.data.dataset import Dataset
 from hepml_root.data.finite import check_finite, check_missing_setting
 from hepml_root.data.parameters import fill_parameters
 from hepml_root.data.schema import Block, Schema, blocks_of, mask_of, refuse_duplicates, signal_class
@@ -17,8 +16,12 @@ from hepml_root.data.split import integral
 from hepml_root.data.weights import check_weights
 from hepml_root.errors import EmptySelectionError, SettingError, ShapeError, unknown
 
+if TYPE_CHECKING:
+    from hepml_root.data.dataset import Dataset
 
-def dataset_from_arrays(
+
+def from_arrays(
+    cls: type[Dataset],
     X: Any,
     labels: ArrayLike | None = None,
     *,
@@ -36,7 +39,66 @@ def dataset_from_arrays(
     missing: str = "error",
     seed: int = 1,
 ) -> Dataset:
-    """Make a dataset from arrays; see :meth:`hepml_root.data.dataset.Dataset.from_arrays`."""
+    """Make a dataset from numpy arrays or a pandas table.
+
+    Arguments
+    ---------
+    X:
+        Inputs: (events, features) array; a pandas DataFrame, whose columns give the labels; or a dict
+        {block: array} with "features", "parameters", and jagged blocks g (events, constituents,
+        features) with g + "_mask" (events, constituents). float32 C-ordered arrays are not copied.
+    labels:
+        Class of each event, (events,): indices into ``classes``, bool, or names. None for regression.
+    target:
+        Regression targets, (events,) or (events, targets).
+    classes:
+        Names of the classes in order. Without it, 0 and 1 are "background" and "signal", more are
+        "class_0" …, and names keep the order in which they first appear.
+    signal:
+        Name of the signal class; else the one called sig…, else the first of ``classes``.
+    columns:
+        Labels (or :class:`Column`) of the features; a dict {block: labels} for several blocks.
+    targets:
+        Labels of the regression targets.
+    weight:
+        Physics weights, (events,); 1 if None.
+    training_weight:
+        Weights to train with, (events,), before balancing; the physics weights if None.
+    balance:
+        Scale the training weights to equal class sums. The mean is brought to 1 in any case.
+    spectators:
+        {label: (events,) array}.
+    event_number:
+        Whole numbers that name the events, (events,).
+    units:
+        {label: unit} of inputs and targets.
+    missing:
+        "error" refuses NaN in an input, "keep" lets it pass for the Impute transform.
+    seed:
+        Seed of the draws that fill parameters for classes without any (see :meth:`from_root`).
+
+    Raises
+    ------
+    ShapeError
+        Arrays differ in their number of events, or have the wrong number of axes.
+    EmptySelectionError
+        There is no event, or a class has none.
+    NonFiniteInputError
+        An input or target holds NaN or infinity.
+    WeightError
+        Weights of the wrong length, not finite, or with a zero or negative sum in a class.
+    SettingError
+        A label is given twice, or a class does not exist.
+
+    Example
+    -------
+    >>> import numpy as np, hepml_root as hr
+    >>> data = hr.Dataset.from_arrays(np.eye(4), np.array([1, 0, 0, 1]), weight=np.array([1, 2, 2, 3.0]))
+    >>> data.classes, data.signal, data.task
+    (('background', 'signal'), 'signal', 'binary')
+    >>> data.training_weight
+    array([0.5, 1. , 1. , 1.5], dtype=float32)
+    """
     check_missing_setting(missing)
     if (labels is None) == (target is None):
         raise SettingError("give either labels (classification) or target (regression).")
@@ -97,7 +159,7 @@ def dataset_from_arrays(
         arrays["parameters"] = fill_parameters(arrays["parameters"], indices, names, physics, seed)
     check_finite(arrays, blocks, missing, indices, names)
     schema = Schema(blocks, names, None if indices is None else signal_class(names, signal), target_columns)
-    return Dataset(
+    return cls(
         schema,
         arrays,
         labels=indices,

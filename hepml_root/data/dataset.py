@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from hepml_root.data.arrays import from_arrays
 from hepml_root.data.columns import Column
 from hepml_root.data.schema import Block, Schema, describe_column
 from hepml_root.data.split import PARTS, KFold, SplitRule, integral, parts_by_hash, parts_by_position
@@ -101,105 +102,7 @@ class Dataset:
 
     # ---------------------------------------------------------------- making one
 
-    @classmethod
-    def from_arrays(
-        cls,
-        X: Any,
-        labels: ArrayLike | None = None,
-        *,
-        target: ArrayLike | None = None,
-        classes: Sequence[str] | None = None,
-        signal: str | None = None,
-        columns: Sequence[str | Column] | Mapping[str, Sequence[str | Column]] | None = None,
-        targets: Sequence[str | Column] | None = None,
-        weight: ArrayLike | None = None,
-        training_weight: ArrayLike | None = None,
-        balance: bool = True,
-        spectators: Mapping[str, ArrayLike] | None = None,
-        event_number: ArrayLike | None = None,
-        units: Mapping[str, str] | None = None,
-        missing: str = "error",
-        seed: int = 1,
-    ) -> Dataset:
-        """Make a dataset from numpy arrays or a pandas table.
-
-        Arguments
-        ---------
-        X:
-            Inputs: (events, features) array; a pandas DataFrame, whose columns give the labels; or a dict
-            {block: array} with "features", "parameters", and jagged blocks g (events, constituents,
-            features) with g + "_mask" (events, constituents). float32 C-ordered arrays are not copied.
-        labels:
-            Class of each event, (events,): indices into ``classes``, bool, or names. None for regression.
-        target:
-            Regression targets, (events,) or (events, targets).
-        classes:
-            Names of the classes in order. Without it, 0 and 1 are "background" and "signal", more are
-            "class_0" …, and names keep the order in which they first appear.
-        signal:
-            Name of the signal class; else the one called sig…, else the first of ``classes``.
-        columns:
-            Labels (or :class:`Column`) of the features; a dict {block: labels} for several blocks.
-        targets:
-            Labels of the regression targets.
-        weight:
-            Physics weights, (events,); 1 if None.
-        training_weight:
-            Weights to train with, (events,), before balancing; the physics weights if None.
-        balance:
-            Scale the training weights to equal class sums. The mean is brought to 1 in any case.
-        spectators:
-            {label: (events,) array}.
-        event_number:
-            Whole numbers that name the events, (events,).
-        units:
-            {label: unit} of inputs and targets.
-        missing:
-            "error" refuses NaN in an input, "keep" lets it pass for the Impute transform.
-        seed:
-            Seed of the draws that fill parameters for classes without any (see :meth:`from_root`).
-
-        Raises
-        ------
-        ShapeError
-            Arrays differ in their number of events, or have the wrong number of axes.
-        EmptySelectionError
-            There is no event, or a class has none.
-        NonFiniteInputError
-            An input or target holds NaN or infinity.
-        WeightError
-            Weights of the wrong length, not finite, or with a zero or negative sum in a class.
-        SettingError
-            A label is given twice, or a class does not exist.
-
-        Example
-        -------
-        >>> import numpy as np, hepml_root as hr
-        >>> data = hr.Dataset.from_arrays(np.eye(4), np.array([1, 0, 0, 1]), weight=np.array([1, 2, 2, 3.0]))
-        >>> data.classes, data.signal, data.task
-        (('background', 'signal'), 'signal', 'binary')
-        >>> data.training_weight
-        array([0.5, 1. , 1. , 1.5], dtype=float32)
-        """
-        from hepml_root.data.arrays import dataset_from_arrays
-
-        return dataset_from_arrays(
-            X,
-            labels,
-            target=target,
-            classes=classes,
-            signal=signal,
-            columns=columns,
-            targets=targets,
-            weight=weight,
-            training_weight=training_weight,
-            balance=balance,
-            spectators=spectators,
-            event_number=event_number,
-            units=units,
-            missing=missing,
-            seed=seed,
-        )
+    from_arrays = classmethod(from_arrays)
 
     # ---------------------------------------------------------------- what it is
 
@@ -243,7 +146,7 @@ class Dataset:
 
     @cached_property
     def training_weight(self) -> NDArray[np.float32]:
-        """Training weights, (events,) float32: equal sums of all classes and mean 1 in each part of a split."""
+        """Training weights, (events,) float32: equal sums of all classes, mean 1 in each part of a split."""
         base = self.weight if self._training_base is None else self._training_base
         factors = self._training_factors
         per_event = factors[0] if self.labels is None else factors[self.labels]
@@ -448,7 +351,7 @@ class Dataset:
             for label, class_name in enumerate(self.classes or ("all events",)):
                 if not (len(index) if labels is None else (labels == label).any()):
                     raise EmptySelectionError(
-                        f"the {name} part has no event of class '{class_name}' (of {len(self)} events in all). "
+                        f"the {name} part has no event of class '{class_name}' (of {len(self)} events). "
                         "Take another fraction, fewer folds, or more events."
                     )
             weight = self.weight[index]

@@ -60,7 +60,7 @@ def fill_parameters(
     >>> fill_parameters(values, np.array([0, 0, 1, 1]), ("signal", "background"), np.ones(4), seed=1).ravel()
     array([100., 300., 100., 100.], dtype=float32)
     """
-    absent = np.isnan(parameters).any(axis=1)
+    absent = np.asarray(np.isnan(parameters).any(axis=1))
     if not absent.any():
         return parameters
     lacking = []

@@ -50,7 +50,7 @@ def splitmix64(values: NDArray[np.integer[Any]] | int) -> NDArray[np.uint64]:
     z ^= z >> np.uint64(27)
     z *= _SECOND
     z ^= z >> np.uint64(31)
-    return z if np.ndim(values) else z.reshape(())
+    return np.asarray(z if np.ndim(values) else z.reshape(()), dtype=np.uint64)
 
 
 def split_key(seed: int, depth: int = 0, stream: int = 0) -> np.uint64:
@@ -73,7 +73,7 @@ def uniform_hash(numbers: NDArray[np.integer[Any]], key: np.uint64) -> NDArray[n
     """
     numbers = np.ascontiguousarray(numbers)
     unsigned = numbers if numbers.dtype == np.uint64 else numbers.astype(np.int64, copy=False).view(np.uint64)
-    return (splitmix64(unsigned ^ key) >> np.uint64(11)) * 2.0**-53
+    return np.multiply(splitmix64(unsigned ^ key) >> np.uint64(11), 2.0**-53, dtype=np.float64)
 
 
 def integral(values: NDArray[Any], label: str) -> NDArray[np.integer[Any]]:
@@ -304,7 +304,7 @@ class KFold:
             for index, name, where in positions(labels, data.classes, len(data)):
                 if len(where) < k:
                     raise SettingError(f"class '{name}' has {len(where)} events, too few for {k} folds.")
-                sizes = np.diff(np.linspace(0, len(where), k + 1).round().astype(int))
+                sizes = [int(size) for size in np.diff(np.linspace(0, len(where), k + 1).round())]
                 self.fold[where] = _deal(sizes, "random", split_key(seed, data.split_depth, index + 1))
 
     def __len__(self) -> int:

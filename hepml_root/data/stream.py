@@ -32,8 +32,8 @@ class Stream(ABC):
     """Shuffled batches (X, target, training weight) of a dataset; made by ``data.stream(...)``.
 
     Iterate it for batches, or over :meth:`chunks` for many batches at once. Each event comes exactly once in
-    each epoch; the last batch of an epoch may be smaller. Same data, same settings and same seed give the same
-    batches; every epoch has another order.
+    each epoch; the last batch of an epoch may be smaller. Same data, same settings and same seed give the
+    same batches; every epoch has another order.
 
     Attributes
     ----------
@@ -81,8 +81,8 @@ class Stream(ABC):
     def chunks(self) -> Iterator[Batch]:
         """Give (X, target, training weight) of many batches at once.
 
-        The number of events is a multiple of ``batch_size``, except for the last chunk of an epoch. The arrays
-        belong to the caller: they are not written to again.
+        The number of events is a multiple of ``batch_size``, except for the last chunk of an epoch. The
+        arrays belong to the caller: they are not written to again.
         """
         epoch = 0
         while self.epochs is None or epoch < self.epochs:
@@ -136,9 +136,9 @@ class FileStream(Stream):
     """Stream of a lazy dataset: the files are read once per epoch, all classes side by side.
 
     Every refill takes from each part of each class its share of what is read, so that classes stay mixed
-    from the first to the last batch. The rows go into a buffer; a chunk is a random quarter of it, and the next
-    rows take the free places. With a buffer as large as the dataset every epoch is a full permutation, and the
-    files are read once only. Reading, drawing and copying happen in a thread of their own.
+    from the first to the last batch. The rows go into a buffer; a chunk is a random quarter of it, and the
+    next rows take the free places. With a buffer as large as the dataset every epoch is a full permutation,
+    and the files are read once only. Reading, drawing and copying happen in a thread of their own.
 
     The order depends on the data, the seed and the settings of the stream, not on how the files are divided
     into clusters or blocks.
@@ -183,9 +183,9 @@ class FileStream(Stream):
         filled = np.empty(0, dtype=np.intp)
         free = np.arange(size)
         parts = self._data.row_readers()
-        asked = 0
+        given = 0
         while True:
-            asked = min(asked + len(free), self.events)
+            asked = min(given + size, self.events)
             for part in parts:
                 # Shares are counted from the start, so that no rounding adds up.
                 share = asked * part.events // self.events - part.taken
@@ -197,6 +197,7 @@ class FileStream(Stream):
                 break
             chosen, filled = filled[: self._chunk], filled[self._chunk :]
             free = np.concatenate([free, chosen])
+            given += len(chosen)
             yield self._gather(pool, chosen)
         for part in parts:
             part.finish()
@@ -221,7 +222,7 @@ WEIGHT = "training weight "
 
 
 def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Run an iterator in a thread, one item ahead of whoever takes them; errors of the thread are raised here."""
+    """Run an iterator in a thread, one item ahead of whoever takes them; its errors are raised here."""
     ready: queue.Queue[Any] = queue.Queue(maxsize=1)
     stop = threading.Event()
     done = object()

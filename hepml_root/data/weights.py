@@ -154,7 +154,7 @@ def class_sums(
     weight: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Sum of weights and number of events of each class, both of shape (classes,)."""
-    sums = np.bincount(labels, weights=weight, minlength=classes)
+    sums = np.bincount(labels, weights=weight, minlength=classes).astype(np.float64, copy=False)
     counts = np.bincount(labels, minlength=classes)
     return sums, counts.astype(np.int64)
 
