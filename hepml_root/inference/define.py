@@ -1,0 +1,184 @@
+"""Scores as columns of an RDataFrame, computed by compiled C++ inside the event loop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hepml_root.errors import ColumnTypeError, SettingError
+from hepml_root.inference.bindings import (
+    InputBlock,
+    InputColumn,
+    bind,
+    identifier,
+    output_columns,
+    output_labels,
+)
+from hepml_root.inference.compile import compile as compile_model
+from hepml_root.inference.frame_columns import FrameColumns
+from hepml_root.inference.interpreter import make_known
+
+
+def define(
+    df: Any,
+    path: str | os.PathLike[str],
+    column: str | Iterable[str] = "score",
+    inputs: Mapping[str, str] | None = None,
+    parameters: Mapping[str, float | str] | None = None,
+) -> Any:
+    """Define the outputs of a model as columns of an RDataFrame.
+
+    The model is compiled once and cached; no Keras is needed. The score of an event is computed when it is
+    asked for, in the event loop, in C++, and is safe under ``ROOT.EnableImplicitMT()``. It varies when an
+    input varies (``Vary``), and works on the distributed frames of ``ROOT.RDF.Distributed``: machines that do
+    not see the compiled library of this one interpret the same C++ from its text.
+
+    Jagged inputs (``RVec`` columns) are padded with zeros to the model's length and get their mask.
+
+    Arguments
+    ---------
+    df:
+        A data frame or any node of one; the model's inputs are looked up in its columns.
+    path:
+        The ``.onnx`` file of an exported model.
+    column:
+        Name of the score column. A model with several output values gives one column each,
+        ``<column>_<label>`` (``score_signal``); a pattern (``"p_{label}"``) or a list of names says it
+        otherwise, and ``"score[]"`` asks for a single ``RVec<float>`` column ``score``.
+    inputs:
+        {input label: branch or expression}, where the frame calls things differently than the training data
+        did. Inputs that are not named are read by their expression in the model's manifest.
+    parameters:
+        {parameter label: number or expression}: the point at which a parameterised model is evaluated.
+        Parameters that are not named are read like inputs.
+
+    Returns
+    -------
+    The node with the new columns, to go on from.
+
+    Raises
+    ------
+    ColumnNotFoundError
+        The frame lacks a column that an input needs.
+    ColumnTypeError
+        A column holds one value where the model takes many, or many where it takes one.
+    SettingError
+        A column of the asked name exists, or an input or parameter is not one of the model's.
+    ModelFileError
+        The file is no model exported by hepml_root.
+
+    Example
+    -------
+    >>> import hepml_root as hr, ROOT                                                   # doctest: +SKIP
+    >>> frame = ROOT.RDataFrame("sig_tree", hr.data.shipped_file("Higgs_data.root"))    # doctest: +SKIP
+    >>> frame = hr.define(frame, "higgs.onnx", column="score")                          # doctest: +SKIP
+    >>> frame.Histo1D(("score", "", 50, 0, 1), "score").GetMean()                       # doctest: +SKIP
+    """
+    frame = FrameColumns(df)
+    compiled = compile_model(path)
+    labels = output_labels(compiled.manifest)
+    names = output_columns(column, labels)
+    for name in [names] if isinstance(names, str) else names:
+        if frame.has(name):
+            raise SettingError(
+                f"the data frame has a column '{name}' already: ask for another one with column='...'."
+            )
+    blocks = bind(compiled.manifest, inputs, parameters)
+    code = call_code(blocks, compiled.manifest["outputs"], compiled.symbol, frame, str(path))
+    make_known(compiled, distributed=frame.distributed)
+    if isinstance(names, str):
+        return frame.node.Define(names, f"{code} return ROOT::RVecF(scores, scores + {len(labels)});")
+    if len(names) == 1:
+        return frame.node.Define(names[0], f"{code} return scores[0];")
+    together = frame.free_name("rdfscores_{}_")
+    fields = ", ".join(f"scores[{index}]" for index in range(len(labels)))
+    node = frame.node.Define(together, f"{code} return std::array<float, {len(labels)}>{{{fields}}};")
+    for index, name in enumerate(names):
+        node = node.Define(name, f"{together}[{index}]")
+    return node
+
+
+def call_code(
+    blocks: Iterable[InputBlock],
+    outputs: Iterable[Mapping[str, Any]],
+    symbol: str,
+    frame: FrameColumns,
+    model: str,
+) -> str:
+    """Return the C++ statements that fill the inputs of one event and leave its outputs in ``scores``.
+
+    Raises
+    ------
+    ColumnNotFoundError, ColumnTypeError
+        As for :func:`define`.
+    """
+    blocks = list(blocks)
+    named = {block.name: f"in_{index}_{identifier(block.name)}" for index, block in enumerate(blocks)}
+    statements = []
+    for block in blocks:
+        array = named[block.name]
+        if block.kind in ("jagged", "mask"):
+            statements.append(f"float {array}[{block.size}];")
+        else:
+            option = "parameters" if block.kind == "parameter" else "inputs"
+            values = ", ".join(_scalar(column, frame, model, option) for column in block.columns)
+            statements.append(f"const float {array}[{block.size}] = {{{values}}};")
+    for block in blocks:
+        if block.kind == "jagged":
+            length, features = block.shape
+            mask = named[block.mask] if block.mask in named else "nullptr"
+            padding = f"pad_{named[block.name]}"
+            statements.append(
+                f"hepml_root::rdf::Padding {padding}({named[block.name]}, {mask}, {length}, {features});"
+            )
+            statements += [f"{padding}.Add({_jagged(column, frame, model)});" for column in block.columns]
+    sizes = [_product(output["shape"]) for output in outputs]
+    offsets = [sum(sizes[:index]) for index in range(len(sizes))]
+    statements.append(f"const float *const inputs[] = {{{', '.join(named.values())}}};")
+    statements.append(f"float scores[{sum(sizes)}];")
+    statements.append(
+        f"float *const outputs[] = {{{', '.join(f'scores + {offset}' for offset in offsets)}}};"
+    )
+    statements.append(f"{symbol}_infer(inputs, 1, outputs);")
+    return " ".join(statements)
+
+
+def _product(shape: Iterable[int]) -> int:
+    product = 1
+    for length in shape:
+        product *= length
+    return product
+
+
+def _scalar(column: InputColumn, frame: FrameColumns, model: str, option: str) -> str:
+    if column.expression is None:
+        return f"static_cast<float>({column.constant!r})"
+    code = _code(column, column.expression, frame, model, option)
+    if frame.is_collection(column.expression):
+        raise ColumnTypeError(
+            f"input '{column.label}' of '{model}' takes one value per event, but '{column.expression}' is "
+            f"{frame.type(column.expression)}: bind one of its values, for instance "
+            f"{option}={{'{column.label}': '{column.expression}[0]'}}."
+        )
+    return f"static_cast<float>({code})"
+
+
+def _code(column: InputColumn, expression: str, frame: FrameColumns, model: str, option: str) -> str:
+    value = "number or expression" if option == "parameters" else "expression"
+    return frame.code(
+        expression,
+        f"input '{column.label}' of '{model}'",
+        f"Define it, or bind something else: {option}={{'{column.label}': {value}}}.",
+    )
+
+
+def _jagged(column: InputColumn, frame: FrameColumns, model: str) -> str:
+    expression = str(column.expression)
+    code = _code(column, expression, frame, model, "inputs")
+    if frame.is_collection(expression) is False:
+        raise ColumnTypeError(
+            f"input '{column.label}' of '{model}' takes many values per event, but '{expression}' is "
+            f"{frame.type(expression)}: bind a column that is an RVec, vector or array."
+        )
+    return code
