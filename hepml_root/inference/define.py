@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hepml_root.errors import ColumnTypeError, SettingError
+from hepml_root.errors import ColumnNotFoundError, ColumnTypeError, ExpressionError, SettingError
 from hepml_root.inference.bindings import (
     InputBlock,
     InputColumn,
@@ -127,12 +127,15 @@ def call_code(
     for block in blocks:
         if block.kind == "jagged":
             length, features = block.shape
-            mask = named[block.mask] if block.mask in named else "nullptr"
+            mask = named.get(block.mask or "", "nullptr")
             padding = f"pad_{named[block.name]}"
             statements.append(
                 f"hepml_root::rdf::Padding {padding}({named[block.name]}, {mask}, {length}, {features});"
             )
-            statements += [f"{padding}.Add({_jagged(column, frame, model)});" for column in block.columns]
+            statements += [
+                f"{padding}.Add({_code(column, frame, model, 'inputs', many=True)});"
+                for column in block.columns
+            ]
     sizes = [_product(output["shape"]) for output in outputs]
     offsets = [sum(sizes[:index]) for index in range(len(sizes))]
     statements.append(f"const float *const inputs[] = {{{', '.join(named.values())}}};")
@@ -154,31 +157,16 @@ def _product(shape: Iterable[int]) -> int:
 def _scalar(column: InputColumn, frame: FrameColumns, model: str, option: str) -> str:
     if column.expression is None:
         return f"static_cast<float>({column.constant!r})"
-    code = _code(column, column.expression, frame, model, option)
-    if frame.is_collection(column.expression):
-        raise ColumnTypeError(
-            f"input '{column.label}' of '{model}' takes one value per event, but '{column.expression}' is "
-            f"{frame.type(column.expression)}: bind one of its values, for instance "
-            f"{option}={{'{column.label}': '{column.expression}[0]'}}."
-        )
-    return f"static_cast<float>({code})"
+    return f"static_cast<float>({_code(column, frame, model, option, many=False)})"
 
 
-def _code(column: InputColumn, expression: str, frame: FrameColumns, model: str, option: str) -> str:
-    value = "number or expression" if option == "parameters" else "expression"
-    return frame.code(
-        expression,
-        f"input '{column.label}' of '{model}'",
-        f"Define it, or bind something else: {option}={{'{column.label}': {value}}}.",
-    )
-
-
-def _jagged(column: InputColumn, frame: FrameColumns, model: str) -> str:
-    expression = str(column.expression)
-    code = _code(column, expression, frame, model, "inputs")
-    if frame.is_collection(expression) is False:
-        raise ColumnTypeError(
-            f"input '{column.label}' of '{model}' takes many values per event, but '{expression}' is "
-            f"{frame.type(expression)}: bind a column that is an RVec, vector or array."
-        )
-    return code
+def _code(column: InputColumn, frame: FrameColumns, model: str, option: str, many: bool) -> str:
+    """C++ of the column's expression; an error also says which input of which model it was for."""
+    try:
+        return frame.code(str(column.expression), many)
+    except (ColumnNotFoundError, ColumnTypeError, ExpressionError) as error:
+        value = "number or expression" if option == "parameters" else "expression"
+        raise type(error)(
+            f"input '{column.label}' of '{model}': {error} Another one is bound with "
+            f"{option}={{'{column.label}': {value}}}."
+        ) from None

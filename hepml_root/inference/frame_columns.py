@@ -7,24 +7,13 @@ import itertools
 import re
 from typing import Any
 
-from hepml_root.errors import ColumnNotFoundError, SettingError, unknown
+from hepml_root.data.feed_expressions import compile_expression, find_columns
+from hepml_root.errors import ColumnNotFoundError, ColumnTypeError, ExpressionError, SettingError, unknown
 
-# Words of an expression that are no columns: C++ itself, and what ROOT puts into the global namespace.
-_CXX_WORDS = frozenset(
-    """
-    true false nullptr auto bool char short int long float double unsigned signed const constexpr void size_t
-    static_cast const_cast reinterpret_cast return if else for while do switch case break continue new delete
-    sizeof using namespace struct class template typename std ROOT TMath VecOps RVec RVecF RVecD RVecI RVecB
-    Float_t Double_t Int_t UInt_t Long64_t ULong64_t Bool_t Char_t Short_t UShort_t M_PI M_E M_SQRT2
-    rdfentry_ rdfslot_ and or not xor
-    int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t NAN INFINITY HUGE_VAL
-    """.split()
-)
 _COLLECTION = re.compile(r"\b(?:RVec|RVec[BCFDILU]\w*|vector|array|deque|list|set)\s*(?:<|$)|\[")
-_NAME = re.compile(r"[A-Za-z_]\w*", flags=re.ASCII)
-_LITERAL = re.compile(
-    r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|\b\d[\w.]*(?:[eE][+-]?\d+)?[fFlLuU]*', flags=re.ASCII
-)
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*", flags=re.ASCII)
+# Columns that every frame has without listing them.
+_BUILT_IN = ("rdfentry_", "rdfslot_")
 
 
 class FrameColumns:
@@ -56,11 +45,11 @@ class FrameColumns:
     @property
     def distributed(self) -> bool:
         """Whether the node belongs to a frame of ROOT.RDF.Distributed."""
-        return is_distributed(self.node)
+        return "_distrdf" in type(self.node).__module__
 
     def local(self) -> Any:
         """Return the C++ node itself; of a distributed frame, the one that mirrors it on this machine."""
-        return self.node.proxied_node.rdf_node if is_distributed(self.node) else self.node
+        return self.node.proxied_node.rdf_node if self.distributed else self.node
 
     def has(self, name: str) -> bool:
         """Whether there is a column of this name, hidden ones included."""
@@ -70,41 +59,49 @@ class FrameColumns:
         """C++ type of a column."""
         return str(self.local().GetColumnType(name))
 
-    def is_collection(self, expression: str) -> bool | None:
-        """Whether a column holds many values per event; None for an expression, whose type is not known yet."""
-        if expression not in self.names:
-            return None
-        return _COLLECTION.search(self.type(expression)) is not None
-
     def free_name(self, pattern: str) -> str:
         """Return ``pattern`` with the first number in place of ``{}`` that makes it a new column name."""
         return next(name for name in map(pattern.format, itertools.count()) if not self.has(name))
 
-    def code(self, expression: str, wanted_for: str, remedy: str = "") -> str:
+    def code(self, expression: str, many: bool) -> str:
         """Return ``expression`` as C++ that RDataFrame takes on :attr:`node`, adding aliases where needed.
 
         Arguments
         ---------
         expression:
             A branch name or a ROOT expression.
-        wanted_for:
-            What it is read for, to be named in the message of an error.
-        remedy:
-            What to do when a column is missing, for the same message.
+        many:
+            Whether it has to give many values per event (RVec, vector, array) or one number.
 
         Raises
         ------
         ColumnNotFoundError
             The frame lacks a column that the expression names.
+        ColumnTypeError
+            It gives one value where many are needed, or the other way round.
+        ExpressionError
+            It is no valid C++.
         """
         expression = expression.strip()
-        if expression in self._odd:
-            return self._alias(expression)
+        if expression in self.names:
+            type_name = self.type(expression)
+            self._refuse_shape(expression, type_name, _COLLECTION.search(type_name) is not None, many)
+            return self._alias(expression) if expression in self._odd else expression
+        if _IDENTIFIER.fullmatch(expression) and not self.has(expression):
+            raise ColumnNotFoundError(unknown("column", expression, self.names))
+        # Compiled once by itself first: RDataFrame gives up its whole graph when an expression fails.
+        found = find_columns(expression, dict.fromkeys([*self.names, *_BUILT_IN]))
+        types = {name: self.type(name) for name in found.columns}
+        function = compile_expression(found, types, dict.fromkeys(self.names))
+        self._refuse_shape(expression, function.type, function.jagged, many)
         for name in self._odd:
-            pattern = rf"(?<![\w.]){re.escape(name)}(?!\w)"
-            expression = re.sub(pattern, lambda _match, name=name: self._alias(name), expression)
-        self._refuse_missing(expression, wanted_for, remedy)
-        return expression
+            expression = re.sub(rf"(?<![\w.]){re.escape(name)}(?!\w)", self._alias_of_match, expression)
+        if re.search(r"\breturn\b", expression):
+            raise ExpressionError(f"the expression '{expression}' has a return: Define it as a column first.")
+        return f"({expression})"
+
+    def _alias_of_match(self, match: re.Match[str]) -> str:
+        return self._alias(match.group())
 
     def _alias(self, name: str) -> str:
         # RDataFrame keeps names of the form rdf..._ to itself: neither listed nor written by Snapshot.
@@ -113,32 +110,17 @@ class FrameColumns:
             self.node = self.node.Alias(alias, name)
         return alias
 
-    def _refuse_missing(self, expression: str, wanted_for: str, remedy: str) -> None:
-        if expression in self.names:
-            return
-        bare = _LITERAL.sub(lambda match: " " * len(match.group()), expression)
-        local_names = set(re.findall(r"\b(?:auto|float|double|int)\s*[&*]?\s*([A-Za-z_]\w*)\s*=", bare))
-        dotted = {part for name in self.names for part in name.split(".")}
-        for match in _NAME.finditer(bare):
-            name = match.group()
-            before, after = bare[: match.start()].rstrip(), bare[match.end() :].lstrip()
-            member = before.endswith((".", "->", "::"))
-            if member or after.startswith(("(", "::", "<")) and not self.has(name) and _callable(after):
-                continue
-            if name in _CXX_WORDS or name in local_names or name in dotted or self.has(name):
-                continue
-            raise ColumnNotFoundError(
-                f"{wanted_for} needs '{expression}': " + unknown("column", name, self.names, remedy)
+    def _refuse_shape(self, expression: str, type_name: str, is_many: bool, many: bool) -> None:
+        if many and not is_many:
+            raise ColumnTypeError(
+                f"'{expression}' has one value per event ({type_name}), and many are needed: an RVec, vector "
+                "or array column."
             )
-
-
-def is_distributed(node: Any) -> bool:
-    """Whether ``node`` belongs to a frame of ROOT.RDF.Distributed."""
-    return "_distrdf" in type(node).__module__
-
-
-def _callable(after: str) -> bool:
-    return after.startswith(("(", "::")) or re.match(r"<[\w:\s,]*>", after) is not None
+        if is_many and not many:
+            raise ColumnTypeError(
+                f"'{expression}' has many values per event ({type_name}), and one is needed: choose one, for "
+                f"instance '{expression}[0]'."
+            )
 
 
 def _plain(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hepml_root.data.feed_library import import_root
 from hepml_root.errors import CompilerError
 
 _INCLUDE = Path(__file__).resolve().parent.parent / "include"
@@ -25,13 +26,12 @@ def make_known(compiled: Any, distributed: bool = False) -> None:
     CompilerError
         The interpreter cannot load or compile the model.
     """
-    import ROOT
-
+    ROOT = import_root()
     code = declaration(compiled)
     if not ROOT.gInterpreter.Declare(code):
         raise CompilerError(
-            f"ROOT's interpreter cannot take the compiled model {compiled.library or compiled.header}; the lines "
-            "above say why."
+            f"ROOT's interpreter cannot take the compiled model {compiled.library or compiled.header}; "
+            "the lines above say why."
         )
     if distributed:
         ROOT.RDF.Distributed.DistributeCppCode(code)
@@ -45,7 +45,8 @@ def declaration(compiled: Any) -> str:
     """
     symbol = compiled.symbol
     padding = (_INCLUDE / "hepml_root" / "rdf" / "padding.hxx").read_text()
-    return f"{padding}\n#ifndef HEPML_ROOT_KNOWN_{symbol}\n#define HEPML_ROOT_KNOWN_{symbol}\n{_functions(compiled)}\n#endif\n"
+    guard = f"HEPML_ROOT_KNOWN_{symbol}"
+    return f"{padding}\n#ifndef {guard}\n#define {guard}\n{_functions(compiled)}\n#endif\n"
 
 
 def _functions(compiled: Any) -> str:
