@@ -22,6 +22,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Column": ("hepml_root.data.columns", "Column"),
     "Source": ("hepml_root.data.rdataframe", "Source"),
     "Dataset": ("hepml_root.data.dataset", "Dataset"),
+    "attach": ("hepml_root.layers.manifest", "attach"),
     "fit": ("hepml_root.training.fit", "fit"),
     "evaluate": ("hepml_root.evaluation.report", "evaluate"),
     # The package `export` is callable: `hr.export(model, path)` and `hepml_root.export.onnx` both work.
@@ -45,6 +46,7 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from hepml_root.inference.compile import compile
     from hepml_root.inference.define import define
     from hepml_root.inference.session import Session
+    from hepml_root.layers.manifest import attach
     from hepml_root.training.fit import fit
 
 
