@@ -22,10 +22,13 @@ def all_finite(values: NDArray[np.floating[Any]]) -> bool:
     flat = values.reshape(-1) if values.flags.c_contiguous else values.ravel()
     zeros = np.zeros(min(_VALUES_AT_ONCE, flat.size), dtype=flat.dtype)
     # 0 · x is 0 for every finite x and NaN for the others; a dot product is the fastest sum there is.
-    return all(
-        np.dot(chunk, zeros[: chunk.size]) == 0
-        for chunk in (flat[first : first + zeros.size] for first in range(0, flat.size, max(zeros.size, 1)))
-    )
+    with np.errstate(invalid="ignore"):
+        return all(
+            np.dot(chunk, zeros[: chunk.size]) == 0
+            for chunk in (
+                flat[first : first + zeros.size] for first in range(0, flat.size, max(zeros.size, 1))
+            )
+        )
 
 
 def check_missing_setting(missing: str) -> None:
