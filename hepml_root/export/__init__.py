@@ -1,0 +1,136 @@
+"""Export of trained networks: one self-contained ONNX file, and C++ made from it.
+
+The package is callable: ``hr.export(model, "higgs.onnx")`` is :func:`export`.
+
+- :mod:`hepml_root.export.onnx` Keras → ONNX, with the rules in ``onnx_*.py``
+- :mod:`hepml_root.export.manifest` the JSON manifest inside the file
+- :mod:`hepml_root.export.parity` whether two runtimes agree
+- :mod:`hepml_root.export.cpp` ONNX → C++ header
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["adopt", "export", "read_manifest"]
+
+
+def export(
+    model: Any,
+    path: str | Path,
+    *,
+    data: Any = None,
+    overwrite: bool = False,
+    working_points: Sequence[Mapping[str, Any]] | Mapping[str, float] | None = None,
+    tolerance: float = 1e-5,
+) -> Path:
+    """Write a trained model to one self-contained ``.onnx`` file, after checking that it computes the same.
+
+    The file holds the network with its variable transforms, named inputs ``(events, ...)`` in float32 with any
+    number of events, and a manifest: column expressions and units, classes, working points, provenance, and some
+    real events with their scores. Keras and ONNX Runtime are compared on real events and on extreme ones before
+    the file gets its name.
+
+    Arguments
+    ---------
+    model
+        A Keras model, or the path of a ``.keras`` file.
+    path
+        The file to write.
+    data
+        A :class:`Dataset` of the events to check on; by default the events that the model keeps from its training.
+        Needed if the model carries no manifest (a Keras model from elsewhere): then it describes the inputs. A
+        ``describe()`` dictionary is taken too, and then no event is real.
+    overwrite
+        Replace an existing file.
+    working_points
+        ``{"tight": 0.9}``, or a list of ``{"name", "threshold", ...}`` with whatever else describes them.
+    tolerance
+        Largest difference allowed, relative to the scale of the outputs.
+
+    Returns
+    -------
+    Path
+        The path of the file.
+
+    Raises
+    ------
+    UnsupportedOperationError
+        A layer or an operation has no counterpart in ONNX; it is named, and nothing is written.
+    ParityError
+        Keras and ONNX Runtime differ; nothing is written.
+    ModelFileError
+        The model carries no manifest and ``data`` is not given.
+    ShapeError
+        ``data`` has other inputs than the model.
+    OutputExistsError, OutputWriteError
+        The file exists or cannot be written.
+
+    Example
+    -------
+    >>> import tempfile, numpy as np, hepml_root as hr
+    >>> rng = np.random.default_rng(1)
+    >>> data = hr.Dataset.from_arrays(rng.normal(size=(200, 3)), rng.integers(0, 2, 200), classes=["background", "signal"])
+    >>> model = hr.models.dense(data, hidden=(8,))
+    >>> path = hr.export(model, tempfile.mkdtemp() + "/small.onnx", working_points={"loose": 0.4})
+    >>> hr.export.read_manifest(path)["working_points"]
+    [{'name': 'loose', 'threshold': 0.4}]
+    """
+    from hepml_root.export.model_file import write_checked
+
+    return write_checked(
+        model, Path(path), data=data, overwrite=overwrite, points=working_points, tolerance=tolerance
+    )
+
+
+def adopt(
+    onnx_in: str | Path,
+    onnx_out: str | Path,
+    *,
+    data: Any,
+    overwrite: bool = False,
+    working_points: Sequence[Mapping[str, Any]] | Mapping[str, float] | None = None,
+) -> Path:
+    """Give an ONNX file from elsewhere (PyTorch, scikit-learn, tf2onnx) a manifest, so that it can be applied.
+
+    Arguments
+    ---------
+    onnx_in, onnx_out
+        The file as it is, and the file to write.
+    data
+        The :class:`Dataset` (or its ``describe()`` dictionary) whose blocks the network takes. The graph's inputs
+        carry the names of the blocks; a single input takes the name of a single block.
+    overwrite, working_points
+        As in :func:`export`.
+
+    Raises
+    ------
+    ModelFileError
+        ``onnx_in`` is no ONNX file, or ONNX Runtime does not run it.
+    ShapeError
+        Its inputs are not the blocks of ``data``.
+    """
+    from hepml_root.export.model_file import write_adopted
+
+    return write_adopted(Path(onnx_in), Path(onnx_out), data=data, overwrite=overwrite, points=working_points)
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """Return the manifest of a model file; see :mod:`hepml_root.export.manifest`."""
+    from hepml_root.export import manifest
+
+    return manifest.read_manifest(path)
+
+
+class _CallablePackage(types.ModuleType):
+    """Makes ``hr.export(...)`` and ``hr.export.onnx`` both work: the package's name is also its main function."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Path:
+        return export(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -1,0 +1,244 @@
+"""From a model to its file: graph, manifest, parity, and only then the name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from hepml_root.errors import ModelFileError, ShapeError, SourceNotFoundError, UnsupportedOperationError
+from hepml_root.export import manifest as manifests
+from hepml_root.export import parity
+from hepml_root.export.onnx import emit, input_names, predict
+from hepml_root.layers.manifest import ManifestLayer, describe, manifest_layer, outputs_for
+from hepml_root.output import refuse_existing
+
+Points = Sequence[Mapping[str, Any]] | Mapping[str, float] | None
+
+
+def write_checked(
+    model: Any, path: Path, *, data: Any, overwrite: bool, points: Points, tolerance: float
+) -> Path:
+    """The work of :func:`hepml_root.export.export`."""
+    refuse_existing(path, overwrite)
+    model = _keras_model(model)
+    description, carried = _description(model, data)
+    names = [block["name"] for block in description["inputs"]]
+    _require_inputs(model, description)
+    proto = emit(
+        model, inputs=names, outputs=_output_names(model, description), name=str(description["name"])
+    )
+    description["outputs"] = _outputs(description, proto)
+    events, source = _events(description, data, carried)
+    kinds = {block["name"]: block["kind"] for block in description["inputs"]}
+    held = parity.reference(
+        lambda blocks: predict(model, blocks),
+        events,
+        kinds,
+        probabilities=description["task"] != "regression",
+        missing=any(type(layer).__name__ == "Impute" for layer in model._flatten_layers()),
+        tolerance=tolerance,
+    )
+    outputs = [block["name"] for block in description["outputs"]]
+    runtime = parity.onnxruntime_predict(proto, names)
+    result = parity.check(held, runtime, outputs, ("Keras", "ONNX Runtime"))
+    complete = _completed(
+        description, points, {"onnxruntime": {**result, "events_from": source}}, held, outputs
+    )
+    return manifests.write_model(proto, complete, path, overwrite)
+
+
+def write_adopted(source: Path, path: Path, *, data: Any, overwrite: bool, points: Points) -> Path:
+    """The work of :func:`hepml_root.export.adopt`."""
+    refuse_existing(path, overwrite)
+    proto = manifests.load_onnx(source)
+    description = describe(data)
+    description.setdefault("name", source.stem)
+    names = [block["name"] for block in description["inputs"]]
+    _rename_single_input(proto, names)
+    found = [value.name for value in manifests.graph_inputs(proto)]
+    if sorted(found) != sorted(names):
+        raise ShapeError(
+            f"'{source}' has the inputs {found}, but the blocks of the data are {names}. Rename them."
+        )
+    order = {name: position for position, name in enumerate(names)}
+    ordered = sorted(manifests.graph_inputs(proto), key=lambda value: order[value.name])
+    weights = [value for value in proto.graph.input if value.name not in order]
+    del proto.graph.input[:]
+    proto.graph.input.extend([*ordered, *weights])
+    description["outputs"] = _outputs(description, proto)
+    outputs = [block["name"] for block in description["outputs"]]
+    events, kind = _events(description, data, {})
+    kinds = {block["name"]: block["kind"] for block in description["inputs"]}
+    runtime = parity.onnxruntime_predict(proto, names)
+    try:
+        held = parity.reference(runtime, events, kinds, probabilities=description["task"] != "regression")
+        result = parity.check(
+            held, runtime, outputs, ("ONNX Runtime in one batch", "ONNX Runtime in batches")
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ModelFileError(
+            f"ONNX Runtime cannot run '{source}' on any number of events: {error}"
+        ) from error
+    complete = _completed(
+        description, points, {"onnxruntime": {**result, "events_from": kind}}, held, outputs
+    )
+    return manifests.write_model(proto, complete, path, overwrite)
+
+
+def _keras_model(model: Any) -> keras.Model:
+    if isinstance(model, keras.Model):
+        return model
+    if isinstance(model, (str, Path)):
+        if not Path(model).is_file():
+            raise SourceNotFoundError(f"there is no Keras model file '{model}'.")
+        try:
+            return keras.models.load_model(model, compile=False)
+        except (ValueError, OSError, TypeError) as error:
+            raise ModelFileError(f"'{model}' cannot be read as a Keras model: {error}") from error
+    raise UnsupportedOperationError(
+        f"a {type(model).__name__} cannot be exported: hr.export takes a Keras model or the path of a .keras file."
+    )
+
+
+def _description(model: keras.Model, data: Any) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
+    """The manifest as far as it is known before the export, and the events that the model carries."""
+    try:
+        layer: ManifestLayer = manifest_layer(model)
+    except ModelFileError as error:
+        if data is None:
+            raise ModelFileError(
+                f"the model '{model.name}' carries no hepml_root manifest, so nothing says which columns it takes. "
+                "Give the dataset it was trained on: hr.export(model, path, data=dataset)."
+            ) from error
+        description = describe(data)
+        description["name"] = description.get("name") or model.name
+        return description, {}
+    description = layer.manifest
+    if not description.get("inputs"):
+        raise ModelFileError(
+            f"the manifest of the model '{model.name}' is empty. Attach one: hr.attach(model, dataset)."
+        )
+    if data is not None and describe(data)["inputs"] != description["inputs"]:
+        wanted, given = (
+            [(b["name"], b["shape"]) for b in d["inputs"]] for d in (description, describe(data))
+        )
+        raise ShapeError(
+            f"data has other inputs than the model was trained with: {given} instead of {wanted}"
+            + ("." if wanted != given else ", and other columns in them.")
+        )
+    return description, layer.probe
+
+
+def _require_inputs(model: keras.Model, description: Mapping[str, Any]) -> None:
+    shapes = {
+        name: tuple(tensor.shape[1:])
+        for name, tensor in zip(input_names(model), model.inputs or (), strict=False)
+    }
+    blocks = {block["name"]: tuple(block["shape"]) for block in description["inputs"]}
+    if shapes != blocks:
+        raise ShapeError(
+            f"the model's inputs {shapes} are not the blocks of the data {blocks}. Name the keras.Input layers after "
+            "the blocks, or use hr.attach(model, dataset)."
+        )
+
+
+def _output_names(model: keras.Model, description: Mapping[str, Any]) -> list[str] | None:
+    stated = description.get("outputs")
+    if stated:
+        return [block["name"] for block in stated]
+    return None if len(model.outputs) == 1 else list(model.output_names)
+
+
+def _outputs(description: Mapping[str, Any], proto: onnx.ModelProto) -> list[dict[str, Any]]:
+    """The manifest's outputs: as stated, by the task for a single output, else named one by one."""
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim][1:]
+        for value in proto.graph.output
+    }
+    if description.get("outputs"):
+        return [{**block, "shape": shapes[block["name"]]} for block in description["outputs"]]
+    if len(shapes) == 1:
+        ((name, shape),) = shapes.items()
+        if len(shape) == 1:
+            return [{**outputs_for(description, shape[0])[0], "name": name, "shape": shape}]
+    entries = []
+    for name, shape in shapes.items():
+        count = int(np.prod(shape))
+        entries.append(
+            {
+                "name": name,
+                "shape": shape,
+                "labels": [name] if count == 1 else [f"{name}_{i}" for i in range(count)],
+            }
+        )
+    return entries
+
+
+def _events(
+    description: Mapping[str, Any], data: Any, carried: Mapping[str, NDArray[np.float32]]
+) -> tuple[dict[str, NDArray[np.float32]], str]:
+    """Real events to check on, and where they come from."""
+    blocks = description["inputs"]
+    if data is not None and not isinstance(data, Mapping):
+        chosen = parity.spread(len(data), parity.MOST_EVENTS)
+        return {
+            block["name"]: np.asarray(data.X[block["name"]][chosen], np.float32) for block in blocks
+        }, "data"
+    if carried:
+        return {block["name"]: carried[block["name"]] for block in blocks}, "model"
+    rng = np.random.default_rng(1)
+    made = {}
+    for block in blocks:
+        values = rng.normal(size=(256, *block["shape"]))
+        made[block["name"]] = (values > 0 if block["kind"] == "mask" else values).astype(np.float32)
+    return made, "random numbers"
+
+
+def _completed(
+    description: Mapping[str, Any],
+    points: Points,
+    agreement: Mapping[str, Any],
+    held: parity.Reference,
+    outputs: Sequence[str],
+) -> dict[str, Any]:
+    """Fill the manifest with what is known at export."""
+    labels = [label for block in description["outputs"] for label in block["labels"]]
+    provenance = dict(description.get("provenance") or {})
+    provenance.update(versions=manifests.versions(), created=manifests.created())
+    complete: dict[str, Any] = {
+        "classes": [],
+        "targets": [],
+        "cut": {},
+        "yields": {},
+        "training": {},
+        **description,
+    }
+    given = points if points is not None else description.get("working_points")
+    complete["working_points"] = manifests.working_points(given, [*outputs, *labels])
+    complete["provenance"] = provenance
+    complete["probe"] = parity.probe(held, outputs)
+    complete["parity"] = dict(agreement)
+    complete.setdefault("signal", None)
+    return complete
+
+
+def _rename_single_input(proto: onnx.ModelProto, names: Sequence[str]) -> None:
+    """A network with one input takes the name of the data's one block."""
+    inputs = manifests.graph_inputs(proto)
+    if len(inputs) != 1 or len(names) != 1 or inputs[0].name == names[0]:
+        return
+    old, new = inputs[0].name, names[0]
+    taken = {name for node in proto.graph.node for name in (*node.input, *node.output)} - {old}
+    if new in taken:
+        raise ShapeError(
+            f"the input '{old}' cannot be called '{new}': the graph uses that name for something else."
+        )
+    for node in proto.graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
+    inputs[0].name = new

@@ -1,0 +1,77 @@
+"""Export rules of Keras layers that are not, or not well, described by the operations of their ``call``.
+
+Layers that do nothing in inference; preprocessing layers, which Keras writes with a private backend instead
+of `keras.ops`; and layers that ONNX has as one operator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import layers, ops
+
+from hepml_root.errors import UnsupportedOperationError
+from hepml_root.export.onnx_graph import Graph, Tensor
+from hepml_root.export.onnx_rules import Call, layer_rule
+
+
+@layer_rule(
+    layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D, layers.AlphaDropout,
+    layers.GaussianDropout, layers.GaussianNoise, layers.ActivityRegularization, layers.Identity,
+)  # fmt: skip
+def unchanged(_graph: Graph, _call: Call, x: Any, **_options: Any) -> Any:
+    return x
+
+
+@layer_rule(layers.Normalization)
+def normalization(graph: Graph, call: Call, x: Any) -> Tensor:
+    """(x − mean) / max(σ, ε), or its inverse x·max(σ, ε) + mean."""
+    layer = call.operation
+    value = graph.tensor(x, "float32")
+    mean = np.asarray(ops.convert_to_numpy(layer.mean), np.float32)
+    spread = np.maximum(
+        np.sqrt(np.asarray(ops.convert_to_numpy(layer.variance), np.float32)), np.float32(1e-7)
+    )
+    if layer.invert:
+        return graph.node("Add", graph.node("Mul", value, graph.constant(spread)), graph.constant(mean))
+    return graph.node("Div", graph.node("Sub", value, graph.constant(mean)), graph.constant(spread))
+
+
+@layer_rule(layers.Rescaling)
+def rescaling(graph: Graph, call: Call, x: Any) -> Tensor:
+    product = graph.node("Mul", graph.tensor(x, "float32"), graph.tensor(call.operation.scale, "float32"))
+    if np.all(np.asarray(call.operation.offset) == 0):
+        return product
+    return graph.node("Add", product, graph.tensor(call.operation.offset, "float32"))
+
+
+@layer_rule(layers.PReLU)
+def prelu(graph: Graph, call: Call, x: Any) -> Tensor:
+    return graph.node("PRelu", graph.tensor(x, "float32"), graph.tensor(call.operation.alpha, "float32"))
+
+
+@layer_rule(layers.Discretization)
+def discretization(graph: Graph, call: Call, x: Any) -> Any:
+    layer = call.operation
+    if layer.output_mode != "int":
+        raise UnsupportedOperationError(
+            f"{graph.where()}: Discretization with output_mode='{layer.output_mode}' cannot be exported; "
+            "use output_mode='int' and a CategoryEncoding layer behind it."
+        )
+    edges = np.asarray(layer.bin_boundaries, np.float32)
+    return call.expand(lambda value: ops.digitize(value, edges), graph.tensor(x, "float32"))
+
+
+@layer_rule(layers.CategoryEncoding)
+def category_encoding(graph: Graph, call: Call, x: Any, count_weights: Any = None) -> Any:
+    layer = call.operation
+    value = graph.tensor(x)
+    if layer.output_mode != "one_hot" or count_weights is not None:
+        raise UnsupportedOperationError(
+            f"{graph.where()}: CategoryEncoding with output_mode='{layer.output_mode}' cannot be exported; "
+            "only 'one_hot' can."
+        )
+    if value.rank > 1 and value.shape[-1] == 1:
+        value = graph.reshape(value, value.shape[:-1])
+    return call.expand(lambda v: ops.one_hot(ops.cast(v, "int32"), layer.num_tokens), value)
