@@ -49,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors a user can mend become one message on stderr."""
     try:
-        options = _parser().parse(arguments)
+        options = parser().parse(arguments)
     except SystemExit as stop:  # argparse has printed the help, the version or what is wrong
         return int(stop.code or 0)
     debug = getattr(options, "debug", False)
@@ -194,12 +194,13 @@ def _numbers(texts: Sequence[str]) -> dict[str, float] | None:
 # --------------------------------------------------------------------------------------------- the arguments
 
 
-def _parser() -> _Parser:
+def parser() -> _Parser:
+    """Return the parser of the whole command line."""
     everywhere = argparse.ArgumentParser(add_help=False)
     everywhere.add_argument(
         "--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks and the libraries' notes"
     )
-    parser = _Parser(
+    top = _Parser(
         prog="hepml-root",
         parents=[everywhere],
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -215,8 +216,8 @@ a first walk:
 
 exit codes: 0 done, 2 something to mend (said in one message), 130 stopped with Ctrl-C""",
     )
-    parser.add_argument("--version", action="version", version=f"hepml-root {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    top.add_argument("--version", action="version", version=f"hepml-root {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int], short: str, more: str) -> _Parser:
         added = commands.add_parser(
@@ -353,9 +354,20 @@ examples:
     )  # fmt: skip
     config.add_argument("--include-dir", action="store_true", help="print the folder of the C++ headers")
     config.add_argument("--cmake-dir", action="store_true", help="print the folder of hepml_rootConfig.cmake")
-    return parser
+    return top
 
 
-def _add_changes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE",
+def _add_changes(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE",
                         help="replace a setting of the job file (may be repeated)")  # fmt: skip
+
+
+def command_help() -> str:
+    """Return the help of every command as Markdown, for the documentation."""
+    top = parser()
+    commands = next(action.choices for action in top._actions if isinstance(action, argparse._SubParsersAction))
+    parts = []
+    for name, command in {"hepml-root": top, **commands}.items():
+        command.formatter_class = lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=100)
+        parts.append(f"## {name}\n\n```text\n{command.format_help()}```\n")
+    return "\n".join(parts)

@@ -160,14 +160,16 @@ class Training:
     """How the network learns."""
 
     loss: str | Loss | None = setting(
-        None, "else cross entropy (classification) or mean squared error", example="binary_crossentropy"
+        None, "else cross entropy (classification) or mean squared error (regression)", example="binary_crossentropy"
     )
     optimizer: str = setting("adam", "any name of Keras")
     learning_rate: float = setting(1e-3, "at the start", minimum=0.0)
     schedule: str | None = setting(None, "of the learning rate", choices=("cosine", "exponential", "plateau"),
                                    example="cosine")  # fmt: skip
     epochs: int = setting(100, "at most", minimum=1)
-    batch_size: str | int = setting("auto", "events per step; auto chooses by the size of data and model", minimum=1)
+    batch_size: str | int = setting(
+        "auto", "events per step, or auto: chosen by the size of data and model", choices=("auto",), minimum=1
+    )
     patience: int = setting(10, "epochs without a better validation loss before training ends", minimum=1)
     validation: float = setting(
         0.2, "fraction of the training events that drives early stopping", minimum=0.0, maximum=1.0

@@ -24,7 +24,7 @@ import yaml
 from hepml_root.job import Boosted, Data, Dense, Evaluation, Events, Export, Job, Loss, Split, Training
 
 _COMMENT_COLUMN = 38
-_WIDTH = 112
+_WIDTH = 106
 
 
 def schema_example() -> str:
@@ -117,9 +117,16 @@ def _setting(kind: Any, field: Field, depth: int) -> list[str]:
     indent = "  " * depth + ("" if active else "# ")
     lines = [*_commented(indent + first, _meaning(field)), *(indent + line for line in rest)]
     if kind is Data and field.name == "classes":
-        lines += [f"{'  ' * depth}#   or, for each class, a section of keys:", "  " * depth + "#   signal:"]
-        lines += ["  " * depth + "#     " + line.removeprefix("# ") for line in _section(Events, 0)]
+        lines += _alternative("or, for each class, a section of keys:", "signal", Events, depth)
+    if kind is Training and field.name == "loss":
+        lines += _alternative("or a section of keys:", "loss", Loss, depth)
     return lines
+
+
+def _alternative(words: str, key: str, kind: Any, depth: int) -> list[str]:
+    """Return the long form of a setting, commented out."""
+    indent = "  " * depth + "#   "
+    return [indent + words, f"{indent}{key}:", *(f"{indent}  {line.removeprefix('# ')}" for line in _section(kind, 0))]
 
 
 def _commented(text: str, comment: str) -> list[str]:
@@ -134,8 +141,8 @@ def _commented(text: str, comment: str) -> list[str]:
 def _meaning(field: Field) -> str:
     data = field.metadata
     notes = [data["unit"]] if data["unit"] else []
-    if data["choices"]:
-        notes.append(" | ".join(data["choices"]).replace("|", "or"))
+    if len(data["choices"]) > 1:
+        notes.append(" or ".join(data["choices"]))
     if data["minimum"] is not None and data["maximum"] is not None:
         notes.append(f"between {data['minimum']:g} and {data['maximum']:g}")
     return data["help"] + (f" ({'; '.join(notes)})" if notes else "")
