@@ -30,10 +30,10 @@ def export(
 ) -> Path:
     """Write a trained model to one self-contained ``.onnx`` file, after checking that it computes the same.
 
-    The file holds the network with its variable transforms, named inputs ``(events, ...)`` in float32 with any
-    number of events, and a manifest: column expressions and units, classes, working points, provenance, and some
-    real events with their scores. Keras and ONNX Runtime are compared on real events and on extreme ones before
-    the file gets its name.
+    The file holds the network with its variable transforms, named inputs ``(events, ...)`` in float32 with
+    any number of events, and a manifest: column expressions and units, classes, working points, provenance,
+    and some real events with their scores. Keras and ONNX Runtime are compared on real events and on extreme
+    ones before the file gets its name.
 
     Arguments
     ---------
@@ -42,9 +42,9 @@ def export(
     path
         The file to write.
     data
-        A :class:`Dataset` of the events to check on; by default the events that the model keeps from its training.
-        Needed if the model carries no manifest (a Keras model from elsewhere): then it describes the inputs. A
-        ``describe()`` dictionary is taken too, and then no event is real.
+        A :class:`Dataset` of the events to check on; by default the events that the model keeps from its
+        training. Needed if the model carries no manifest (a Keras model from elsewhere): then it describes
+        the inputs. A ``describe()`` dictionary is taken too, and then no event is real.
     overwrite
         Replace an existing file.
     working_points
@@ -74,7 +74,8 @@ def export(
     -------
     >>> import tempfile, numpy as np, hepml_root as hr
     >>> rng = np.random.default_rng(1)
-    >>> data = hr.Dataset.from_arrays(rng.normal(size=(200, 3)), rng.integers(0, 2, 200), classes=["background", "signal"])
+    >>> x, labels = rng.normal(size=(200, 3)), rng.integers(0, 2, 200)
+    >>> data = hr.Dataset.from_arrays(x, labels, classes=["background", "signal"])
     >>> model = hr.models.dense(data, hidden=(8,))
     >>> path = hr.export(model, tempfile.mkdtemp() + "/small.onnx", working_points={"loose": 0.4})
     >>> hr.export.read_manifest(path)["working_points"]
@@ -95,15 +96,16 @@ def adopt(
     overwrite: bool = False,
     working_points: Sequence[Mapping[str, Any]] | Mapping[str, float] | None = None,
 ) -> Path:
-    """Give an ONNX file from elsewhere (PyTorch, scikit-learn, tf2onnx) a manifest, so that it can be applied.
+    """Give an ONNX file from elsewhere (PyTorch, scikit-learn, tf2onnx) a manifest, so that it can be
+    applied.
 
     Arguments
     ---------
     onnx_in, onnx_out
         The file as it is, and the file to write.
     data
-        The :class:`Dataset` (or its ``describe()`` dictionary) whose blocks the network takes. The graph's inputs
-        carry the names of the blocks; a single input takes the name of a single block.
+        The :class:`Dataset` (or its ``describe()`` dictionary) whose blocks the network takes. The graph's
+        inputs carry the names of the blocks; a single input takes the name of a single block.
     overwrite, working_points
         As in :func:`export`.
 
@@ -127,7 +129,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
 
 
 class _CallablePackage(types.ModuleType):
-    """Makes ``hr.export(...)`` and ``hr.export.onnx`` both work: the package's name is also its main function."""
+    """Makes ``hr.export(...)`` and ``hr.export.onnx`` both work."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Path:
         return export(*args, **kwargs)

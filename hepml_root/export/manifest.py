@@ -1,7 +1,8 @@
-"""The manifest of a model file: what a trained network takes, gives and was made of, as JSON inside the ONNX file.
+"""The manifest of a model file: what a trained network takes, gives and was made of, as JSON inside the ONNX
+file.
 
-It lives in the file's ``metadata_props`` under the key ``hepml_root``; ARCHITECTURE.md lists its keys. Whoever
-has the file can apply the network without the script that trained it. Nothing here needs Keras.
+It lives in the file's ``metadata_props`` under the key ``hepml_root``; ARCHITECTURE.md lists its keys.
+Whoever has the file can apply the network without the script that trained it. Nothing here needs Keras.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def validate(manifest: Any, proto: onnx.ModelProto | None = None) -> dict[str, A
     -------
     >>> validate({"format": "hepml_root", "version": 99})
     Traceback (most recent call last):
-    hepml_root.errors.ModelFileError: the manifest has version 99; this hepml_root reads up to 1. Update hepml_root.
+    hepml_root.errors.ModelFileError: the manifest has version 99; this hepml_root reads up to 1. Update
+    hepml_root.
     """
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ModelFileError(
@@ -142,7 +144,8 @@ def _check_names(manifest: Mapping[str, Any], proto: onnx.ModelProto) -> None:
                 a not in (None, b) for a, b in zip(shape, block["shape"], strict=True)
             ):
                 raise ModelFileError(
-                    f"'{block['name']}' has the shape {block['shape']} per event in the manifest, but {shape} in the graph."
+                    f"'{block['name']}' has the shape {block['shape']} per event in the manifest, but "
+                    f"{shape} in the graph."
                 )
 
 
@@ -166,7 +169,8 @@ def load_onnx(path: str | os.PathLike[str]) -> onnx.ModelProto:
         proto = onnx.load(str(path))
     except (DecodeError, ValueError, OSError) as error:
         raise ModelFileError(
-            f"'{path}' cannot be read as an ONNX file ({type(error).__name__}): it is damaged or something else. "
+            f"'{path}' cannot be read as an ONNX file ({type(error).__name__}): it is damaged or something "
+            "else. "
             "Export the model again."
         ) from error
     if not proto.graph.node or not proto.graph.output or not proto.opset_import:
@@ -209,7 +213,8 @@ def manifest_in(proto: onnx.ModelProto) -> dict[str, Any]:
     texts = [entry.value for entry in proto.metadata_props if entry.key == KEY]
     if not texts:
         raise ModelFileError(
-            "this ONNX file carries no hepml_root manifest, so nothing says which columns it takes. Write it with "
+            "this ONNX file carries no hepml_root manifest, so nothing says which columns it takes. Write "
+            "it with "
             "hr.export(model, path), or give a file from elsewhere its manifest with "
             "hepml_root.export.adopt(path, new_path, data=dataset)."
         )
@@ -288,7 +293,8 @@ def decode_array(entry: Mapping[str, Any]) -> NDArray[np.float32]:
 def probe_arrays(
     manifest: Mapping[str, Any],
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
-    """Return the probe events in a manifest, ``{input: array}``, and the outputs they must give, ``{output: array}``.
+    """Return the probe events in a manifest, ``{input: array}``, and the outputs they must give, ``{output:
+    array}``.
 
     Raises
     ------
@@ -305,7 +311,7 @@ def probe_arrays(
 
 
 def created() -> str:
-    """The time for the provenance, in UTC; `SOURCE_DATE_EPOCH` sets it, for exports that are the same byte by byte."""
+    """The time for the provenance, in UTC; `SOURCE_DATE_EPOCH` sets it, for reproducible bytes."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch is not None and not epoch.strip().isdigit():
         raise SettingError(f"SOURCE_DATE_EPOCH='{epoch}' is no number of seconds since 1970.")
@@ -318,7 +324,7 @@ def created() -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions of what made the file: this package, Python, and of the packages in use those that matter."""
+    """The versions of this package, of Python, and of the packages in use that matter."""
     from hepml_root import __version__
 
     found = {"hepml_root": __version__, "python": platform.python_version()}
@@ -335,7 +341,8 @@ def versions() -> dict[str, str]:
 def working_points(
     given: Sequence[Mapping[str, Any]] | Mapping[str, float] | None, outputs: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Check working points, ``[{"name", "threshold", ...}]`` or ``{name: threshold}``, and return them as a list.
+    """Check working points, ``[{"name", "threshold", ...}]`` or ``{name: threshold}``, and return them as a
+    list.
 
     Raises
     ------
@@ -360,7 +367,8 @@ def working_points(
             raise SettingError(f"a working point is {{'name': ..., 'threshold': number, ...}}, not {point}.")
         if "output" in point and point["output"] not in outputs:
             raise SettingError(
-                f"the working point '{name}' is for the output '{point['output']}'; there are {list(outputs)}."
+                f"the working point '{name}' is for the output '{point['output']}'; there are "
+                f"{list(outputs)}."
             )
         point["threshold"] = float(threshold)
     names = [point["name"] for point in points]

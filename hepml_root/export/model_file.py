@@ -102,7 +102,8 @@ def _keras_model(model: Any) -> keras.Model:
         except (ValueError, OSError, TypeError) as error:
             raise ModelFileError(f"'{model}' cannot be read as a Keras model: {error}") from error
     raise UnsupportedOperationError(
-        f"a {type(model).__name__} cannot be exported: hr.export takes a Keras model or the path of a .keras file."
+        f"a {type(model).__name__} cannot be exported: hr.export takes a Keras model or the path of a "
+        ".keras file."
     )
 
 
@@ -113,7 +114,8 @@ def _description(model: keras.Model, data: Any) -> tuple[dict[str, Any], dict[st
     except ModelFileError as error:
         if data is None:
             raise ModelFileError(
-                f"the model '{model.name}' carries no hepml_root manifest, so nothing says which columns it takes. "
+                f"the model '{model.name}' carries no hepml_root manifest, so nothing says which columns it "
+                "takes. "
                 "Give the dataset it was trained on: hr.export(model, path, data=dataset)."
             ) from error
         description = describe(data)
@@ -143,7 +145,8 @@ def _require_inputs(model: keras.Model, description: Mapping[str, Any]) -> None:
     blocks = {block["name"]: tuple(block["shape"]) for block in description["inputs"]}
     if shapes != blocks:
         raise ShapeError(
-            f"the model's inputs {shapes} are not the blocks of the data {blocks}. Name the keras.Input layers after "
+            f"the model's inputs {shapes} are not the blocks of the data {blocks}. Name the keras.Input "
+            "layers after "
             "the blocks, or use hr.attach(model, dataset)."
         )
 

@@ -30,7 +30,7 @@ _TYPES = ("float32", "int32", "int64", "bool", "int8", "uint8")
 
 
 def input_names(model: keras.Model) -> list[str]:
-    """Return the names of a model's inputs: the keys of its input dict, or the names of its keras.Input tensors."""
+    """Return a model's input names: the keys of its input dict, or the names of its keras.Input tensors."""
     structure = getattr(model, "_inputs_struct", None)
     if isinstance(structure, Mapping):
         return [str(name) for name in structure]
@@ -213,8 +213,10 @@ class _Emitter:
             message = str(error).strip().splitlines()
             raise UnsupportedOperationError(
                 f"{what} has no export rule, and its call cannot be traced on symbolic tensors "
-                f"({type(error).__name__}: {message[0] if message else ''}). Write it with keras.ops only and without "
-                "Python decisions on tensor values, or register a rule with hepml_root.export.onnx_rules.layer_rule."
+                f"({type(error).__name__}: {message[0] if message else ''}). Write it with keras.ops only "
+                "and without "
+                "Python decisions on tensor values, or register a rule with "
+                "hepml_root.export.onnx_rules.layer_rule."
             ) from error
         return tree.map_structure(lambda result: self._resolve(result, known, alive), results)
 
@@ -232,7 +234,8 @@ class _Emitter:
             operation, index, _ = getattr(symbol, "_keras_history", (None, 0, 0))
             if operation is None:
                 raise UnsupportedOperationError(
-                    f"{self.graph.where()}: a symbolic tensor of shape {symbol.shape} comes from outside of the call."
+                    f"{self.graph.where()}: a symbolic tensor of shape {symbol.shape} comes from outside of "
+                    "the call."
                 )
             node = operation._inbound_nodes[index]
             args, kwargs = _arguments(node)
@@ -275,7 +278,8 @@ class _Emitter:
         tensors = [self.graph.tensor(result) for result in tree.flatten(results)]
         if len(tensors) != len(specs):
             raise UnsupportedOperationError(
-                f"{self.graph.where()}: '{type(operation).__name__}' gave {len(tensors)} tensors instead of {len(specs)}."
+                f"{self.graph.where()}: '{type(operation).__name__}' gave {len(tensors)} tensors instead of "
+                f"{len(specs)}."
             )
         return [self.graph.cast(t, d) for t, d in zip(tensors, call.dtypes, strict=True)]
 
@@ -308,7 +312,7 @@ class _Emitter:
 
 
 def _arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of a Keras call, with the masks that Keras passes to a layer without writing them down."""
+    """The arguments of a Keras call, with the masks that Keras passes to a layer unrecorded."""
     args, kwargs = node.arguments.args, dict(node.arguments.kwargs)
     if not isinstance(node.operation, keras.layers.Layer):
         return args, kwargs
@@ -329,7 +333,7 @@ def _arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def predict(model: keras.Model, blocks: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Evaluate a Keras model, in inference mode, on arrays by input name; returns one float32 array per output."""
+    """Evaluate a Keras model in inference mode on ``{input: array}``; one float32 array per output."""
     values = {}
     for name, tensor in zip(input_names(model), _symbolic_inputs(model), strict=True):
         values[name] = keras.ops.cast(keras.ops.convert_to_tensor(blocks[name]), tensor.dtype)

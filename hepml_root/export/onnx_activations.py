@@ -163,7 +163,8 @@ def softmax(graph: Graph, call: Call, x: Any) -> Tensor:
     axis = call.operation.axis
     if not isinstance(axis, int):
         raise UnsupportedOperationError(
-            f"{graph.where()}: softmax over the axes {axis} cannot be exported. Reshape them to one axis before."
+            f"{graph.where()}: softmax over the axes {axis} cannot be exported. Reshape them to one axis "
+            "before."
         )
     if graph.has_events(value, axis % value.rank):
         raise UnsupportedOperationError(f"{graph.where()}: a softmax over the events would mix them.")
@@ -172,7 +173,7 @@ def softmax(graph: Graph, call: Call, x: Any) -> Tensor:
 
 @op_rule("Sparsemax")
 def sparsemax(graph: Graph, call: Call, x: Any) -> Tensor:
-    """Projection on the simplex, arXiv:1602.02068: sort, find how many elements stay, subtract the threshold."""
+    """Projection on the simplex, arXiv:1602.02068: sort, count what stays, subtract the threshold."""
     value = graph.tensor(x, call.dtype)
     axis = call.operation.axis % value.rank
     length = value.shape[axis]

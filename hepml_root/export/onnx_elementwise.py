@@ -15,7 +15,8 @@ _UNARY = {
     "Abs": "Abs", "Absolute": "Abs", "Fabs": "Abs", "Negative": "Neg", "Sign": "Sign", "Floor": "Floor",
     "Ceil": "Ceil", "Exp": "Exp", "Log": "Log", "Sqrt": "Sqrt", "Reciprocal": "Reciprocal", "Erf": "Erf",
     "Sin": "Sin", "Cos": "Cos", "Tan": "Tan", "Arcsin": "Asin", "Arccos": "Acos", "Arctan": "Atan",
-    "Sinh": "Sinh", "Cosh": "Cosh", "Tanh": "Tanh", "Arcsinh": "Asinh", "Arccosh": "Acosh", "Arctanh": "Atanh",
+    "Sinh": "Sinh", "Cosh": "Cosh", "Tanh": "Tanh", "Arcsinh": "Asinh", "Arccosh": "Acosh",
+    "Arctanh": "Atanh",
 }  # fmt: skip
 _ARITHMETIC = {
     "Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div", "TrueDivide": "Div",
@@ -88,7 +89,8 @@ def logical_not(graph: Graph, _call: Call, x: Any) -> Tensor:
 def where(graph: Graph, call: Call, condition: Any, x1: Any = None, x2: Any = None) -> Tensor:
     if x1 is None or x2 is None:
         raise UnsupportedOperationError(
-            f"{graph.where()}: keras.ops.where without values gives a list of unknown length and cannot be exported. "
+            f"{graph.where()}: keras.ops.where without values gives a list of unknown length and cannot be "
+            "exported. "
             "Give it the two values to choose between."
         )
     left, right = graph.tensor(x1, call.dtype), graph.tensor(x2, call.dtype)
@@ -179,7 +181,8 @@ def erfc(graph: Graph, call: Call, x: Any) -> Tensor:
     return graph.node("Sub", scalar(graph, 1.0), graph.node("Erf", graph.tensor(x, call.dtype)))
 
 
-# Coefficients of M. Giles, "Approximating the erfinv function" (GPU Computing Gems, 2011), highest power first.
+# Coefficients of M. Giles, "Approximating the erfinv function" (GPU Computing Gems, 2011), highest power
+# first.
 _ERFINV_CENTRE = (
     2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
     -0.00125372503, -0.00417768164, 0.246640727, 1.50140941,

@@ -33,7 +33,8 @@ _ELEMENT_TYPES = {
 
 @dataclass(eq=False)
 class Tensor:
-    """A value in the graph: its name, its shape at the tracing batch size, its type, and its value if constant.
+    """A value in the graph: its name, its shape at the tracing batch size, its type, and its value if
+    constant.
 
     ``mask`` is the Keras mask that travels with the value, if there is one.
     """
@@ -100,7 +101,8 @@ class Graph:
         target = [-1 if self.is_free(size) else int(size) for size in shape]
         if target.count(-1) > 1:
             raise UnsupportedOperationError(
-                f"{self.where()}: a reshape to {len(target)} axes of which {target.count(-1)} depend on the number "
+                f"{self.where()}: a reshape to {len(target)} axes of which {target.count(-1)} depend on the "
+                "number "
                 "of events cannot be exported. Keep the events on one axis."
             )
         return target
@@ -118,13 +120,14 @@ class Graph:
         return tensor
 
     def constant(self, value: Any, dtype: str | None = None) -> Tensor:
-        """Return a constant; equal constants are stored once, and a batch dimension that only repeats is dropped."""
+        """Return a constant, stored once; along the events it must repeat, and has one row."""
         array = np.asarray(value)
         if dtype is None:
             dtype = {"float64": "float32", "int64": "int32"}.get(str(array.dtype), str(array.dtype))
         if dtype not in _ELEMENT_TYPES:
             raise UnsupportedOperationError(
-                f"{self.where()}: a constant of type {dtype} cannot be exported. Exported networks compute in float32."
+                f"{self.where()}: a constant of type {dtype} cannot be exported. Exported networks compute "
+                "in float32."
             )
         array = np.asarray(
             array, dtype=dtype
@@ -136,7 +139,8 @@ class Graph:
                     np.broadcast_to(first, array.shape), array, equal_nan=array.dtype.kind == "f"
                 ):
                     raise UnsupportedOperationError(
-                        f"{self.where()}: a constant with a different value for every event of the batch cannot be "
+                        f"{self.where()}: a constant with a different value for every event of the batch "
+                        "cannot be "
                         "exported. Values must depend on the inputs, not on the position in the batch."
                     )
                 array = first
@@ -147,7 +151,7 @@ class Graph:
         return self._constants[key]
 
     def tensor(self, value: Any, dtype: str | None = None) -> Tensor:
-        """Return ``value`` (a tensor of the graph, a Keras variable, an array, a number) as a tensor of type ``dtype``."""
+        """Return a tensor of the graph, Keras variable, array or number as a tensor of type ``dtype``."""
         if not isinstance(value, Tensor):
             if not isinstance(value, (np.ndarray, np.generic, int, float, bool, list, tuple)):
                 value = _to_numpy(value)
@@ -194,7 +198,8 @@ class Graph:
             return tensor
         if dtype not in _ELEMENT_TYPES:
             raise UnsupportedOperationError(
-                f"{self.where()}: values of type {dtype} cannot be exported; exported networks compute in float32. "
+                f"{self.where()}: values of type {dtype} cannot be exported; exported networks compute in "
+                "float32. "
                 "Build the model with the dtype policy 'float32'."
             )
         if tensor.value is not None:

@@ -17,8 +17,9 @@ from hepml_root.export.onnx_rules import Call, layer_rule
 
 
 @layer_rule(
-    layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D, layers.AlphaDropout,
-    layers.GaussianDropout, layers.GaussianNoise, layers.ActivityRegularization, layers.Identity,
+    layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D,
+    layers.AlphaDropout, layers.GaussianDropout, layers.GaussianNoise, layers.ActivityRegularization,
+    layers.Identity,
 )  # fmt: skip
 def unchanged(_graph: Graph, _call: Call, x: Any, **_options: Any) -> Any:
     return x

@@ -33,8 +33,10 @@ def reduced_axes(graph: Graph, value: Tensor, axis: Any) -> list[int]:
     for a in axes:
         if graph.has_events(value, a):
             raise UnsupportedOperationError(
-                f"{graph.where()}: an operation along the axis of the events would mix them, so the result of one "
-                "event would depend on the others in its batch. Name the axes to work on (axis=1, axis=-1, …)."
+                f"{graph.where()}: an operation along the axis of the events would mix them, so the result "
+                "of one "
+                "event would depend on the others in its batch. Name the axes to work on (axis=1, axis=-1, "
+                "…)."
             )
     return axes
 

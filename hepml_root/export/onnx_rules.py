@@ -89,7 +89,8 @@ def load_families() -> None:
 def rule_of_layer(layer: Any) -> Rule | None:
     for cls in type(layer).__mro__:
         if cls in _LAYERS:
-            return _LAYERS[cls] if type(layer).call is cls.call else None
+            same_call = type(layer).call is getattr(cls, "call", None)
+            return _LAYERS[cls] if same_call else None
     return None
 
 

@@ -43,8 +43,10 @@ def swap_axes(graph: Graph, call: Call, x: Any) -> Tensor:
 @op_rule("Moveaxis")
 def move_axis(graph: Graph, call: Call, x: Any) -> Tensor:
     value = graph.tensor(x)
-    source, target = np.atleast_1d(call.operation.source), np.atleast_1d(call.operation.destination)
-    source, target = [int(s) % value.rank for s in source], [int(t) % value.rank for t in target]
+    source, target = (
+        [int(axis) % value.rank for axis in np.atleast_1d(axes)]
+        for axes in (call.operation.source, call.operation.destination)
+    )
     order = [axis for axis in range(value.rank) if axis not in source]
     for place, axis in sorted(zip(target, source, strict=True)):
         order.insert(place, axis)
@@ -67,7 +69,7 @@ def join(graph: Graph, values: Sequence[Tensor], axis: int) -> Tensor:
 
 
 def _one_per_event(graph: Graph, constant: Tensor, like: Tensor, axis: int) -> Tensor:
-    """``constant`` repeated along the events of ``like``: chosen by a condition that always holds, NaN or not."""
+    """``constant`` for every event of ``like``, chosen by a condition that always holds, NaN or not."""
     row = graph.slice(like, axis, 0, 1)
     for a, size in enumerate(row.shape):
         if a != axis and not graph.is_free(size):
@@ -156,7 +158,8 @@ def get_item(graph: Graph, call: Call, x: Any, key: Any) -> Tensor:
             dropped = True
         else:
             raise UnsupportedOperationError(
-                f"{graph.where()}: indexing with {type(k).__name__} cannot be exported. Use integers, slices, None and "
+                f"{graph.where()}: indexing with {type(k).__name__} cannot be exported. Use integers, "
+                "slices, None and "
                 "…, or keras.ops.take for a list of positions."
             )
         axis += 1
@@ -227,7 +230,8 @@ def take_along_axis(graph: Graph, call: Call, x: Any, indices: Any) -> Tensor:
     _refuse_events(graph, value, axis, "gathering")
     if any(a != axis and s != where.shape[a] for a, s in enumerate(value.shape)):
         raise UnsupportedOperationError(
-            f"{graph.where()}: keras.ops.take_along_axis with indices of another shape than the values, {where.shape} "
+            f"{graph.where()}: keras.ops.take_along_axis with indices of another shape than the values, "
+            f"{where.shape} "
             f"and {value.shape}, cannot be exported."
         )
     where = graph.cast(where, "int32") if where.dtype not in ("int32", "int64") else where
@@ -266,7 +270,8 @@ def repeat(graph: Graph, call: Call, x: Any) -> Tensor:
     value, axis, repeats = graph.tensor(x), call.operation.axis, call.operation.repeats
     if axis is None or np.ndim(repeats) != 0:
         raise UnsupportedOperationError(
-            f"{graph.where()}: keras.ops.repeat can be exported with one number of repeats along a named axis."
+            f"{graph.where()}: keras.ops.repeat can be exported with one number of repeats along a named "
+            "axis."
         )
     axis %= value.rank
     _refuse_events(graph, value, axis, "repeating")

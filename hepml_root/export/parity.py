@@ -1,13 +1,14 @@
 """Do two runtimes compute the same? Comparison of Keras, ONNX Runtime and C++ on real and on extreme events.
 
-Networks are compared in float32, where the order of additions alone changes the last bits. Two outputs agree if
-they differ by no more than
+Networks are compared in float32, where the order of additions alone changes the last bits. Two outputs agree
+if they differ by no more than
 
     tolerance · scale  +  8 · (what the last bits of the inputs do to the reference itself)
 
-with the scale of the output (1 for probabilities, the largest real output of a regression target) and a tolerance
-of 1e-5, about a hundred roundings of one float32 number. The second part measures the conditioning: an extreme
-event, a thousand spreads off, where a network subtracts huge numbers from each other, is determined no better.
+with the scale of the output (1 for probabilities, the largest real output of a regression target) and a
+tolerance of 1e-5, about a hundred roundings of one float32 number. The second part measures the conditioning:
+an extreme event, a thousand spreads off, where a network subtracts huge numbers from each other, is
+determined no better.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Predict = Callable[[Blocks], list[NDArray[Any]]]
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest difference of two sets of outputs: absolute, relative to the larger value, and in which event."""
+    """The largest difference of two outputs: absolute, relative to the larger value, in which event."""
 
     max_abs: float
     max_rel: float
@@ -123,8 +124,8 @@ def edge_events(
 ) -> dict[str, NDArray[np.float32]]:
     """Return extreme events made from real ones, the same number for each block.
 
-    All zero; ten times and a thousand times the largest values, of both signs; denormal numbers; a real event with
-    no constituent, with one, and with all; with ``missing``, a real event full of NaN.
+    All zero; ten times and a thousand times the largest values, of both signs; denormal numbers; a real event
+    with no constituent, with one, and with all; with ``missing``, a real event full of NaN.
 
     Arguments
     ---------
@@ -288,7 +289,8 @@ def _refuse(
     )
     raise ParityError(
         f"{runtimes[0]} and {runtimes[1]} do not agree: output '{name}' of {kind} {number} is "
-        f"{float(held.outputs[index][where]):.9g} in {runtimes[0]} and {float(found[where]):.9g} in {runtimes[1]} "
+        f"{float(held.outputs[index][where]):.9g} in {runtimes[0]} and {float(found[where]):.9g} in "
+        f"{runtimes[1]} "
         f"(allowed difference {float(held.bounds[index][where]):.3g}, batches of {batch}); inputs: {shown}. "
         "Nothing was written. Please report this with the model."
     )
@@ -307,7 +309,8 @@ def probe(held: Reference, names: Sequence[str]) -> dict[str, Any]:
 
 
 def verify(manifest: Mapping[str, Any], predict: Predict) -> Difference:
-    """Run the probe events in a manifest through a runtime and return the largest difference to the stored outputs.
+    """Run the probe events in a manifest through a runtime and return the largest difference to the stored
+    outputs.
 
     Arguments
     ---------
