@@ -1,0 +1,264 @@
+"""Rules for operators that work on every element by itself: arithmetic, comparison, logic, activations, casts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hepml_root.export.cpp_expression import Call, Expression, Load, Number, Weight, broadcast
+from hepml_root.export.cpp_graph import Lowering, Node, Tensor, Value, rule
+from hepml_root.export.cpp_steps import Map
+
+# Operators of one argument, as C++ of the engine (include/hepml_root/engine/functions.hxx).
+UNARY = {
+    "Abs": "engine::absolute({0})",
+    "Ceil": "engine::ceil_of({0})",
+    "Erf": "engine::error_function({0})",
+    "Exp": "engine::exponential({0})",
+    "Floor": "engine::floor_of({0})",
+    "HardSwish": "engine::hard_swish({0})",
+    "Log": "engine::logarithm({0})",
+    "Mish": "engine::mish({0})",
+    "Neg": "-{0}",
+    "Reciprocal": "1.0f / {0}",
+    "Relu": "engine::relu({0})",
+    "Round": "engine::round_even({0})",
+    "Sigmoid": "engine::sigmoid({0})",
+    "Sign": "engine::sign({0})",
+    "Softplus": "engine::softplus({0})",
+    "Softsign": "engine::softsign({0})",
+    "Sqrt": "engine::square_root({0})",
+    "Tanh": "engine::hyperbolic_tangent({0})",
+    **{
+        operator: f"engine::lane_by_lane({{0}}, [](float x) {{{{ return std::{function}(x); }}}})"
+        for operator, function in {
+            "Sin": "sin", "Cos": "cos", "Tan": "tan", "Asin": "asin", "Acos": "acos", "Atan": "atan",
+            "Sinh": "sinh", "Cosh": "cosh", "Asinh": "asinh", "Acosh": "acosh", "Atanh": "atanh",
+        }.items()
+    },
+}  # fmt: skip
+
+BINARY = {"Add": "{0} + {1}", "Sub": "{0} - {1}", "Mul": "{0} * {1}", "Div": "{0} / {1}"}
+COMPARISONS = {
+    "Less": "engine::less({0}, {1})",
+    "LessOrEqual": "engine::less_or_equal({0}, {1})",
+    "Greater": "engine::less({1}, {0})",
+    "GreaterOrEqual": "engine::less_or_equal({1}, {0})",
+    "Equal": "engine::equal({0}, {1})",
+}
+LOGIC = {
+    "And": "engine::logical_and({0}, {1})",
+    "Or": "engine::logical_or({0}, {1})",
+    "Xor": "engine::logical_xor({0}, {1})",
+}
+VARIADIC = {"Min": "engine::minimum({0}, {1})", "Max": "engine::maximum({0}, {1})", "Sum": "{0} + {1}", "Mean": "{0} + {1}"}
+
+# Activations with attributes: formula and the attributes' names with ONNX's defaults.
+PARAMETRIC: dict[str, tuple[str, tuple[tuple[str, float], ...]]] = {
+    "LeakyRelu": ("engine::leaky_relu({0}, {1})", (("alpha", 0.01),)),
+    "Elu": ("engine::elu({0}, {1})", (("alpha", 1.0),)),
+    "Celu": ("engine::celu({0}, {1})", (("alpha", 1.0),)),
+    "Selu": ("engine::selu({0}, {1}, {2})", (("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875))),
+    "HardSigmoid": ("engine::hard_sigmoid({0}, {1}, {2})", (("alpha", 0.2), ("beta", 0.5))),
+    "ThresholdedRelu": ("engine::thresholded_relu({0}, {1})", (("alpha", 1.0),)),
+}
+
+EXACT_INTEGERS = 1 << 24  # floats hold every integer up to here
+
+
+def operand(node: Node, value: Value, out: tuple[int, ...]) -> Expression:
+    """Return an input as part of a formula whose output has the shape ``out`` (of one event)."""
+    if isinstance(value, Tensor):
+        if len(value.shape) != len(out):
+            raise node.refuse("its inputs have different numbers of axes, so that the batch would meet another axis.")
+        return Load(value, broadcast(value.shape, out))
+    array = constant(node, value)
+    if array.ndim == len(out) + 1:
+        if array.shape[0] != 1:
+            raise node.refuse(f"a constant of shape {array.shape} has a value per event of the batch.")
+        array = array[0]
+    if array.size == 1:
+        return Number(float(array.ravel()[0]))
+    return Weight(array, broadcast(array.shape, out))
+
+
+def constant(node: Node, array: np.ndarray) -> np.ndarray:
+    """Return a constant as float32, or refuse one that floats cannot hold."""
+    if array.dtype == np.float32:
+        return array
+    if array.dtype == np.bool_ or np.issubdtype(array.dtype, np.integer):
+        if array.size and np.abs(array.astype(np.float64)).max() > EXACT_INTEGERS:
+            raise node.refuse("an integer constant above 2^24 cannot be compared exactly with a float.")
+        return array.astype(np.float32)
+    raise node.refuse(f"a constant of type {array.dtype}; float32 is taken.")
+
+
+def output_shape(node: Node, values: list[Value]) -> tuple[int, ...]:
+    """Return the broadcast shape of some inputs, for one event."""
+    shapes = [(1, *v.shape) if isinstance(v, Tensor) else v.shape for v in values]
+    try:
+        full = np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise node.refuse(f"its inputs of shapes {shapes} cannot be broadcast.") from None
+    rank = max(len(v.shape) + 1 for v in values if isinstance(v, Tensor))
+    if len(full) != rank or full[0] != 1:
+        raise node.refuse("a constant has more axes than the events' values, or several along the batch.")
+    return tuple(full[1:])
+
+
+def elementwise(node: Node, lowering: Lowering, formula: str, values: list[Value], kind: str = "float") -> list[Tensor]:
+    """Add one element-wise step over the broadcast inputs."""
+    shape = output_shape(node, values)
+    expression = Call(formula, tuple(operand(node, value, shape) for value in values))
+    return [lowering.add(Map(math.prod(shape), expression), shape, kind)]
+
+
+def given(node: Node) -> list[Value]:
+    return [value for value in node.inputs if value is not None]
+
+
+def floats(node: Node, values: list[Value]) -> None:
+    """Refuse integer and bool values of the events where a float is computed."""
+    for value in values:
+        if isinstance(value, Tensor) and value.kind != "float":
+            raise node.refuse(f"computes with {value.kind} values of the events; cast them to float.")
+
+
+@rule(*UNARY)
+def unary(node: Node, lowering: Lowering) -> list[Tensor]:
+    floats(node, given(node))
+    return elementwise(node, lowering, UNARY[node.operator], [node.tensor()])
+
+
+@rule(*BINARY)
+def binary(node: Node, lowering: Lowering) -> list[Tensor]:
+    floats(node, given(node))
+    return elementwise(node, lowering, BINARY[node.operator], given(node))
+
+
+@rule(*COMPARISONS)
+def comparison(node: Node, lowering: Lowering) -> list[Tensor]:
+    return elementwise(node, lowering, COMPARISONS[node.operator], given(node), "bool")
+
+
+@rule(*LOGIC)
+def logic(node: Node, lowering: Lowering) -> list[Tensor]:
+    return elementwise(node, lowering, LOGIC[node.operator], given(node), "bool")
+
+
+@rule("Not")
+def negation(node: Node, lowering: Lowering) -> list[Tensor]:
+    return elementwise(node, lowering, "engine::logical_not({0})", given(node), "bool")
+
+
+@rule("IsNaN")
+def is_nan(node: Node, lowering: Lowering) -> list[Tensor]:
+    return elementwise(node, lowering, "engine::is_nan({0})", given(node), "bool")
+
+
+@rule("IsInf")
+def is_infinite(node: Node, lowering: Lowering) -> list[Tensor]:
+    signs = (node.attributes.get("detect_negative", 1), node.attributes.get("detect_positive", 1))
+    formula = {
+        (1, 1): "engine::equal(engine::absolute({0}), at.scalar(engine::infinity))",
+        (1, 0): "engine::equal({0}, at.scalar(-engine::infinity))",
+        (0, 1): "engine::equal({0}, at.scalar(engine::infinity))",
+        (0, 0): "at.scalar(0.0f)",
+    }[signs]
+    return elementwise(node, lowering, formula, given(node), "bool")
+
+
+@rule(*VARIADIC)
+def variadic(node: Node, lowering: Lowering) -> list[Tensor]:
+    values = given(node)
+    floats(node, values)
+    shape = output_shape(node, values)
+    first, *rest = (operand(node, value, shape) for value in values)
+    expression: Expression = first
+    for other in rest:
+        expression = Call(VARIADIC[node.operator], (expression, other))
+    if node.operator == "Mean":
+        expression = Call("{0} / {1}", (expression, Number(len(values))))
+    return [lowering.add(Map(math.prod(shape), expression), shape)]
+
+
+@rule("Pow")
+def power(node: Node, lowering: Lowering) -> list[Tensor]:
+    base, exponent = node.inputs[0], node.inputs[1]
+    floats(node, given(node))
+    if isinstance(base, Tensor) and isinstance(exponent, np.ndarray) and exponent.size == 1:
+        simple = {1.0: "{0}", 2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", 0.5: "engine::square_root({0})"}
+        value = float(exponent.ravel()[0])
+        if value in simple and exponent.ndim <= len(base.shape) + 1:
+            return elementwise(node, lowering, simple[value], [base])
+    return elementwise(node, lowering, "engine::power({0}, {1})", given(node))
+
+
+@rule(*PARAMETRIC)
+def parametric(node: Node, lowering: Lowering) -> list[Tensor]:
+    floats(node, given(node))
+    formula, attributes = PARAMETRIC[node.operator]
+    source = node.tensor()
+    numbers = tuple(Number(float(node.attributes.get(name, default))) for name, default in attributes)
+    expression = Call(formula, (Load(source), *numbers))
+    return [lowering.add(Map(source.size, expression), source.shape)]
+
+
+@rule("PRelu")
+def prelu(node: Node, lowering: Lowering) -> list[Tensor]:
+    floats(node, given(node))
+    return elementwise(node, lowering, "engine::leaky_relu({0}, {1})", given(node))
+
+
+@rule("Gelu")
+def gelu(node: Node, lowering: Lowering) -> list[Tensor]:
+    floats(node, given(node))
+    approximate = node.attributes.get("approximate", b"none")
+    formulas = {b"none": "engine::gelu({0})", b"tanh": "engine::gelu_tanh({0})"}
+    if approximate not in formulas:
+        raise node.refuse(f"approximate={approximate!r}; 'none' and 'tanh' exist.")
+    return elementwise(node, lowering, formulas[approximate], [node.tensor()])
+
+
+@rule("Clip")
+def clip(node: Node, lowering: Lowering) -> list[Tensor]:
+    source, low, high = node.tensor(), node.optional(1), node.optional(2)
+    floats(node, [source])
+    expression: Expression = Load(source)
+    if low is not None:
+        expression = Call("engine::clip_below({0}, {1})", (expression, operand(node, low, source.shape)))
+    if high is not None:
+        expression = Call("engine::clip_above({0}, {1})", (expression, operand(node, high, source.shape)))
+    return [lowering.add(Map(source.size, expression), source.shape)]
+
+
+@rule("Where")
+def where(node: Node, lowering: Lowering) -> list[Tensor]:
+    kinds = {value.kind for value in node.inputs[1:] if isinstance(value, Tensor)}
+    if len(kinds) > 1:
+        raise node.refuse("chooses between values of different types.")
+    kind = kinds.pop() if kinds else _kind(node.constant(1, "the value"))
+    return elementwise(node, lowering, "engine::where({0}, {1}, {2})", given(node), kind)
+
+
+def _kind(array: np.ndarray) -> str:
+    return {"f": "float", "b": "bool"}.get(array.dtype.kind, "int")
+
+
+@rule("Cast")
+def cast(node: Node, lowering: Lowering) -> list[Tensor]:
+    import onnx
+
+    source = node.tensor()
+    target = node.attributes["to"]
+    types = onnx.TensorProto
+    if target == types.FLOAT:
+        return [Tensor(source.step, source.shape, "float", source.offset)]
+    if target == types.BOOL:
+        return elementwise(node, lowering, "engine::not_zero({0})", [source], "bool")
+    if target in (types.INT32, types.INT64):
+        if source.kind != "float":
+            return [Tensor(source.step, source.shape, "int", source.offset)]
+        return elementwise(node, lowering, "engine::truncate({0})", [source], "int")
+    raise node.refuse(f"casts to {types.DataType.Name(target)}; float, bool, int32 and int64 are supported.")

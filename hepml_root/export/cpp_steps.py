@@ -1,0 +1,189 @@
+"""The steps of a generated network: what each reads, its storage, and how it is written in C++.
+
+Every step has its own storage of ``size`` floats per event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hepml_root.export.cpp_expression import Expression, Sum, emit, loads, redirected
+from hepml_root.export.cpp_weights import Weights
+
+if TYPE_CHECKING:
+    from hepml_root.export.cpp_graph import Tensor
+
+Place = Callable[["Tensor"], str]
+Moved = Callable[["Tensor"], "Tensor"]
+
+TILE = 16  # neurons side by side, as engine/dense.hxx reads them
+MOST_ROWS = 4  # left-over neurons that are stored one by one
+ALWAYS_INLINE = "__attribute__((always_inline))"
+
+
+class Step:
+    """One storage of ``size`` floats per event. Compared by identity."""
+
+    # Floats beyond the storage that are written (and mean nothing) when one event is computed alone.
+    slack = 0
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def reads(self) -> Iterator[Tensor]:
+        """Yield the values that this step needs."""
+        return iter(())
+
+    def redirect(self, moved: Moved) -> None:
+        """Replace the values that this step needs by what ``moved`` makes of them."""
+
+    def code(self, to: str, place: Place, weights: Weights) -> list[str]:
+        """Return the C++ lines that fill the storage at ``to``; ``place`` gives where a value is."""
+        raise NotImplementedError
+
+
+class Input(Step):
+    """A graph input: filled before the network is computed."""
+
+    def code(self, to: str, place: Place, weights: Weights) -> list[str]:  # noqa: ARG002
+        return []
+
+
+class Map(Step):
+    """An element-wise formula, computed in one loop."""
+
+    def __init__(self, size: int, expression: Expression) -> None:
+        super().__init__(size)
+        self.expression = expression
+
+    def reads(self) -> Iterator[Tensor]:
+        return (load.tensor for load in loads(self.expression))
+
+    def redirect(self, moved: Moved) -> None:
+        self.expression = redirected(self.expression, moved)
+
+    def code(self, to: str, place: Place, weights: Weights) -> list[str]:
+        body = emit(self.expression, place, weights)
+        return [
+            f"engine::each<M, {self.size}>({to}, [&](auto at) {ALWAYS_INLINE} {{",
+            *(f"   {line}" for line in body),
+            "});",
+        ]
+
+
+class Dense(Step):
+    """``rows`` products with one constant matrix (inputs, neurons), a bias, and a formula of the sums."""
+
+    slack = TILE
+
+    def __init__(self, source: Tensor, matrix: np.ndarray, bias: np.ndarray, rows: int) -> None:
+        super().__init__(rows * matrix.shape[1])
+        self.source, self.matrix, self.bias, self.rows = source, matrix, bias, rows
+        self.epilogue: Expression = Sum()
+
+    def reads(self) -> Iterator[Tensor]:
+        yield self.source
+        for load in loads(self.epilogue):
+            yield load.tensor
+
+    def redirect(self, moved: Moved) -> None:
+        self.source = moved(self.source)
+        self.epilogue = redirected(self.epilogue, moved)
+
+    def code(self, to: str, place: Place, weights: Weights) -> list[str]:
+        inputs, neurons = self.matrix.shape
+        packed, bias = weights.place(pack(self.matrix)), weights.place(self.bias)
+        start = (
+            f"engine::dense<M, {self.rows}, {inputs}, {neurons}>({place(self.source)}, w + {packed}, w + {bias}, {to},"
+        )
+        if isinstance(self.epilogue, Sum):
+            return [f"{start} engine::Identity{{}});"]
+        body = emit(self.epilogue, place, weights)
+        at = "auto at" if any("at." in line for line in body) else "auto"
+        return [f"{start} [&](auto sum, {at}) {ALWAYS_INLINE} {{", *(f"   {line}" for line in body), "});"]
+
+
+def pack(matrix: np.ndarray) -> np.ndarray:
+    """Return a matrix (inputs, neurons) in the order in which engine/dense.hxx reads it.
+
+    Tiles of 16 neurons, in each the 16 weights of an input side by side; at most 4 left-over neurons follow
+    row by row, padded to a multiple of 16 inputs.
+    """
+    inputs, neurons = matrix.shape
+    rows = neurons % TILE if neurons % TILE <= MOST_ROWS else 0
+    tiles = -(-(neurons - rows) // TILE)
+    in_tiles = np.zeros((inputs, tiles * TILE), dtype=np.float32)
+    in_tiles[:, : neurons - rows] = matrix[:, : neurons - rows]
+    left_over = np.zeros((rows, -(-inputs // TILE) * TILE), dtype=np.float32)
+    left_over[:, :inputs] = matrix[:, neurons - rows :].T
+    tiled = in_tiles.reshape(inputs, tiles, TILE).transpose(1, 0, 2)
+    return np.concatenate([tiled.ravel(), left_over.ravel()])
+
+
+class Pick(Step):
+    """Features of one value in another order: slices, gathers, transposes, repeats."""
+
+    def __init__(self, source: Tensor, indices: np.ndarray) -> None:
+        super().__init__(indices.size)
+        self.source, self.indices = source, indices
+
+    def reads(self) -> Iterator[Tensor]:
+        yield self.source
+
+    def redirect(self, moved: Moved) -> None:
+        self.source = moved(self.source)
+
+    def code(self, to: str, place: Place, weights: Weights) -> list[str]:  # noqa: ARG002
+        indices = ", ".join(map(str, self.indices.tolist()))
+        return [
+            "{",
+            f"   static constexpr std::uint32_t table[] = {{{indices}}};",
+            f"   engine::pick<M, {self.size}>({place(self.source)}, table, {to});",
+            "}",
+        ]
+
+
+class Join(Step):
+    """Several values one after the other."""
+
+    def __init__(self, sources: list[Tensor]) -> None:
+        super().__init__(sum(source.size for source in sources))
+        self.sources = sources
+
+    def reads(self) -> Iterator[Tensor]:
+        return iter(self.sources)
+
+    def redirect(self, moved: Moved) -> None:
+        self.sources = [moved(source) for source in self.sources]
+
+    def code(self, to: str, place: Place, weights: Weights) -> list[str]:  # noqa: ARG002
+        code, offset = [], 0
+        for source in self.sources:
+            code.append(f"engine::copy<M, {source.size}>({place(source)}, {to} + {offset} * M::lanes);")
+            offset += source.size
+        return code
+
+
+class AlongAxis(Step):
+    """A kernel of engine/reduce.hxx on a value seen as (outer, axis, inner)."""
+
+    def __init__(
+        self, kernel: str, source: Tensor, extents: tuple[int, ...], size: int, arguments: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(size)
+        self.kernel, self.source, self.extents, self.arguments = kernel, source, extents, arguments
+
+    def reads(self) -> Iterator[Tensor]:
+        yield self.source
+
+    def redirect(self, moved: Moved) -> None:
+        self.source = moved(self.source)
+
+    def code(self, to: str, place: Place, weights: Weights) -> list[str]:  # noqa: ARG002
+        name, _, operation = self.kernel.partition(":")
+        parameters = ", ".join(["M", *([f"engine::{operation}"] if operation else []), *map(str, self.extents)])
+        arguments = ", ".join([place(self.source), to, *self.arguments])
+        return [f"engine::{name}<{parameters}>({arguments});"]

@@ -1,0 +1,236 @@
+// Products with constant matrices: y[n] = epilogue(bias[n] + sum over k of w[n][k] x[k]).
+//
+// Weights are packed once, by the generator, in the order of use (export/cpp_dense.py, `pack`):
+// neurons go in tiles of 16; of a tile the 16 weights of input 0 come first, then those of input 1, and so
+// on. If at most 4 neurons are left over they follow one by one, each with its K weights, padded to a
+// multiple of 16; if more are left they make one more tile, padded with zeros. Biases are padded likewise.
+#pragma once
+
+#include "hepml_root/engine/lanes.hxx"
+
+namespace hepml_root::engine {
+
+constexpr std::size_t tile_neurons = 16;
+constexpr std::size_t padded(std::size_t n) { return (n + tile_neurons - 1) / tile_neurons * tile_neurons; }
+
+template <std::size_t N>
+struct Tiling {
+   static constexpr std::size_t left_over = N % tile_neurons;
+   static constexpr std::size_t rows = left_over <= 4 ? left_over : 0; // neurons outside tiles
+   static constexpr std::size_t tiles = (N - rows + tile_neurons - 1) / tile_neurons;
+};
+
+// The epilogue that does nothing.
+struct Identity {
+   template <class V, class At>
+   HEPML_ROOT_INLINE V operator()(V y, At) const
+   {
+      return y;
+   }
+};
+
+// ---- events in lanes ------------------------------------------------------------------------------------
+
+// R neurons of one tile, for all registers of events of the block: R x vectors sums stay in registers, each
+// weight is read once and used for every register of events.
+template <class M, std::size_t R, std::size_t K, class Epilogue>
+HEPML_ROOT_INLINE void tile_pass(const float *x, const float *w, const float *bias, float *y, std::size_t neuron,
+                                 const Epilogue &epilogue)
+{
+   using V = typename M::V;
+   V sum[R][M::vectors];
+   HEPML_ROOT_UNROLL
+   for (std::size_t r = 0; r < R; ++r)
+      HEPML_ROOT_UNROLL
+      for (std::size_t v = 0; v < M::vectors; ++v)
+         sum[r][v] = splat<V>(bias[neuron + r]);
+   for (std::size_t k = 0; k < K; ++k) {
+      V events[M::vectors];
+      HEPML_ROOT_UNROLL
+      for (std::size_t v = 0; v < M::vectors; ++v)
+         events[v] = load<V>(x + k * M::lanes + v * width<V>);
+      HEPML_ROOT_UNROLL
+      for (std::size_t r = 0; r < R; ++r) {
+         const float weight = w[k * tile_neurons + r];
+         HEPML_ROOT_UNROLL
+         for (std::size_t v = 0; v < M::vectors; ++v)
+            sum[r][v] += weight * events[v];
+      }
+   }
+   HEPML_ROOT_UNROLL
+   for (std::size_t r = 0; r < R; ++r)
+      HEPML_ROOT_UNROLL
+      for (std::size_t v = 0; v < M::vectors; ++v)
+         store<V>(y + (neuron + r) * M::lanes + v * width<V>, epilogue(sum[r][v], typename M::At{neuron + r, v}));
+}
+
+// The neurons [First, Last) of a tile in passes of at most `most`.
+template <class M, std::size_t First, std::size_t Last, std::size_t K, class Epilogue>
+HEPML_ROOT_INLINE void tile_passes(const float *x, const float *w, const float *bias, float *y, std::size_t neuron,
+                                   const Epilogue &epilogue)
+{
+   constexpr std::size_t most = HEPML_ROOT_LANES == 16 ? 8 : 4;
+   if constexpr (First < Last) {
+      constexpr std::size_t count = Last - First < most ? Last - First : most;
+      tile_pass<M, count, K>(x, w + First, bias, y, neuron + First, epilogue);
+      tile_passes<M, First + count, Last, K>(x, w, bias, y, neuron, epilogue);
+   }
+}
+
+// Neurons outside the tiles: several partial sums over k, so that the chain of additions is short.
+template <class M, std::size_t R, std::size_t K, class Epilogue>
+HEPML_ROOT_INLINE void row_pass(const float *x, const float *w, const float *bias, float *y, std::size_t neuron,
+                                const Epilogue &epilogue)
+{
+   using V = typename M::V;
+   constexpr std::size_t parts = R == 1 ? 4 : 2;
+   for (std::size_t v = 0; v < M::vectors; ++v) {
+      V sum[R][parts];
+      HEPML_ROOT_UNROLL
+      for (std::size_t r = 0; r < R; ++r)
+         HEPML_ROOT_UNROLL
+         for (std::size_t p = 0; p < parts; ++p)
+            sum[r][p] = p == 0 ? splat<V>(bias[neuron + r]) : V{};
+      std::size_t k = 0;
+      for (; k + parts <= K; k += parts)
+         HEPML_ROOT_UNROLL
+         for (std::size_t p = 0; p < parts; ++p) {
+            const V events = load<V>(x + (k + p) * M::lanes + v * width<V>);
+            HEPML_ROOT_UNROLL
+            for (std::size_t r = 0; r < R; ++r)
+               sum[r][p] += w[r * padded(K) + k + p] * events;
+         }
+      for (; k < K; ++k) {
+         const V events = load<V>(x + k * M::lanes + v * width<V>);
+         for (std::size_t r = 0; r < R; ++r)
+            sum[r][0] += w[r * padded(K) + k] * events;
+      }
+      HEPML_ROOT_UNROLL
+      for (std::size_t r = 0; r < R; ++r) {
+         V total = sum[r][0];
+         for (std::size_t p = 1; p < parts; ++p)
+            total += sum[r][p];
+         store<V>(y + (neuron + r) * M::lanes + v * width<V>, epilogue(total, typename M::At{neuron + r, v}));
+      }
+   }
+}
+
+// ---- one event: neurons in lanes ------------------------------------------------------------------------
+
+// T neighbouring tiles at once, with P partial sums over k each: T x P chains of additions hide their latency.
+template <std::size_t T, std::size_t P, std::size_t K, class Epilogue>
+HEPML_ROOT_INLINE void tiles_single(const float *x, const float *w, const float *bias, float *y, std::size_t neuron,
+                                    const Epilogue &epilogue)
+{
+   using V = Single::V;
+   constexpr std::size_t parts_of_tile = tile_neurons / width<V>;
+   constexpr std::size_t registers = T * parts_of_tile;
+   V sum[P][registers];
+   HEPML_ROOT_UNROLL
+   for (std::size_t t = 0; t < registers; ++t)
+      HEPML_ROOT_UNROLL
+      for (std::size_t p = 0; p < P; ++p)
+         sum[p][t] = p == 0 ? load<V>(bias + neuron + t * width<V>) : V{};
+   constexpr std::size_t whole = K / P * P;
+   for (std::size_t k = 0; k < whole; k += P)
+      HEPML_ROOT_UNROLL
+      for (std::size_t p = 0; p < P; ++p) {
+         const float input = x[k + p];
+         HEPML_ROOT_UNROLL
+         for (std::size_t t = 0; t < registers; ++t)
+            sum[p][t] += input * load<V>(w + (t / parts_of_tile) * (tile_neurons * K) + (k + p) * tile_neurons +
+                                         (t % parts_of_tile) * width<V>);
+      }
+   for (std::size_t k = whole; k < K; ++k) {
+      const float input = x[k];
+      HEPML_ROOT_UNROLL
+      for (std::size_t t = 0; t < registers; ++t)
+         sum[0][t] += input * load<V>(w + (t / parts_of_tile) * (tile_neurons * K) + k * tile_neurons +
+                                      (t % parts_of_tile) * width<V>);
+   }
+   HEPML_ROOT_UNROLL
+   for (std::size_t t = 0; t < registers; ++t) {
+      V total = sum[0][t];
+      HEPML_ROOT_UNROLL
+      for (std::size_t p = 1; p < P; ++p)
+         total += sum[p][t];
+      const std::size_t n = neuron + t * width<V>;
+      store<V>(y + n, epilogue(total, Single::At{n, 0}));
+   }
+}
+
+template <std::size_t Tiles, std::size_t K, class Epilogue>
+HEPML_ROOT_INLINE void all_tiles_single(const float *x, const float *w, const float *bias, float *y,
+                                        const Epilogue &epilogue)
+{
+   constexpr std::size_t together = HEPML_ROOT_LANES == 16 ? 4 : HEPML_ROOT_LANES == 8 ? 2 : 1;
+   constexpr std::size_t groups = Tiles / together;
+   for (std::size_t g = 0; g < groups; ++g)
+      tiles_single<together, 2, K>(x, w + g * together * tile_neurons * K, bias, y, g * together * tile_neurons,
+                                   epilogue);
+   constexpr std::size_t rest = Tiles % together;
+   if constexpr (rest > 0)
+      tiles_single<rest, rest == 1 ? 4 : 2, K>(x, w + groups * together * tile_neurons * K, bias, y,
+                                               groups * together * tile_neurons, epilogue);
+}
+
+// One neuron: a dot product with k in lanes. x and w are read in whole registers; w is zero beyond K, and x
+// may hold anything there, so the last register is masked.
+template <std::size_t K>
+HEPML_ROOT_INLINE float dot_single(const float *x, const float *w)
+{
+   using V = Single::V;
+   constexpr std::size_t whole = K / width<V>;
+   constexpr std::size_t parts = 4;
+   V sum[parts] = {};
+   std::size_t i = 0;
+   for (; i + parts <= whole; i += parts)
+      HEPML_ROOT_UNROLL
+      for (std::size_t p = 0; p < parts; ++p)
+         sum[p] += load<V>(x + (i + p) * width<V>) * load<V>(w + (i + p) * width<V>);
+   for (; i < whole; ++i)
+      sum[0] += load<V>(x + i * width<V>) * load<V>(w + i * width<V>);
+   const V total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+   float result = 0;
+   for (std::size_t lane = 0; lane < width<V>; ++lane)
+      result += total[lane];
+   for (std::size_t k = whole * width<V>; k < K; ++k)
+      result += x[k] * w[k];
+   return result;
+}
+
+// ---- the product of one layer ---------------------------------------------------------------------------
+
+// x: Rows x K values, y: Rows x N values (Rows > 1 where the same layer is applied to every constituent).
+template <class M, std::size_t Rows, std::size_t K, std::size_t N, class Epilogue>
+HEPML_ROOT_INLINE void dense(const float *x, const float *w, const float *bias, float *y, const Epilogue &epilogue)
+{
+   using Tiles = Tiling<N>;
+   constexpr std::size_t in_tiles = N - Tiles::rows;
+   const float *const w_rows = w + Tiles::tiles * tile_neurons * K;
+   for (std::size_t row = 0; row < Rows; ++row) {
+      const float *const from = x + row * K * M::lanes;
+      // In a row after the first, neuron n of the layer is feature row N + n of the value.
+      const auto shifted = [&](auto sum, auto at) __attribute__((always_inline)) {
+         at.feature += row * N;
+         return epilogue(sum, at);
+      };
+      float *const to = y + row * N * M::lanes;
+      if constexpr (M::single) {
+         all_tiles_single<Tiles::tiles, K>(from, w, bias, to, shifted);
+         for (std::size_t r = 0; r < Tiles::rows; ++r) {
+            const float sum = bias[in_tiles + r] + dot_single<K>(from, w_rows + r * padded(K));
+            to[in_tiles + r] = shifted(splat<typename M::V>(sum), typename M::At{in_tiles + r, 0})[0];
+         }
+      } else {
+         for (std::size_t t = 0; t < in_tiles / tile_neurons; ++t)
+            tile_passes<M, 0, tile_neurons, K>(from, w + t * tile_neurons * K, bias, to, t * tile_neurons, shifted);
+         tile_passes<M, 0, in_tiles % tile_neurons, K>(from, w + in_tiles / tile_neurons * tile_neurons * K, bias, to,
+                                                       in_tiles / tile_neurons * tile_neurons, shifted);
+         if constexpr (Tiles::rows > 0)
+            row_pass<M, Tiles::rows, K>(from, w_rows, bias, to, in_tiles, shifted);
+      }
+   }
+}
+
+} // namespace hepml_root::engine

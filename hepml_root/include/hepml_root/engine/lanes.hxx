@@ -1,0 +1,184 @@
+// SIMD lanes: vectors of floats, and the two ways in which a network is walked through.
+//
+// In blocks (`Block`), a lane is an event: a value of F features is stored feature after feature, each as
+// `lanes` neighbouring floats, one per event. Every product is then a broadcast weight times a vector.
+// For one event at a time (`Single`), a lane is a feature: a value is a plain array of F floats.
+// All kernels are written once, templated on the mode M.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if !defined(__GNUC__)
+#error "hepml_root's engine uses the vector extensions of g++ and clang++: compile with one of them."
+#endif
+
+// Floats in one register of the target; may be set from outside (4, 8 or 16).
+#ifndef HEPML_ROOT_LANES
+#if defined(__AVX512F__)
+#define HEPML_ROOT_LANES 16
+#elif defined(__AVX__)
+#define HEPML_ROOT_LANES 8
+#else
+#define HEPML_ROOT_LANES 4
+#endif
+#endif
+
+#define HEPML_ROOT_INLINE inline __attribute__((always_inline))
+#if defined(__clang__)
+#define HEPML_ROOT_UNROLL _Pragma("unroll")
+#else
+#define HEPML_ROOT_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+namespace hepml_root::engine {
+
+template <std::size_t Lanes>
+struct Vector {
+   using Float [[gnu::vector_size(4 * Lanes)]] = float;
+   using Int [[gnu::vector_size(4 * Lanes)]] = std::int32_t;
+};
+
+// The integer vector of as many lanes as V: comparisons of V give it, all bits set where true.
+template <class V>
+using Mask = typename Vector<sizeof(V) / sizeof(float)>::Int;
+
+template <class V>
+constexpr std::size_t width = sizeof(V) / sizeof(float);
+
+template <class V>
+HEPML_ROOT_INLINE V load(const float *from)
+{
+   V value;
+   std::memcpy(&value, from, sizeof(V));
+   return value;
+}
+
+template <class V>
+HEPML_ROOT_INLINE void store(float *to, V value)
+{
+   std::memcpy(to, &value, sizeof(V));
+}
+
+// The same number in every lane; x - 0 keeps the sign of -0, which x + 0 would not.
+template <class V>
+HEPML_ROOT_INLINE V splat(float x)
+{
+   return x - V{};
+}
+
+template <class V>
+HEPML_ROOT_INLINE V select(Mask<V> where, V yes, V no)
+{
+   return where ? yes : no;
+}
+
+template <class V>
+HEPML_ROOT_INLINE Mask<V> bits(V value)
+{
+   return (Mask<V>)value;
+}
+
+template <class V>
+HEPML_ROOT_INLINE V from_bits(Mask<V> value)
+{
+   return (V)value;
+}
+
+// A weight or an intermediate value of fewer axes, read as if repeated along the axes where Stride is 0.
+template <std::size_t... Extents>
+struct Extent {};
+template <std::size_t... Strides>
+struct Stride {};
+
+template <class Extents, class Strides>
+struct Broadcast;
+
+template <>
+struct Broadcast<Extent<>, Stride<>> {
+   static constexpr std::size_t size = 1;
+   static constexpr std::size_t offset(std::size_t) { return 0; }
+};
+
+template <std::size_t E, std::size_t... Es, std::size_t S, std::size_t... Ss>
+struct Broadcast<Extent<E, Es...>, Stride<S, Ss...>> {
+   using Inner = Broadcast<Extent<Es...>, Stride<Ss...>>;
+   static constexpr std::size_t size = E * Inner::size;
+   // The modulus on every axis keeps the padding lanes beyond the last feature inside the array.
+   static constexpr std::size_t offset(std::size_t i) { return i / Inner::size % E * S + Inner::offset(i % Inner::size); }
+};
+
+// Events in lanes: `Vectors` registers of events per feature.
+template <std::size_t Vectors>
+struct Block {
+   using V = Vector<HEPML_ROOT_LANES>::Float; // one register of events
+   using Lane = V;                            // the type of one feature of one register of events
+   static constexpr bool single = false;
+   static constexpr std::size_t vectors = Vectors;
+   static constexpr std::size_t lanes = Vectors * HEPML_ROOT_LANES;
+   static constexpr std::size_t step = 1; // features per step of a loop over features
+
+   // A place in a loop over features: which feature, which register of events.
+   struct At {
+      std::size_t feature;
+      std::size_t vector;
+
+      HEPML_ROOT_INLINE V value(const float *x) const { return load<V>(x + feature * lanes + vector * HEPML_ROOT_LANES); }
+      template <class B>
+      HEPML_ROOT_INLINE V value(const float *x, B) const
+      {
+         return load<V>(x + B::offset(feature) * lanes + vector * HEPML_ROOT_LANES);
+      }
+      HEPML_ROOT_INLINE V constant(const float *c) const { return splat<V>(c[feature]); }
+      template <class B>
+      HEPML_ROOT_INLINE V constant(const float *c, B) const
+      {
+         return splat<V>(c[B::offset(feature)]);
+      }
+      HEPML_ROOT_INLINE V scalar(float x) const { return splat<V>(x); }
+   };
+};
+
+// One event: features in lanes. Values and weights are padded to whole registers.
+struct Single {
+   using V = Vector<HEPML_ROOT_LANES>::Float;
+   using Lane = Vector<1>::Float;
+   static constexpr bool single = true;
+   static constexpr std::size_t vectors = 1;
+   static constexpr std::size_t lanes = 1;
+   static constexpr std::size_t step = HEPML_ROOT_LANES;
+
+   struct At {
+      std::size_t feature;
+      std::size_t vector;
+
+      HEPML_ROOT_INLINE V value(const float *x) const { return load<V>(x + feature); }
+      template <class B>
+      HEPML_ROOT_INLINE V value(const float *x, B) const
+      {
+         V result;
+         for (std::size_t i = 0; i < width<V>; ++i)
+            result[i] = x[B::offset(feature + i)];
+         return result;
+      }
+      HEPML_ROOT_INLINE V constant(const float *c) const { return value(c); }
+      template <class B>
+      HEPML_ROOT_INLINE V constant(const float *c, B broadcast) const
+      {
+         return value(c, broadcast);
+      }
+      HEPML_ROOT_INLINE V scalar(float x) const { return splat<V>(x); }
+   };
+};
+
+// y[i] = formula(at i) for every one of Size features.
+template <class M, std::size_t Size, class Formula>
+HEPML_ROOT_INLINE void each(float *y, Formula formula)
+{
+   for (std::size_t i = 0; i < Size; i += M::step)
+      for (std::size_t v = 0; v < M::vectors; ++v)
+         store<typename M::V>(y + i * M::lanes + v * width<typename M::V>, formula(typename M::At{i, v}));
+}
+
+} // namespace hepml_root::engine

@@ -1,0 +1,165 @@
+"""Scores from Python, without Keras: the compiled network, or ONNX Runtime, behind one interface."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hepml_root.errors import ColumnNotFoundError, ColumnTypeError, CompilerError, SettingError, ShapeError, unknown
+
+ENGINES = ("cpp", "onnxruntime", "auto")
+
+Network = Callable[[list[np.ndarray], list[np.ndarray]], None]
+
+
+class Session:
+    """A model file ready to score events.
+
+    Arguments
+    ---------
+    path
+        The ``.onnx`` file.
+    engine
+        ``"cpp"``: our compiled C++ (needs a C++ compiler the first time), ``"onnxruntime"``: ONNX Runtime,
+        ``"auto"``: the first of these that works here.
+
+    Attributes
+    ----------
+    manifest : dict
+        What the model is: inputs, outputs, classes, origin.
+    engine : str
+        The engine in use.
+
+    Raises
+    ------
+    ModelFileError, UnsupportedOperationError, CompilerError, ParityError
+        As :func:`hepml_root.compile`.
+    SettingError
+        There is no engine of that name.
+
+    Example
+    -------
+    >>> import tempfile, onnx
+    >>> from onnx import TensorProto, helper
+    >>> x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3])
+    >>> y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3])
+    >>> graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [x], [y])
+    >>> path = tempfile.mkdtemp() + "/relu.onnx"
+    >>> onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
+    >>> Session(path).infer([[1.0, -2.0, 3.0]]).tolist()
+    [[1.0, 0.0, 3.0]]
+    """
+
+    def __init__(self, path: str | os.PathLike[str], engine: str = "auto") -> None:
+        if engine not in ENGINES:
+            raise SettingError(unknown("engine", engine, ENGINES))
+        self.path = Path(path)
+        self.engine, self.manifest, self._network = _open(self.path, engine)
+
+    def infer(self, inputs: Mapping[str, Any] | Any) -> np.ndarray | dict[str, np.ndarray]:
+        """Score events.
+
+        Arguments
+        ---------
+        inputs
+            ``{input name: array (events, ...)}``, or for a model with one input the array itself. Numbers of
+            any type become float32; masks are taken as true where not zero.
+
+        Returns
+        -------
+        float32 ``(events, outputs)``; for a model with several outputs ``{output name: array}``.
+
+        Raises
+        ------
+        ColumnNotFoundError
+            An input is missing or unknown.
+        ColumnTypeError
+            An array does not hold numbers.
+        ShapeError
+            An array has another shape than the model's input, or the numbers of events differ.
+        """
+        arrays = self._arrays(inputs)
+        events = len(arrays[0])
+        outputs = [np.empty((events, *entry["shape"]), np.float32) for entry in self.manifest["outputs"]]
+        if events:
+            self._network(arrays, outputs)
+        if len(outputs) == 1:
+            return outputs[0]
+        return {entry["name"]: output for entry, output in zip(self.manifest["outputs"], outputs, strict=True)}
+
+    def _arrays(self, inputs: Mapping[str, Any] | Any) -> list[np.ndarray]:
+        """Return the inputs in the manifest's order, as the engines take them."""
+        entries = self.manifest["inputs"]
+        names = [entry["name"] for entry in entries]
+        if not isinstance(inputs, Mapping):
+            if len(entries) != 1:
+                raise ShapeError(f"the model has {len(entries)} inputs: give a dictionary with {', '.join(names)}.")
+            inputs = {names[0]: inputs}
+        for name in inputs:
+            if name not in names:
+                raise ColumnNotFoundError(unknown("input", str(name), names))
+        arrays = []
+        for entry in entries:
+            if entry["name"] not in inputs:
+                raise ColumnNotFoundError(f"input '{entry['name']}' is missing; given: {', '.join(map(str, inputs))}.")
+            arrays.append(_array(inputs[entry["name"]], entry["name"], tuple(entry["shape"])))
+        lengths = {name: len(array) for name, array in zip(names, arrays, strict=True)}
+        if len(set(lengths.values())) > 1:
+            raise ShapeError(f"the inputs have different numbers of events: {lengths}.")
+        return arrays
+
+
+def _array(given: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        array = np.asarray(given)
+    except ValueError as error:  # rows of different lengths
+        raise ShapeError(f"input '{name}' is no rectangular array: {error}.") from error
+    if array.dtype.kind not in "fiub":
+        raise ColumnTypeError(f"input '{name}' is of type {array.dtype}; numbers are needed.")
+    if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
+        wanted = ", ".join(["events", *map(str, shape)])
+        raise ShapeError(f"input '{name}' has shape {array.shape}; ({wanted}) is needed.")
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _open(path: Path, engine: str) -> tuple[str, dict[str, Any], Network]:
+    if engine in ("cpp", "auto"):
+        try:
+            return ("cpp", *_open_cpp(path))
+        except CompilerError:
+            if engine == "cpp":
+                raise
+    return ("onnxruntime", *_open_onnxruntime(path))
+
+
+def _open_cpp(path: Path) -> tuple[dict[str, Any], Network]:
+    from hepml_root.inference.compile import call, compile
+
+    compiled = compile(path)
+    function = compiled.function()
+    return compiled.manifest, lambda inputs, outputs: call(function, inputs, outputs)
+
+
+def _open_onnxruntime(path: Path) -> tuple[dict[str, Any], Network]:
+    import onnxruntime
+
+    from hepml_root.export import cpp, cpp_graph
+
+    model = cpp_graph.load(path)
+    manifest = cpp.manifest_of(model, cpp_graph.lower(model))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    booleans = {entry.name for entry in session.get_inputs() if entry.type == "tensor(bool)"}
+
+    def run(inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
+        names = [entry["name"] for entry in manifest["inputs"]]
+        fed = {n: a != 0 if n in booleans else a for n, a in zip(names, inputs, strict=True)}
+        wanted = [entry["name"] for entry in manifest["outputs"]]
+        for output, result in zip(outputs, session.run(wanted, fed), strict=True):
+            output[...] = result.reshape(len(output), *(output.shape[1:] if math.prod(output.shape[1:]) else ()))
+
+    return manifest, run
