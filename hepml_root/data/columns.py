@@ -70,9 +70,13 @@ class Column:
         if self.role not in ROLES:
             close = nearest(self.role, ROLES)
             hint = f" Did you mean '{close[0]}'?" if close else ""
-            raise SettingError(f"no role '{self.role}' for column '{self.label}'.{hint} Roles: {', '.join(ROLES)}.")
+            raise SettingError(
+                f"no role '{self.role}' for column '{self.label}'.{hint} Roles: {', '.join(ROLES)}."
+            )
         if self.max_length is not None and self.max_length < 1:
-            raise SettingError(f"max_length of column '{self.label}' is {self.max_length}; it must be at least 1.")
+            raise SettingError(
+                f"max_length of column '{self.label}' is {self.max_length}; it must be at least 1."
+            )
         if self.group is not None and self.max_length is None:
             raise SettingError(
                 f"column '{self.label}' is in group '{self.group}' but has no max_length: "

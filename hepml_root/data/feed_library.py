@@ -23,7 +23,19 @@ from hepml_root.errors import CorruptFileError, HepmlError, MissingDependencyErr
 HEADERS = Path(__file__).resolve().parent.parent / "include"
 
 # The order is that of `enum class Type` in feed/types.hxx.
-TYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")
+TYPES = (
+    "bool",
+    "int8",
+    "uint8",
+    "int16",
+    "uint16",
+    "int32",
+    "uint32",
+    "int64",
+    "uint64",
+    "float32",
+    "float64",
+)
 CPP_TYPES = (
     "bool", "std::int8_t", "std::uint8_t", "std::int16_t", "std::uint16_t", "std::int32_t", "std::uint32_t",
     "std::int64_t", "std::uint64_t", "float", "double",
@@ -61,7 +73,19 @@ _TABLE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "hepml_table_types": (None, (_pointer, _ints)),
     "hepml_filler_open": (
         _result,
-        (_pointer, ctypes.POINTER(KernelPlace), _size, ctypes.c_int, _ints, _size, _ints, _size, _pointers, _text, _size),
+        (
+            _pointer,
+            ctypes.POINTER(KernelPlace),
+            _size,
+            ctypes.c_int,
+            _ints,
+            _size,
+            _ints,
+            _size,
+            _pointers,
+            _text,
+            _size,
+        ),
     ),
     "hepml_filler_fill": (_result, (_pointer, _number, _number, _number, _pointer, _pointers, _text, _size)),
     "hepml_filler_close": (None, (_pointer,)),
@@ -69,7 +93,7 @@ _TABLE: dict[str, tuple[Any, tuple[Any, ...]]] = {
 _LOOP: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "hepml_loop_start": (_result, (_pointer, _pointer, _pointer, _pointers, _text, _size)),
     "hepml_loop_next": (_result, (_pointer, _pointer, ctypes.c_int, _text, _size)),
-    "hepml_loop_release": (None, (_pointer, _pointer)),
+    "hepml_loop_release": (None, (_pointer,)),
     "hepml_loop_close": (None, (_pointer,)),
 }
 # Name of a library -> its C functions (result, arguments) and the ROOT libraries it needs.
@@ -147,7 +171,9 @@ class Library:
             return int(code)
         text = message.value.decode(errors="replace")
         if code == -1:
-            raise CorruptFileError(f"{about}{text}. The file is damaged or was not written to its end; copy it again.")
+            raise CorruptFileError(
+                f"{about}{text}. The file is damaged or was not written to its end; copy it again."
+            )
         if code == -2:
             raise NotPlainError(text)
         raise HepmlError(f"{about}{text}")
@@ -182,7 +208,10 @@ def _compiled(name: str, needs: tuple[str, ...]) -> tuple[Path | None, str]:
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
     headers = sorted((HEADERS / "hepml_root" / "feed").glob("*.hxx"))
     parts = [path.read_bytes() for path in headers]
-    parts += [text.encode() for text in (name, version, " ".join(_FLAGS), _processor(), str(ROOT.gROOT.GetVersion()))]
+    parts += [
+        text.encode()
+        for text in (name, version, " ".join(_FLAGS), _processor(), str(ROOT.gROOT.GetVersion()))
+    ]
     include = str(ROOT.TROOT.GetIncludeDir())
     parts.append(include.encode())  # the library finds ROOT's own libraries beside it
     key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
@@ -200,7 +229,9 @@ def _compiled(name: str, needs: tuple[str, ...]) -> tuple[Path | None, str]:
             command += [f"-L{libraries}", f"-Wl,-rpath,{libraries}", *(f"-l{need}" for need in needs)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
-                first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[:300])
+                first = next(
+                    (line for line in done.stderr.splitlines() if "error" in line), done.stderr[:300]
+                )
                 return None, f"{compiler} failed: {first.strip()}"
             os.replace(result, path)
     except OSError as error:
@@ -214,7 +245,9 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return os.uname().machine
-    return " ".join(next((line for line in lines if line.startswith(start)), "") for start in ("model name", "flags"))
+    return " ".join(
+        next((line for line in lines if line.startswith(start)), "") for start in ("model name", "flags")
+    )
 
 
 def _interpreted(name: str, functions: dict[str, Any]) -> dict[str, int]:

@@ -45,4 +45,6 @@ def shipped_file(name: str) -> str:
             f"this ROOT installation comes without its tutorials ('{folder}' is missing), so '{name}' is not there. "
             "ROOT from pip has them."
         )
-    raise SourceNotFoundError(unknown("shipped file", name, sorted(item.name for item in folder.glob("*.root"))))
+    raise SourceNotFoundError(
+        unknown("shipped file", name, sorted(item.name for item in folder.glob("*.root")))
+    )

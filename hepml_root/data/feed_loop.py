@@ -1,0 +1,327 @@
+"""The event-loop road of the feed: data frames, friends, jagged columns, and whatever else C++ can compute."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from hepml_root.data.feed_expressions import compile_expression, find_columns
+from hepml_root.data.feed_library import (
+    CPP_TYPES,
+    TYPES,
+    exact_type,
+    import_root,
+    int_array,
+    library,
+    quiet,
+    text_array,
+)
+from hepml_root.data.feed_rows import GrowingRows, Jagged, Request, Rows
+from hepml_root.data.feed_trees import NUMBER_TYPES, find_tree
+from hepml_root.data.rdataframe import Frame
+from hepml_root.errors import ColumnTypeError, HepmlError, SettingError
+
+_WINDOW_BYTES = 64 << 20
+_POLL_MILLISECONDS = 200
+_MOST_EXACT, _MOST_GROUPS = 256, 64
+_LOOP_COLUMNS = {"rdfentry_": "ULong64_t", "rdfslot_": "unsigned int"}
+_LAST = (1 << 63) - 1
+_numbers = itertools.count()
+
+# RDataFrame keeps its nodes private, and the feed's action hangs below one. An explicit instantiation may name
+# private members, which is the one way C++ leaves open.
+_PARTS = """
+#include <ROOT/RDF/RInterface.hxx>
+namespace hepml_root::feed {
+struct NodeMember {
+   using type = std::shared_ptr<ROOT::Detail::RDF::RNodeBase> ROOT::RDF::RNode::*;
+   friend type member(NodeMember);
+};
+template <typename Tag, typename Tag::type pointer> struct Reveal {
+   friend typename Tag::type member(Tag) { return pointer; }
+};
+template struct Reveal<NodeMember, &ROOT::RDF::RNode::fProxiedPtr>;
+struct NodeParts : ROOT::RDF::RNode {
+   NodeParts(const ROOT::RDF::RNode &node) : ROOT::RDF::RNode(node) {}
+   unsigned long long node() { return reinterpret_cast<unsigned long long>(&(this->*member(NodeMember{}))); }
+   unsigned long long columns() { return reinterpret_cast<unsigned long long>(&fColRegister); }
+};
+}
+"""
+
+
+class _LoopPlace(ctypes.Structure):
+    _fields_ = (
+        ("names", ctypes.POINTER(ctypes.c_char_p)),
+        ("cpp_types", ctypes.POINTER(ctypes.c_char_p)),
+        ("types", ctypes.POINTER(ctypes.c_int)),
+        ("columns", ctypes.c_size_t),
+        ("matrix", ctypes.POINTER(ctypes.c_int)),
+        ("matrix_size", ctypes.c_size_t),
+        ("exact", ctypes.POINTER(ctypes.c_int)),
+        ("exact_size", ctypes.c_size_t),
+        ("jagged", ctypes.POINTER(ctypes.c_int)),
+        ("widths", ctypes.POINTER(ctypes.c_int)),
+        ("lengths", ctypes.POINTER(ctypes.c_int)),
+        ("groups", ctypes.c_size_t),
+        ("block_rows", ctypes.c_size_t),
+        ("queue_blocks", ctypes.c_size_t),
+        ("limit", ctypes.c_ulonglong),
+    )
+
+
+class _BlockPlace(ctypes.Structure):
+    _fields_ = (
+        ("block", ctypes.c_void_p),
+        ("rows", ctypes.c_ulonglong),
+        ("sample", ctypes.c_char_p),
+        ("range", ctypes.c_ulonglong),
+        ("entry", ctypes.c_ulonglong),
+        ("matrix", ctypes.c_void_p),
+        ("exact", ctypes.c_void_p * _MOST_EXACT),
+        ("values", ctypes.c_void_p * _MOST_GROUPS),
+        ("masks", ctypes.c_void_p * _MOST_GROUPS),
+    )
+
+
+class LoopPlan:
+    """How a request is read through RDataFrame's event loop."""
+
+    def __init__(self, frame: Frame, request: Request, cut: str | None) -> None:
+        if len(request.exact) > _MOST_EXACT or len(request.jagged) > _MOST_GROUPS:
+            raise SettingError(
+                f"at most {_MOST_EXACT} exact columns and {_MOST_GROUPS} jagged groups are read at once."
+            )
+        ROOT = import_root()
+        self.frame = frame
+        self.request = request
+        self._names: list[str] = []
+        self._cpp_types: list[str] = []
+        self._types: list[int] = []
+        self._aliases: dict[str, str] = {}
+        self._known = dict.fromkeys([*frame.names(), *_LOOP_COLUMNS])
+        self._node = frame.node()
+        self._number_of: dict[tuple[str, bool], int] = {}
+        if cut is not None:
+            call, _ = self._call(cut, jagged=False)
+            self._node = self._node.Filter(call)
+        self.matrix = [self._column(expression, jagged=False) for expression in request.matrix]
+        self.exact = [self._column(expression, jagged=False) for expression in request.exact]
+        self.jagged = [[self._column(e, jagged=True) for e in group.expressions] for group in request.jagged]
+        self.exact_types = [TYPES[self._types[number]] for number in self.exact]
+        self._node = ROOT.RDF.AsRNode(self._node)
+
+    def _cpp_type(self, name: str) -> str:
+        return _LOOP_COLUMNS.get(name) or self.frame.cpp_type(name)
+
+    def _legal(self, name: str) -> str:
+        """A name that C++ can take for a column."""
+        if all(part.isidentifier() for part in name.split(".")):
+            return name
+        if name not in self._aliases:
+            self._aliases[name] = f"hepml_root_alias_{next(_numbers)}"
+            self._node = self._node.Alias(self._aliases[name], name)
+        return self._aliases[name]
+
+    def _call(self, text: str, jagged: bool) -> tuple[str, str]:
+        """C++ call that computes an expression, and its result's type; lists become RVec<float>."""
+        expression = find_columns(text, self._known)
+        types = {}
+        for name in expression.columns:
+            cpp_type = self._cpp_type(name)
+            number = NUMBER_TYPES.get(cpp_type)
+            types[name] = CPP_TYPES[TYPES.index(number)] if number else cpp_type
+        function = compile_expression(expression, types, self._known)
+        _check_kind(text, function.jagged, jagged)
+        call = f"{function.name}({', '.join(self._legal(name) for name in expression.columns)})"
+        return (f"hepml_root::feed::floats({call})", "float32") if jagged else (call, function.type)
+
+    def _column(self, expression: str, jagged: bool) -> int:
+        key = (expression, jagged)
+        if key not in self._number_of:
+            name, kind = self._named(expression, jagged)
+            self._names.append(name)
+            self._cpp_types.append(str(self._node.GetColumnType(name)))
+            self._types.append(TYPES.index(kind))
+            self._number_of[key] = len(self._names) - 1
+        return self._number_of[key]
+
+    def _named(self, expression: str, jagged: bool) -> tuple[str, str]:
+        """Name of the data frame's column for an expression, and the type of its number(s)."""
+        if expression in self._known:
+            cpp_type = self._cpp_type(expression)
+            number = NUMBER_TYPES.get(cpp_type)
+            if number and not jagged:
+                return expression, number
+            listed = _list_of(cpp_type)
+            _check_kind(expression, listed is not None or not number, jagged)
+            if listed:
+                return expression, listed
+        call, kind = self._call(expression, jagged)
+        name = f"hepml_root_column_{next(_numbers)}"
+        self._node = self._node.Define(name, call)
+        return name, kind
+
+    def fill(self, rows: GrowingRows, limit: int | None, threads: int) -> None:  # noqa: ARG002 - the loop has its own
+        """Append all rows, ``limit`` at most."""
+        for piece in self._blocks(1 << 16, 0, None, limit):
+            rows.append(piece)
+
+    def blocks(self, block_events: int, first: int, last: int | None, threads: int) -> Iterator[Rows]:  # noqa: ARG002
+        """Give the rows of the entries [first, last) in order, at most ``block_events`` at a time."""
+        return self._blocks(block_events, first, last, None)
+
+    def _blocks(self, block_events: int, first: int, last: int | None, limit: int | None) -> Iterator[Rows]:
+        ROOT = import_root()
+        slots = int(self._node.GetNSlots())
+        left = limit
+        ranges: list[tuple[int, int] | None] = [None]
+        if slots > 1:
+            ranges = list(self._windows(first, last, slots)) or [None]
+        elif first or last is not None:
+            ranges = [(first, _LAST if last is None else last)]
+        for window in ranges:
+            with _entries(ROOT, self._node, window):
+                loop = self._run(ROOT, block_events, left if slots == 1 else None, slots)
+                for piece in loop if slots == 1 else _sorted(loop):
+                    if left is not None:
+                        piece = piece[:left]
+                        left -= len(piece)
+                    if len(piece):
+                        yield piece
+                    if left == 0:
+                        loop.close()
+                        return
+
+    def _windows(self, first: int, last: int | None, slots: int) -> Iterator[tuple[int, int]]:
+        """Cut the entries into windows of clusters, which a multi-threaded loop reads one after the other.
+
+        Threads finish in any order; inside a window the rows are sorted, and memory stays bounded.
+        """
+        ROOT = import_root()
+        floats = len(self.request.matrix) + 2 * len(self.request.exact) + 1
+        floats += sum(group.max_length * (len(group.expressions) + 1) for group in self.request.jagged)
+        events = max(_WINDOW_BYTES // (4 * floats), 1 << 16)
+        with quiet():
+            clusters = [
+                (int(a), int(b)) for a, b in ROOT.Internal.RDF.GetDatasetGlobalClusterBoundaries(self._node)
+            ]
+        end = clusters[-1][1] if clusters else 0
+        last = end if last is None else min(last, end)
+        begin, count = first, 0
+        for _, stop in clusters:
+            count += 1
+            if stop > begin and (stop - begin >= events and count >= slots or stop >= last):
+                yield begin, min(stop, last)
+                begin, count = stop, 0
+                if begin >= last:
+                    return
+
+    def _run(
+        self, ROOT: Any, block_events: int, limit: int | None, slots: int
+    ) -> Iterator[tuple[Any, Rows] | Rows]:
+        ROOT.EnableThreadSafety()
+        functions = library("loop")
+        flat = [number for group in self.jagged for number in group]
+        place = _LoopPlace(
+            text_array(self._names), text_array(self._cpp_types), int_array(self._types), len(self._names),
+            int_array(self.matrix), len(self.matrix), int_array(self.exact), len(self.exact), int_array(flat),
+            int_array([len(group) for group in self.jagged]),
+            int_array([group.max_length for group in self.request.jagged]), len(self.jagged),
+            block_events, 2 + 2 * slots, limit or 0,
+        )  # fmt: skip
+        parts = _parts(ROOT, self._node)
+        handle = ctypes.c_void_p()
+        about = f"{self.frame.name}: "
+        functions.checked(
+            "hepml_loop_start",
+            parts.node(),
+            parts.columns(),
+            ctypes.byref(place),
+            ctypes.byref(handle),
+            about=about,
+        )
+        block = _BlockPlace()
+        try:
+            while True:
+                code = functions.checked(
+                    "hepml_loop_next", handle, ctypes.byref(block), _POLL_MILLISECONDS, about=about
+                )
+                if code == 0:
+                    return
+                if code == 1:
+                    rows = self._rows(block)
+                    key = (block.sample, block.range, block.entry)
+                    functions.hepml_loop_release(block.block)
+                    yield (key, rows) if slots > 1 else rows
+        finally:
+            functions.hepml_loop_close(handle)
+
+    def _rows(self, block: _BlockPlace) -> Rows:
+        count = int(block.rows)
+        matrix = _copy(block.matrix, np.float32, (count, len(self.matrix)))
+        exact = {
+            name: _copy(block.exact[i], exact_type(kind), (count,))
+            for i, (name, kind) in enumerate(zip(self.request.exact, self.exact_types, strict=True))
+        }
+        jagged = {}
+        for i, group in enumerate(self.request.jagged):
+            values = _copy(block.values[i], np.float32, (count, group.max_length, len(group.expressions)))
+            jagged[group.name] = (values, _copy(block.masks[i], np.bool_, (count, group.max_length)))
+        return Rows(matrix, jagged, exact)
+
+
+def _sorted(loop: Iterator[Any]) -> Iterator[Rows]:
+    pieces = sorted(loop, key=lambda piece: piece[0])
+    pieces.reverse()
+    while pieces:
+        yield pieces.pop()[1]
+
+
+def _copy(address: int | None, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
+    result = np.empty(shape, dtype)
+    if result.nbytes:
+        ctypes.memmove(result.ctypes.data, address, result.nbytes)
+    return result
+
+
+def _list_of(cpp_type: str) -> str | None:
+    """Type of the numbers of an RVec, whose values lie one after the other; None for any other type."""
+    for start in ("ROOT::VecOps::RVec<", "ROOT::RVec<"):
+        if cpp_type.startswith(start):
+            return NUMBER_TYPES.get(cpp_type[len(start) : -1].strip())
+    return None
+
+
+def _check_kind(text: str, is_jagged: bool, wanted: bool) -> None:
+    if is_jagged and not wanted:
+        raise ColumnTypeError(
+            f"'{text}' has several values per event (or is no number). Give the column a max_length, or make it a "
+            f"number: '{text}[0]', 'Sum({text})'."
+        )
+    if wanted and not is_jagged:
+        raise ColumnTypeError(f"'{text}' has one value per event, so it takes no max_length.")
+
+
+def _parts(ROOT: Any, node: Any) -> Any:
+    if not hasattr(ROOT.hepml_root, "feed") or not hasattr(ROOT.hepml_root.feed, "NodeParts"):
+        ROOT.gInterpreter.Declare(_PARTS)
+    return ROOT.hepml_root.feed.NodeParts(node)
+
+
+@contextlib.contextmanager
+def _entries(ROOT: Any, node: Any, window: tuple[int, int] | None) -> Iterator[None]:
+    """Restrict the loop of a node to a range of entries."""
+    if window is None:
+        yield
+        return
+    ROOT.Internal.RDF.ChangeBeginAndEndEntries(node, *window)
+    try:
+        yield
+    finally:
+        ROOT.Internal.RDF.ChangeBeginAndEndEntries(node, 0, _LAST)

@@ -1,0 +1,342 @@
+// RDataFrame's event loop as a source of rows: one action, compiled once, for any columns.
+//
+// The action asks for its columns by run-time type, as RDataFrame's Snapshot does, so that nothing has to be
+// compiled per data set. Each slot fills its own block of rows; a full block goes into a bounded queue, from
+// which Python takes it while the loop goes on in a thread of its own.
+#ifndef HEPML_ROOT_FEED_LOOP_HXX
+#define HEPML_ROOT_FEED_LOOP_HXX
+
+#include "types.hxx"
+
+#include <ROOT/RDF/ColumnReaderUtils.hxx>
+#include <ROOT/RDF/GraphNode.hxx>
+#include <ROOT/RDF/RActionBase.hxx>
+#include <ROOT/RDF/RLoopManager.hxx>
+#include <ROOT/RDF/RMergeableValue.hxx>
+#include <ROOT/RVec.hxx>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace hepml_root::feed {
+
+/// A column of the loop: its name, its C++ type as RDataFrame spells it, the type of its number(s).
+struct LoopColumn {
+   std::string name;
+   std::string cpp_type;
+   Type type = Type::float32;
+};
+
+/// Jagged columns that form one padded tensor (events, length, columns) and share a mask.
+struct JaggedGroup {
+   std::vector<int> columns;
+   std::size_t length = 0;
+};
+
+struct LoopRequest {
+   std::vector<LoopColumn> columns;
+   std::vector<int> matrix;
+   std::vector<int> exact;
+   std::vector<JaggedGroup> jagged;
+   std::size_t block_rows = 0;
+   std::size_t queue_blocks = 0;
+   std::uint64_t limit = 0; ///< rows after which the loop ends
+};
+
+/// Rows of one slot. `sample`, `range` and `entry` order the blocks of a multi-threaded loop.
+struct Block {
+   std::string sample;
+   std::uint64_t range = 0;
+   std::uint64_t entry = 0;
+   std::size_t rows = 0;
+   std::vector<float> matrix;
+   std::vector<std::vector<std::uint64_t>> exact;
+   std::vector<std::vector<float>> values;
+   std::vector<std::vector<unsigned char>> masks;
+
+   explicit Block(const LoopRequest& request)
+       : matrix(request.block_rows * request.matrix.size()), exact(request.exact.size()) {
+      for (auto& column : exact)
+         column.resize(request.block_rows);
+      for (const JaggedGroup& group : request.jagged) {
+         values.emplace_back(request.block_rows * group.length * group.columns.size());
+         masks.emplace_back(request.block_rows * group.length);
+      }
+   }
+};
+
+/// Blocks on their way from the loop's threads to the one that takes them.
+class BlockQueue {
+public:
+   explicit BlockQueue(std::size_t most) : fMost(most) {}
+
+   void put(std::unique_ptr<Block> block) {
+      std::unique_lock<std::mutex> lock(fMutex);
+      fRoom.wait(lock, [this] { return fBlocks.size() < fMost || fCancelled; });
+      if (!fCancelled)
+         fBlocks.push_back(std::move(block));
+      fNews.notify_all();
+   }
+
+   /// The next block; null if none came in time (`finished` is false) or none will come (true).
+   std::unique_ptr<Block> take(int milliseconds, bool& finished) {
+      std::unique_lock<std::mutex> lock(fMutex);
+      fNews.wait_for(lock, std::chrono::milliseconds(milliseconds),
+                     [this] { return !fBlocks.empty() || fFinished; });
+      finished = fBlocks.empty() && fFinished;
+      if (fBlocks.empty())
+         return nullptr;
+      auto block = std::move(fBlocks.front());
+      fBlocks.pop_front();
+      fRoom.notify_all();
+      return block;
+   }
+
+   void finish() {
+      const std::lock_guard<std::mutex> lock(fMutex);
+      fFinished = true;
+      fNews.notify_all();
+   }
+
+   void cancel() {
+      const std::lock_guard<std::mutex> lock(fMutex);
+      fCancelled = true;
+      fRoom.notify_all();
+   }
+
+   bool cancelled() const { return fCancelled; }
+
+private:
+   const std::size_t fMost;
+   std::mutex fMutex;
+   std::condition_variable fRoom, fNews;
+   std::deque<std::unique_ptr<Block>> fBlocks;
+   bool fFinished = false;
+   std::atomic<bool> fCancelled{false};
+};
+
+class RowAction final : public ROOT::Internal::RDF::RActionBase {
+   using Node = ROOT::Detail::RDF::RNodeBase;
+   using Register = ROOT::Internal::RDF::RColumnRegister;
+   using Reader = ROOT::Detail::RDF::RColumnReaderBase;
+
+public:
+   RowAction(std::shared_ptr<Node> node, const Register& columns, const std::vector<std::string>& names,
+             LoopRequest request, BlockQueue& queue)
+       : RActionBase(node->GetLoopManagerUnchecked(), names, columns, {}), fNode(std::move(node)),
+         fRequest(std::move(request)), fQueue(queue), fSlots(GetNSlots()) {
+      for (const LoopColumn& column : fRequest.columns)
+         fTypes.push_back(&ROOT::Internal::RDF::TypeName2TypeID(column.cpp_type));
+      fLoopManager->Register(this);
+   }
+   RowAction(const RowAction&) = delete;
+   RowAction& operator=(const RowAction&) = delete;
+   ~RowAction() final { fLoopManager->Deregister(this); }
+
+   void Initialize() final {}
+
+   void InitSlot(TTreeReader* reader, unsigned int slot) final {
+      fSlots[slot].readers = ROOT::Internal::RDF::GetUntypedColumnReaders(
+          slot, reader, GetColRegister(), *fLoopManager, GetColumnNames(), fTypes);
+   }
+
+   void Run(unsigned int slot, Long64_t entry) final {
+      if (fDone || fQueue.cancelled()) {
+         stop();
+         return;
+      }
+      if (!fNode->CheckFilters(slot, entry))
+         return;
+      Slot& place = fSlots[slot];
+      if (!place.block) {
+         place.block = std::make_unique<Block>(fRequest);
+         place.block->sample = place.sample;
+         place.block->range = place.range;
+         place.block->entry = entry;
+      }
+      fill(place, entry);
+      if (++place.block->rows == fRequest.block_rows)
+         flush(place);
+      if (fRequest.limit && ++fRows == fRequest.limit)
+         fDone = true;
+   }
+
+   void FinalizeSlot(unsigned int slot) final {
+      if (fSlots[slot].block)
+         flush(fSlots[slot]);
+      fSlots[slot].readers.clear();
+   }
+
+   void Finalize() final { SetHasRun(); }
+   void TriggerChildrenCount() final { fNode->IncrChildrenCount(); }
+
+   ROOT::RDF::SampleCallback_t GetSampleCallback() final {
+      return [this](unsigned int slot, const ROOT::RDF::RSampleInfo& sample) {
+         if (fSlots[slot].block)
+            flush(fSlots[slot]);
+         fSlots[slot].sample = sample.AsString();
+         fSlots[slot].range = sample.EntryRange().first;
+      };
+   }
+
+   std::shared_ptr<ROOT::Internal::RDF::GraphDrawing::GraphNode>
+   GetGraph(std::unordered_map<void*, std::shared_ptr<ROOT::Internal::RDF::GraphDrawing::GraphNode>>& visited)
+       final {
+      using namespace ROOT::Internal::RDF::GraphDrawing;
+      auto graph = std::make_shared<GraphNode>("Feed", visited.size(), ENodeType::kAction);
+      graph->SetPrevNode(fNode->GetGraph(visited));
+      return graph;
+   }
+
+   void* PartialUpdate(unsigned int) final { throw std::logic_error("the feed has no partial result"); }
+   std::unique_ptr<ROOT::Detail::RDF::RMergeableValueBase> GetMergeableValue() const final {
+      throw std::logic_error("the feed's rows are not merged by RDataFrame");
+   }
+   std::unique_ptr<RActionBase> MakeVariedAction(std::vector<void*>&&) final {
+      throw std::logic_error("the feed reads nominal values only");
+   }
+   std::unique_ptr<RActionBase> CloneAction(void*) final {
+      throw std::logic_error("the feed cannot be cloned");
+   }
+
+private:
+   /// What one slot works on. Padded so that slots do not share cache lines.
+   struct alignas(128) Slot {
+      std::vector<Reader*> readers;
+      std::unique_ptr<Block> block;
+      std::string sample;
+      std::uint64_t range = 0;
+   };
+
+   /// Tell the loop, once, that this action needs no more entries; it ends when no action does.
+   void stop() {
+      if (GetNSlots() == 1 && !fStopped) {
+         fStopped = true;
+         fNode->StopProcessing();
+      }
+   }
+
+   void flush(Slot& slot) { fQueue.put(std::move(slot.block)); }
+
+   const void* value(const Slot& slot, int column, Long64_t entry) const {
+      if (const void* found = slot.readers[column]->template TryGet<void>(entry))
+         return found;
+      throw std::runtime_error("column '" + fRequest.columns[column].name + "' has no value in entry " +
+                               std::to_string(entry));
+   }
+
+   void fill(Slot& slot, Long64_t entry) {
+      Block& block = *slot.block;
+      float* row = block.matrix.data() + block.rows * fRequest.matrix.size();
+      for (int column : fRequest.matrix) {
+         const void* from = value(slot, column, entry);
+         *row++ = visit(fRequest.columns[column].type, [from](auto example) {
+            return static_cast<float>(*static_cast<const decltype(example)*>(from));
+         });
+      }
+      for (std::size_t i = 0; i < fRequest.exact.size(); ++i) {
+         const int column = fRequest.exact[i];
+         const void* from = value(slot, column, entry);
+         visit(fRequest.columns[column].type, [&](auto example) {
+            using T = decltype(example);
+            const Exact<T> number = static_cast<Exact<T>>(*static_cast<const T*>(from));
+            std::memcpy(&block.exact[i][block.rows], &number, sizeof(number));
+         });
+      }
+      for (std::size_t group = 0; group < fRequest.jagged.size(); ++group)
+         fill_jagged(slot, group, entry);
+   }
+
+   void fill_jagged(Slot& slot, std::size_t group, Long64_t entry) {
+      const JaggedGroup& wanted = fRequest.jagged[group];
+      Block& block = *slot.block;
+      const std::size_t width = wanted.columns.size();
+      float* values = block.values[group].data() + block.rows * wanted.length * width;
+      unsigned char* mask = block.masks[group].data() + block.rows * wanted.length;
+      std::size_t length = 0;
+      for (std::size_t i = 0; i < width; ++i) {
+         const int column = wanted.columns[i];
+         const void* from = value(slot, column, entry);
+         visit(fRequest.columns[column].type, [&](auto example) {
+            const auto& list = *static_cast<const ROOT::RVec<decltype(example)>*>(from);
+            if (i == 0)
+               length = list.size();
+            else if (length != list.size())
+               throw std::runtime_error(
+                   "in entry " + std::to_string(entry) + ", column '" +
+                   fRequest.columns[wanted.columns[0]].name + "' has " + std::to_string(length) +
+                   " values and '" + fRequest.columns[column].name + "' has " + std::to_string(list.size()) +
+                   "; jagged columns of one group need the same number");
+            const std::size_t kept = std::min(length, wanted.length);
+            for (std::size_t k = 0; k < kept; ++k)
+               values[k * width + i] = static_cast<float>(list[k]);
+            for (std::size_t k = kept; k < wanted.length; ++k)
+               values[k * width + i] = 0;
+         });
+      }
+      for (std::size_t k = 0; k < wanted.length; ++k)
+         mask[k] = k < length;
+   }
+
+   std::shared_ptr<Node> fNode;
+   LoopRequest fRequest;
+   BlockQueue& fQueue;
+   std::vector<const std::type_info*> fTypes;
+   std::vector<Slot> fSlots;
+   std::atomic<std::uint64_t> fRows{0};
+   std::atomic<bool> fDone{false};
+   bool fStopped = false;
+};
+
+/// A loop that runs in its own thread.
+class RunningLoop {
+public:
+   RunningLoop(std::shared_ptr<ROOT::Detail::RDF::RNodeBase> node,
+               const ROOT::Internal::RDF::RColumnRegister& columns, const LoopRequest& request)
+       : fManager(node->GetLoopManagerUnchecked()), fQueue(request.queue_blocks) {
+      std::vector<std::string> names;
+      for (const LoopColumn& column : request.columns)
+         names.push_back(column.name);
+      fAction = std::make_unique<RowAction>(node, columns, names, request, fQueue);
+      fManager->Jit(); // here, so that the interpreter's errors come to the caller
+      fThread = std::thread([this] {
+         try {
+            fManager->Run();
+         } catch (const std::exception& error) {
+            fError = error.what();
+         } catch (...) {
+            fError = "the event loop failed";
+         }
+         fQueue.finish();
+      });
+   }
+   ~RunningLoop() {
+      fQueue.cancel();
+      fThread.join();
+   }
+
+   /// The next block, or null; throws what ended the loop.
+   std::unique_ptr<Block> next(int milliseconds, bool& finished) {
+      auto block = fQueue.take(milliseconds, finished);
+      if (finished && !fError.empty())
+         throw std::runtime_error(fError);
+      return block;
+   }
+
+private:
+   ROOT::Detail::RDF::RLoopManager* fManager;
+   BlockQueue fQueue;
+   std::unique_ptr<RowAction> fAction;
+   std::string fError;
+   std::thread fThread;
+};
+
+} // namespace hepml_root::feed
+
+#endif

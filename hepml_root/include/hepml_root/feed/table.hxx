@@ -1,0 +1,232 @@
+// From the columns of a file to rows: the tile loop that every bulk-read format shares.
+//
+// A Table is an opened file; a ColumnReader gives native values of a column for a range of entries and
+// belongs to one thread; a Filler evaluates cut and expressions on tiles of entries that stay in the
+// processor's cache, and writes row-major float32 and exact columns.
+#ifndef HEPML_ROOT_FEED_TABLE_HXX
+#define HEPML_ROOT_FEED_TABLE_HXX
+
+#include "transpose.hxx"
+#include "types.hxx"
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <vector>
+
+namespace hepml_root::feed {
+
+/// Entries that are processed together: 28 float columns of them fill half of a level-1 cache.
+constexpr std::size_t tile_entries = 256;
+
+class ColumnReader {
+public:
+   virtual ~ColumnReader() = default;
+   /// Give `count` native values of a column from entry `first` on: in `space`, which has room for them,
+   /// or in the reader's own memory, valid until the column is read again.
+   virtual const void* read(std::size_t column, std::uint64_t first, std::size_t count, void* space) = 0;
+};
+
+class Table {
+public:
+   virtual ~Table() = default;
+   virtual std::uint64_t entries() const = 0;
+   /// The entries at which clusters begin, ascending; the end is not included.
+   virtual std::vector<std::uint64_t> clusters() const = 0;
+   virtual const std::vector<Type>& types() const = 0;
+   virtual std::unique_ptr<ColumnReader> reader() const = 0;
+};
+
+/// A compiled expression: computes `count` values from the arrays of its input columns.
+struct Kernel {
+   void (*run)(const void* const* inputs, std::size_t count, void* result);
+   std::vector<int> inputs;
+   Type type;
+};
+
+/// What to compute. Columns are numbered: first those of the table, then one for each kernel.
+struct Program {
+   std::vector<Kernel> kernels;
+   int cut = -1;
+   std::vector<int> matrix;
+   std::vector<int> exact;
+};
+
+class Filler {
+public:
+   Filler(std::shared_ptr<const Table> table, Program program)
+       : fTable(std::move(table)), fReader(fTable->reader()), fProgram(std::move(program)),
+         fTypes(fTable->types()) {
+      fStored = fTypes.size();
+      for (const Kernel& kernel : fProgram.kernels)
+         fTypes.push_back(kernel.type);
+      fSpace.resize(fTypes.size());
+      for (auto& space : fSpace)
+         space.resize(tile_entries);
+      fValues.resize(fTypes.size());
+      fFloats.resize(fProgram.matrix.size());
+      for (std::size_t i = 0; i < fFloats.size(); ++i)
+         if (fTypes[fProgram.matrix[i]] != Type::float32)
+            fFloats[i].resize(tile_entries);
+      fRowColumns.resize(fProgram.matrix.size());
+      fIndex.resize(tile_entries);
+      fFirst.assign(fStored, 0);
+      fLater.assign(fStored, 0);
+      const auto need = [this](std::vector<char>& needed, int column) {
+         if (static_cast<std::size_t>(column) < fStored)
+            needed[column] = 1;
+         else
+            for (int input : fProgram.kernels[column - fStored].inputs)
+               needed[input] = 1;
+      };
+      if (fProgram.cut >= 0)
+         need(fFirst, fProgram.cut);
+      for (int column : fProgram.matrix)
+         need(fLater, column);
+      for (int column : fProgram.exact)
+         need(fLater, column);
+      fRun.assign(fProgram.kernels.size(), 0);
+      for (const auto* columns : {&fProgram.matrix, &fProgram.exact})
+         for (int column : *columns)
+            if (static_cast<std::size_t>(column) >= fStored)
+               fRun[column - fStored] = 1;
+   }
+
+   /// Write the rows of the entries [first, last) that pass the cut, `limit` rows at most; return their
+   /// number.
+   std::size_t fill(std::uint64_t first, std::uint64_t last, std::size_t limit, float* matrix,
+                    void* const* exact) {
+      std::size_t rows = 0;
+      for (std::uint64_t entry = first; entry < last && rows < limit; entry += tile_entries) {
+         const std::size_t count = std::min<std::uint64_t>(tile_entries, last - entry);
+         std::size_t kept = count;
+         if (fProgram.cut >= 0) {
+            kept = select(entry, count);
+            if (kept == 0)
+               continue;
+         }
+         load(entry, count, kept);
+         kept = std::min(kept, limit - rows);
+         for (std::size_t k = 0; k < fProgram.kernels.size(); ++k)
+            if (fRun[k])
+               evaluate(k, kept);
+         if (matrix)
+            write_matrix(kept, matrix + rows * fProgram.matrix.size());
+         for (std::size_t i = 0; i < fProgram.exact.size(); ++i)
+            write_exact(fProgram.exact[i], kept, static_cast<char*>(exact[i]) + 8 * rows);
+         rows += kept;
+      }
+      return rows;
+   }
+
+private:
+   /// Room for one tile of any type.
+   struct Space : std::vector<std::uint64_t> {};
+
+   void read(std::size_t column, std::uint64_t entry, std::size_t count) {
+      fValues[column] = fReader->read(column, entry, count, fSpace[column].data());
+   }
+
+   void evaluate(std::size_t kernel, std::size_t count) {
+      const Kernel& k = fProgram.kernels[kernel];
+      const void* inputs[64];
+      std::vector<const void*> more;
+      const void** place = inputs;
+      if (k.inputs.size() > 64) {
+         more.resize(k.inputs.size());
+         place = more.data();
+      }
+      for (std::size_t i = 0; i < k.inputs.size(); ++i)
+         place[i] = fValues[k.inputs[i]];
+      void* result = fSpace[fStored + kernel].data();
+      k.run(place, count, result);
+      fValues[fStored + kernel] = result;
+   }
+
+   /// Evaluate the cut alone, so that nothing else is read for tiles in which no entry passes.
+   std::size_t select(std::uint64_t entry, std::size_t count) {
+      for (std::size_t column = 0; column < fStored; ++column)
+         if (fFirst[column])
+            read(column, entry, count);
+      if (static_cast<std::size_t>(fProgram.cut) >= fStored)
+         evaluate(fProgram.cut - fStored, count);
+      return visit(fTypes[fProgram.cut], [&](auto example) {
+         const auto* passes = static_cast<const decltype(example)*>(fValues[fProgram.cut]);
+         std::size_t kept = 0;
+         for (std::size_t i = 0; i < count; ++i) {
+            fIndex[kept] = static_cast<std::uint32_t>(i);
+            kept += passes[i] != 0;
+         }
+         return kept;
+      });
+   }
+
+   /// Read what the rows need, and keep the selected entries only.
+   void load(std::uint64_t entry, std::size_t count, std::size_t kept) {
+      for (std::size_t column = 0; column < fStored; ++column) {
+         if (!fLater[column])
+            continue;
+         if (!fFirst[column])
+            read(column, entry, count);
+         if (kept == count)
+            continue;
+         visit(fTypes[column], [&](auto example) {
+            const auto* from = static_cast<const decltype(example)*>(fValues[column]);
+            auto* to = reinterpret_cast<decltype(example)*>(fSpace[column].data());
+            for (std::size_t i = 0; i < kept; ++i)
+               to[i] = from[fIndex[i]];
+            fValues[column] = to;
+         });
+      }
+   }
+
+   void write_matrix(std::size_t count, float* rows) {
+      for (std::size_t i = 0; i < fProgram.matrix.size(); ++i) {
+         const int column = fProgram.matrix[i];
+         if (fTypes[column] == Type::float32) {
+            fRowColumns[i] = static_cast<const float*>(fValues[column]);
+            continue;
+         }
+         visit(fTypes[column], [&](auto example) {
+            const auto* from = static_cast<const decltype(example)*>(fValues[column]);
+            for (std::size_t k = 0; k < count; ++k)
+               fFloats[i][k] = static_cast<float>(from[k]);
+         });
+         fRowColumns[i] = fFloats[i].data();
+      }
+      transpose(fRowColumns.data(), fRowColumns.size(), count, rows);
+   }
+
+   void write_exact(int column, std::size_t count, void* result) {
+      visit(fTypes[column], [&](auto example) {
+         using T = decltype(example);
+         const T* from = static_cast<const T*>(fValues[column]);
+         auto* to = static_cast<Exact<T>*>(result);
+         for (std::size_t i = 0; i < count; ++i)
+            to[i] = static_cast<Exact<T>>(from[i]);
+      });
+   }
+
+   std::shared_ptr<const Table> fTable;
+   std::unique_ptr<ColumnReader> fReader;
+   Program fProgram;
+   std::vector<Type> fTypes;
+   std::size_t fStored = 0;
+   std::vector<Space> fSpace;
+   std::vector<const void*> fValues;
+   std::vector<std::vector<float>> fFloats;
+   std::vector<const float*> fRowColumns;
+   std::vector<std::uint32_t> fIndex;
+   std::vector<char> fFirst, fLater, fRun;
+};
+
+/// The columns that Python asks for: branch (field) and leaf name, and the element of a fixed-size array.
+struct ColumnPlace {
+   const char* branch;
+   const char* leaf;
+   int element;
+};
+
+} // namespace hepml_root::feed
+
+#endif

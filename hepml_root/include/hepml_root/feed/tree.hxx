@@ -1,0 +1,373 @@
+// A TTree read basket by basket, without TTree's own machinery.
+//
+// A basket of a fixed-size branch is a key record followed by the values, big-endian and one entry after the
+// other, compressed or not. Where they lie is in the branch (GetBasketSeek); what is needed per entry is then
+// a byte swap. Baskets of different branches have different boundaries, so each column has its own cursor.
+#ifndef HEPML_ROOT_FEED_TREE_HXX
+#define HEPML_ROOT_FEED_TREE_HXX
+
+#include "table.hxx"
+
+#include <RZip.h>
+#include <TBranch.h>
+#include <TFile.h>
+#include <TLeaf.h>
+#include <TObjArray.h>
+#include <TTree.h>
+
+#include <map>
+#include <mutex>
+#include <unistd.h>
+
+namespace hepml_root::feed {
+
+/// The bytes of a file. A local file is read by position from any thread; others go through TFile.
+class FileBytes {
+public:
+   explicit FileBytes(std::unique_ptr<TFile> file) {
+      if (file->IsA() == TFile::Class() && !file->GetArchive() && file->GetFd() >= 0)
+         fDescriptor = dup(file->GetFd());
+      if (fDescriptor < 0)
+         fFile = std::move(file);
+   }
+   FileBytes(const FileBytes&) = delete;
+   FileBytes& operator=(const FileBytes&) = delete;
+   ~FileBytes() {
+      if (fDescriptor >= 0)
+         close(fDescriptor);
+   }
+
+   bool remote() const { return fDescriptor < 0; }
+
+   void read(std::int64_t position, std::size_t size, unsigned char* to) const {
+      if (remote()) {
+         const std::lock_guard<std::mutex> lock(fMutex);
+         if (fFile->ReadBuffer(reinterpret_cast<char*>(to), position, static_cast<Int_t>(size)))
+            throw Damaged("cannot read " + std::to_string(size) + " bytes at " + std::to_string(position));
+         return;
+      }
+      while (size > 0) {
+         const ssize_t got = pread(fDescriptor, to, size, position);
+         if (got < 0 && errno == EINTR)
+            continue;
+         if (got <= 0)
+            throw Damaged("the file ends before byte " + std::to_string(position + size));
+         size -= got;
+         position += got;
+         to += got;
+      }
+   }
+
+   /// Read many pieces of a remote file with one request: a round trip for each would cost milliseconds.
+   void read(std::vector<Long64_t>& positions, std::vector<Int_t>& sizes, unsigned char* to) const {
+      const std::lock_guard<std::mutex> lock(fMutex);
+      if (fFile->ReadBuffers(reinterpret_cast<char*>(to), positions.data(), sizes.data(),
+                             static_cast<Int_t>(sizes.size())))
+         throw Damaged("cannot read " + std::to_string(sizes.size()) + " baskets");
+   }
+
+private:
+   int fDescriptor = -1;
+   std::unique_ptr<TFile> fFile;
+   mutable std::mutex fMutex;
+};
+
+/// Where the baskets of one branch lie.
+struct StoredBranch {
+   std::string name;
+   std::size_t stride = 0;           ///< bytes of one entry
+   std::size_t columns = 0;          ///< how many columns are read from the branch
+   std::vector<std::uint64_t> first; ///< entry at which each basket begins, and the end
+   std::vector<std::int64_t> seek;
+   std::vector<std::int32_t> bytes;
+};
+
+/// Where the value of one column lies in an entry of its branch.
+struct StoredColumn {
+   std::size_t branch = 0;
+   Type type = Type::float32;
+   std::size_t offset = 0;
+};
+
+class TreeColumnReader final : public ColumnReader {
+public:
+   TreeColumnReader(std::shared_ptr<const FileBytes> bytes, const std::vector<StoredBranch>& branches,
+                    const std::vector<StoredColumn>& columns)
+       : fBytes(std::move(bytes)), fBranches(branches), fColumns(columns), fCursors(branches.size()) {}
+
+   const void* read(std::size_t column, std::uint64_t first, std::size_t count, void* space) override {
+      const StoredColumn& stored = fColumns[column];
+      const StoredBranch& branch = fBranches[stored.branch];
+      Cursor& cursor = fCursors[stored.branch];
+      visit(stored.type, [&](auto example) {
+         auto* to = static_cast<decltype(example)*>(space);
+         const auto convert = [&](const unsigned char* values, std::size_t some) {
+            from_big_endian(values + stored.offset, branch.stride, some, to);
+            to += some;
+         };
+         if (branch.columns == 1)
+            walk(branch, cursor, first, count, convert);
+         else
+            convert(tile(branch, cursor, first, count), count);
+      });
+      return space;
+   }
+
+private:
+   /// The basket a branch stands in: entries [begin, end).
+   struct Cursor {
+      std::uint64_t begin = 0, end = 0;
+      const unsigned char* values = nullptr;
+      std::vector<unsigned char> record, unpacked;
+      std::uint64_t tile_first = 0;
+      std::size_t tile_count = 0;
+      std::vector<unsigned char> tile;
+   };
+
+   /// Call `use(bytes, entries)` for each piece of the entries that lies in one basket.
+   template <typename Use>
+   void walk(const StoredBranch& branch, Cursor& cursor, std::uint64_t first, std::size_t count, Use&& use) {
+      while (count > 0) {
+         if (first < cursor.begin || first >= cursor.end)
+            move(branch, cursor, first);
+         const std::size_t some = std::min<std::uint64_t>(count, cursor.end - first);
+         use(cursor.values + (first - cursor.begin) * branch.stride, some);
+         first += some;
+         count -= some;
+      }
+   }
+
+   /// The bytes of these entries in one piece, kept so that the columns of one branch (the elements of an
+   /// array) unpack its baskets once and not once each.
+   const unsigned char* tile(const StoredBranch& branch, Cursor& cursor, std::uint64_t first,
+                             std::size_t count) {
+      if (cursor.tile_count != count || cursor.tile_first != first) {
+         cursor.tile_count = 0;
+         cursor.tile.resize(count * branch.stride);
+         unsigned char* to = cursor.tile.data();
+         walk(branch, cursor, first, count, [&](const unsigned char* values, std::size_t some) {
+            std::memcpy(to, values, some * branch.stride);
+            to += some * branch.stride;
+         });
+         cursor.tile_first = first;
+         cursor.tile_count = count;
+      }
+      return cursor.tile.data();
+   }
+
+   static std::uint32_t number(const unsigned char* place, std::size_t bytes) {
+      std::uint32_t result = 0;
+      for (std::size_t i = 0; i < bytes; ++i)
+         result = result << 8 | place[i];
+      return result;
+   }
+
+   void move(const StoredBranch& stored, Cursor& cursor, std::uint64_t entry) {
+      const auto after = std::upper_bound(stored.first.begin(), stored.first.end(), entry);
+      if (after == stored.first.begin() || after == stored.first.end())
+         throw Damaged("branch '" + stored.name + "' has no entry " + std::to_string(entry));
+      const std::size_t basket = after - stored.first.begin() - 1;
+      cursor.begin = cursor.end = 0; // stays so if what follows throws
+      const auto damaged = [&](const std::string& what) {
+         return Damaged("branch '" + stored.name + "', entries " + std::to_string(stored.first[basket]) +
+                        " to " + std::to_string(stored.first[basket + 1]) + ": " + what);
+      };
+      constexpr std::size_t least = 18; // what a key has before its seek pointers
+      const std::size_t size = stored.bytes[basket];
+      if (stored.bytes[basket] <= static_cast<int>(least) || stored.seek[basket] <= 0)
+         throw damaged("the basket has no place in the file");
+      cursor.record.resize(size);
+      try {
+         fetch(stored.seek[basket], size, cursor);
+      } catch (const Damaged& error) {
+         throw damaged(error.what());
+      }
+      const unsigned char* key = cursor.record.data();
+      const std::size_t unpacked = number(key + 6, 4), header = number(key + 14, 2);
+      if (number(key, 4) != size || header < least || header >= size)
+         throw damaged("the basket's record is damaged");
+      if ((stored.first[basket + 1] - stored.first[basket]) * stored.stride > unpacked)
+         throw damaged("the basket is shorter than its entries");
+      if (unpacked > size - header) {
+         unpack(key + header, size - header, unpacked, cursor.unpacked, damaged);
+         cursor.values = cursor.unpacked.data();
+      } else {
+         cursor.values = key + header;
+      }
+      cursor.begin = stored.first[basket];
+      cursor.end = stored.first[basket + 1];
+   }
+
+   template <typename Error>
+   static void unpack(const unsigned char* packed, std::size_t size, std::size_t total,
+                      std::vector<unsigned char>& to, Error&& damaged) {
+      to.resize(total);
+      std::size_t done = 0;
+      while (done < total) { // compressed data come in pieces of at most 16 MB
+         int from = 0, gives = 0, wrote = 0;
+         if (size < 9 || R__unzip_header(&from, packed, &gives) != 0 || from <= 0 ||
+             static_cast<std::size_t>(from) > size || static_cast<std::size_t>(gives) > total - done)
+            throw damaged("the compressed data are damaged");
+         R__unzip(&from, packed, &gives, to.data() + done, &wrote);
+         if (wrote <= 0)
+            throw damaged("the compressed data are damaged");
+         done += wrote;
+         packed += from;
+         size -= from;
+      }
+   }
+
+   /// Put a basket's record into the cursor. Of a remote file, the baskets of all columns for about the same
+   /// entries come with it, since a file lists them together.
+   void fetch(std::int64_t seek, std::size_t size, Cursor& cursor) {
+      if (!fBytes->remote()) {
+         fBytes->read(seek, size, cursor.record.data());
+         return;
+      }
+      auto found = fFetched.find(seek);
+      if (found == fFetched.end()) {
+         fetch_around(seek);
+         found = fFetched.find(seek);
+      }
+      cursor.record = std::move(found->second);
+      fFetched.erase(found);
+   }
+
+   void fetch_around(std::int64_t seek) {
+      constexpr std::int64_t window = 8 << 20;
+      std::map<std::int64_t, Int_t> wanted;
+      for (const StoredBranch& branch : fBranches)
+         for (std::size_t i = 0; i < branch.seek.size(); ++i)
+            if (branch.seek[i] >= seek && branch.seek[i] < seek + window)
+               wanted[branch.seek[i]] = branch.bytes[i];
+      std::vector<Long64_t> positions;
+      std::vector<Int_t> sizes;
+      std::size_t total = 0;
+      for (const auto& [position, size] : wanted) {
+         positions.push_back(position);
+         sizes.push_back(size);
+         total += size;
+      }
+      std::vector<unsigned char> all(total);
+      fBytes->read(positions, sizes, all.data());
+      fFetched.clear(); // what was fetched before and not used lies behind the cursors
+      auto place = all.begin();
+      for (const auto& [position, size] : wanted) {
+         fFetched[position].assign(place, place + size);
+         place += size;
+      }
+   }
+
+   std::shared_ptr<const FileBytes> fBytes;
+   const std::vector<StoredBranch>& fBranches;
+   const std::vector<StoredColumn>& fColumns;
+   std::vector<Cursor> fCursors;
+   std::map<std::int64_t, std::vector<unsigned char>> fFetched;
+};
+
+class TreeTable final : public Table {
+public:
+   TreeTable(const char* url, const char* name, const ColumnPlace* columns, std::size_t count) {
+      std::unique_ptr<TFile> file(TFile::Open(url, "READ_WITHOUT_GLOBALREGISTRATION"));
+      if (!file || file->IsZombie())
+         throw Damaged("the file cannot be opened");
+      auto* tree = file->Get<TTree>(name);
+      if (!tree)
+         throw Damaged("the tree cannot be read");
+      fEntries = tree->GetEntries();
+      auto clusters = tree->GetClusterIterator(0);
+      for (Long64_t start = clusters(); start < static_cast<Long64_t>(fEntries); start = clusters())
+         fClusters.push_back(start);
+      for (std::size_t i = 0; i < count; ++i)
+         add(*tree, columns[i]);
+      for (const StoredColumn& column : fColumns)
+         fTypes.push_back(column.type);
+      fBytes = std::make_shared<FileBytes>(std::move(file));
+   }
+
+   std::uint64_t entries() const override { return fEntries; }
+   std::vector<std::uint64_t> clusters() const override { return fClusters; }
+   const std::vector<Type>& types() const override { return fTypes; }
+   std::unique_ptr<ColumnReader> reader() const override {
+      return std::make_unique<TreeColumnReader>(fBytes, fBranches, fColumns);
+   }
+
+private:
+   static Type type_of(const TLeaf& leaf) {
+      const std::string kind = leaf.IsA()->GetName();
+      const bool plus = leaf.IsUnsigned();
+      if (kind == "TLeafF")
+         return Type::float32;
+      if (kind == "TLeafD")
+         return Type::float64;
+      if (kind == "TLeafO")
+         return Type::boolean;
+      if (kind == "TLeafB")
+         return plus ? Type::uint8 : Type::int8;
+      if (kind == "TLeafS")
+         return plus ? Type::uint16 : Type::int16;
+      if (kind == "TLeafI")
+         return plus ? Type::uint32 : Type::int32;
+      if (kind == "TLeafL" || kind == "TLeafG")
+         return plus ? Type::uint64 : Type::int64;
+      throw NotPlain("leaf '" + std::string(leaf.GetName()) + "' is a " + kind);
+   }
+
+   void add(TTree& tree, const ColumnPlace& place) {
+      TBranch* branch = tree.GetBranch(place.branch);
+      if (!branch || branch->GetTree() != &tree || branch->IsA() != TBranch::Class())
+         throw NotPlain("'" + std::string(place.branch) + "' is no simple branch of the tree");
+      if (branch->GetFile() != tree.GetCurrentFile())
+         throw NotPlain("branch '" + std::string(place.branch) + "' lies in another file");
+      StoredBranch stored;
+      StoredColumn column;
+      stored.name = place.branch;
+      bool found = false;
+      for (TObject* object : *branch->GetListOfLeaves()) {
+         const auto& leaf = static_cast<const TLeaf&>(*object);
+         if (leaf.GetLeafCount())
+            throw NotPlain("branch '" + stored.name + "' has a variable length");
+         const Type type = type_of(leaf);
+         if (std::string(leaf.GetName()) == place.leaf) {
+            found = place.element < leaf.GetLenStatic();
+            column.type = type;
+            column.offset = stored.stride + place.element * size_of(type);
+         }
+         stored.stride += leaf.GetLenStatic() * size_of(type);
+      }
+      if (!found)
+         throw NotPlain("branch '" + stored.name + "' has no leaf '" + place.leaf + "' of that length");
+      while (column.branch < fBranches.size() && fBranches[column.branch].name != stored.name)
+         ++column.branch;
+      if (column.branch == fBranches.size()) {
+         locate(*branch, stored);
+         fBranches.push_back(std::move(stored));
+      }
+      ++fBranches[column.branch].columns;
+      fColumns.push_back(column);
+   }
+
+   void locate(TBranch& branch, StoredBranch& stored) const {
+      const int baskets = branch.GetWriteBasket();
+      for (int i = 0; i < baskets; ++i) {
+         stored.first.push_back(branch.GetBasketEntry()[i]);
+         stored.seek.push_back(branch.GetBasketSeek(i));
+         stored.bytes.push_back(branch.GetBasketBytes()[i]);
+      }
+      stored.first.push_back(baskets ? branch.GetBasketEntry()[baskets] : 0);
+      // The last basket of a tree that was not closed properly can lie inside the tree's own record.
+      if (stored.first.back() < fEntries)
+         throw NotPlain("the last basket of branch '" + stored.name + "' is inside the tree");
+   }
+
+   std::uint64_t fEntries = 0;
+   std::vector<std::uint64_t> fClusters;
+   std::vector<StoredBranch> fBranches;
+   std::vector<StoredColumn> fColumns;
+   std::vector<Type> fTypes;
+   std::shared_ptr<const FileBytes> fBytes;
+};
+
+} // namespace hepml_root::feed
+
+#endif
