@@ -1,0 +1,1 @@
+"""Training: :func:`hepml_root.fit`, its schedules, checkpoints and history."""

@@ -1,0 +1,67 @@
+"""Metrics on events that are not trained on, from one pass over them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hepml_root.training.loop import Loop
+
+
+def weighted_auc(is_signal: ArrayLike, score: ArrayLike, weight: ArrayLike) -> float:
+    r"""Return the area under the ROC curve of weighted events; ties count half.
+
+    .. math:: \frac{\sum_{i \in sig} \sum_{j \in bkg} w_i w_j \left( [s_i > s_j] + \tfrac12 [s_i = s_j] \right)}
+              {\sum_{i \in sig} w_i \; \sum_{j \in bkg} w_j}
+
+    Signed weights are used as they are. NaN if a class has no weight. Shapes: all ``(events,)``.
+
+    Example
+    -------
+    >>> weighted_auc([1, 1, 0, 0], [0.9, 0.4, 0.4, 0.1], [1.0, 1.0, 1.0, 1.0])
+    0.875
+    """
+    score = np.asarray(score)
+    order = np.argsort(score)
+    weight = np.asarray(weight, dtype=np.float64)[order]
+    of_signal = np.where(np.asarray(is_signal, dtype=bool)[order], weight, 0.0)
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(score[order]) != 0]))
+    signal = np.add.reduceat(of_signal, starts)
+    background = np.add.reduceat(weight - of_signal, starts)
+    norm = signal.sum() * background.sum()
+    below = np.cumsum(background) - background
+    return float(np.sum(signal * (below + 0.5 * background)) / norm) if norm else float("nan")
+
+
+class Validation:
+    """The loss and, by task, AUC or accuracy of a model on a dataset, weighted with its training weights.
+
+    The loss is that of all events as one batch, as losses that depend on sums over the events need.
+    """
+
+    def __init__(self, data: Any, loss: keras.losses.Loss, batch_size: int = 8192) -> None:
+        self.task = data.task
+        extra = {"binary": ["val_auc"], "multiclass": ["val_accuracy"]}.get(data.task, [])
+        self.names = ["val_loss", *extra]
+        self.loss = loss
+        # Kept in the stream's order: no metric depends on it, and a lazy dataset is only ever read forward.
+        self.stream = data.stream(batch_size=batch_size, seed=0)
+
+    def metrics(self, loop: Loop) -> dict[str, float]:
+        """Return {"val_loss": …} and the metric of the task."""
+        parts = [(loop.predict(X), target, weight) for X, target, weight in self.stream.epoch(0)]
+        score, target, weight = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        found = {
+            "val_loss": float(keras.ops.convert_to_numpy(self.loss(target, score, sample_weight=weight)))
+        }
+        if self.task == "binary":
+            found["val_auc"] = weighted_auc(target[:, 0] > 0.5, score[:, 0], weight)
+        elif self.task == "multiclass":
+            right = score.argmax(axis=1) == target.argmax(axis=1)
+            found["val_accuracy"] = float(
+                np.sum(weight * right, dtype=np.float64) / np.sum(weight, dtype=np.float64)
+            )
+        return found
