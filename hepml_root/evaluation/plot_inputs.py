@@ -1,0 +1,151 @@
+"""Pictures of inputs and of the training: distributions, correlations, ranking, loss curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hepml_root.evaluation.correlation import Correlation
+from hepml_root.evaluation.distributions import Histogram
+from hepml_root.evaluation.plot_style import (
+    COLOURS,
+    INK,
+    axis_labels,
+    colour_of,
+    header,
+    new_figure,
+    single,
+    styled,
+    with_unit,
+)
+from hepml_root.evaluation.ranking import Ranking
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@styled
+def plot_inputs(
+    inputs: Sequence[Mapping[str, Histogram]], *, signal: str | None = None, title: str = "", sample: str = ""
+) -> Figure:
+    """Draw up to twelve inputs, each as unit-area histograms per class.
+
+    ``inputs`` holds one ``{class: histogram}`` per input; regression has a single class.
+    """
+    columns = min(4, max(1, len(inputs)))
+    rows = -(-len(inputs) // columns)
+    figure = new_figure(3.1 * columns + 0.2, 2.5 * rows + 0.5)
+    figure.get_layout_engine().set(wspace=0.05, hspace=0.06)  # type: ignore[union-attr]
+    for position, per_class in enumerate(inputs):
+        axes = figure.add_subplot(rows, columns, position + 1)
+        names = list(per_class)
+        highest, lowest = 0.0, np.inf
+        for index, (name, raw) in enumerate(per_class.items()):
+            shape = raw.normalised()
+            values = shape.values / np.diff(shape.edges)
+            colour = colour_of(index, names, signal)
+            axes.stairs(values, shape.edges, color=colour, linewidth=1.4, label=name)
+            if index == 0:
+                axes.stairs(values, shape.edges, color=colour, fill=True, alpha=0.18)
+            highest = max(highest, float(values.max()))
+            if (values > 0).any():
+                lowest = min(lowest, float(values[values > 0].min()))
+        axes.set_xlim(shape.edges[0], shape.edges[-1])
+        axes.set_ylim(min(0.0, 1.1 * float(values.min())), 1.25 * (highest or 1.0))
+        axes.set_xlabel(with_unit(shape.title, shape.unit), loc="right", fontsize=11)
+        axes.tick_params(labelsize=9.5, pad=3)
+        axes.tick_params(which="major", length=5)
+        axes.tick_params(which="minor", length=2.5)
+        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="y", nbins=4)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    if len(labels) > 1:
+        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), fontsize=11.5)
+    text = "  ".join(part for part in (title, sample) if part)
+    if text:
+        figure.suptitle(text, x=0.01, ha="left", fontsize=12.5, fontweight="bold")
+    return figure
+
+
+@styled
+def plot_correlation(matrix: Correlation, *, title: str = "", sample: str = "") -> Figure:
+    """Draw a matrix of correlation coefficients in percent; numbers are written if it is small enough."""
+    number = len(matrix.columns)
+    side = float(np.clip(2.6 + 0.26 * number, 4.2, 11.0))
+    figure = new_figure(side + 1.0, side)
+    axes = figure.add_subplot()
+    image = axes.imshow(100 * matrix.matrix, cmap="RdBu_r", vmin=-100, vmax=100)
+    size = float(np.clip(170.0 / max(number, 1), 4.5, 11.0))
+    axes.set_xticks(range(number), matrix.columns, rotation=90, fontsize=size)
+    axes.set_yticks(range(number), matrix.columns, fontsize=size)
+    axes.tick_params(which="both", length=0)
+    axes.minorticks_off()
+    if number <= 30:
+        for row in range(number):
+            for column in range(number):
+                value = 100 * matrix.matrix[row, column]
+                if np.isfinite(value) and (abs(value) >= 0.5 or number <= 12):
+                    axes.text(
+                        column, row, f"{value:.0f}", ha="center", va="center", fontsize=0.72 * size if number > 12 else 9,
+                        color="white" if abs(value) > 60 else INK,
+                    )  # fmt: skip
+    figure.colorbar(image, ax=axes, label="Linear correlation [%]", shrink=0.85)
+    header(axes, title, sample)
+    return figure
+
+
+@styled
+def plot_ranking(ranking: Ranking, *, most: int = 30, title: str = "", sample: str = "") -> Figure:
+    """Draw the importance of the inputs with errors, largest above."""
+    shown = ranking.inputs[:most]
+    figure, axes = single(7.0, 1.6 + 0.26 * max(4, len(shown)))
+    places = np.arange(len(shown))[::-1]
+    values = np.array([item.importance.value for item in shown])
+    errors = np.array([item.importance.error for item in shown])
+    axes.barh(places, values, height=0.7, color=COLOURS[0], alpha=0.35)
+    axes.errorbar(values, places, xerr=errors, fmt="o", color=COLOURS[0], markersize=4, linewidth=1.3)
+    axes.axvline(0.0, color="0.4", linewidth=1.0)
+    axes.set_yticks(places, [item.column for item in shown], fontsize=10.5)
+    axes.tick_params(axis="y", which="both", length=0)
+    axes.yaxis.minorticks_off()
+    axes.set_ylim(-0.8, len(shown) - 0.2)
+    axis_labels(axes, f"Loss of {ranking.metric} when shuffled")
+    header(axes, title, sample)
+    return figure
+
+
+@styled
+def plot_history(
+    metrics: Mapping[str, Sequence[float]], best_epoch: int | None = None, *, title: str = "", sample: str = ""
+) -> Figure:
+    """Draw each metric against the epoch, with its validation twin (``val_…``) in the same colour, dashed."""
+    names = [name for name in metrics if not name.startswith("val_") and len(metrics[name])]
+    names.sort(key=lambda name: name != "loss")
+    figure = new_figure(6.4, 2.2 + 2.6 * len(names) if len(names) < 3 else 1.6 + 2.1 * len(names))
+    figure.get_layout_engine().set(hspace=0.03)  # type: ignore[union-attr]
+    grid = figure.add_gridspec(max(1, len(names)), 1)
+    first = None
+    for row, name in enumerate(names):
+        axes = figure.add_subplot(grid[row], sharex=first)
+        first = first or axes
+        epochs = np.arange(1, len(metrics[name]) + 1)
+        axes.plot(epochs, metrics[name], "-", color=COLOURS[0], label="training")
+        twin = metrics.get(f"val_{name}")
+        if twin is not None and len(twin):
+            axes.plot(np.arange(1, len(twin) + 1), twin, "--", color=COLOURS[1], label="validation")
+        if best_epoch is not None:
+            axes.axvline(best_epoch, color="0.5", linestyle=":", linewidth=1.3, label=f"best epoch {best_epoch}")
+        if name == "learning_rate":
+            axes.set_yscale("log")
+        axes.set_ylabel(name.replace("_", " "))
+        if row == 0:
+            axes.legend(loc="best")
+            header(axes, title, sample)
+        if row < len(names) - 1:
+            axes.tick_params(labelbottom=False)
+        else:
+            axis_labels(axes, "Epoch")
+            axes.set_xlim(0.5, max(len(metrics[item]) for item in names) + 0.5)
+    return figure
