@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hepml_root.data.arrays import from_arrays
 from hepml_root.data.columns import Column
+from hepml_root.data.reading import from_root
 from hepml_root.data.schema import Block, Schema, describe_column
 from hepml_root.data.split import PARTS, KFold, SplitRule, integral, parts_by_hash, parts_by_position
 from hepml_root.data.weights import (
@@ -102,6 +103,7 @@ class Dataset:
 
     # ---------------------------------------------------------------- making one
 
+    from_root = classmethod(from_root)
     from_arrays = classmethod(from_arrays)
 
     # ---------------------------------------------------------------- what it is
