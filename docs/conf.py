@@ -24,7 +24,10 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 
 # Pages with a place for text that is made from the code.
-_MADE = {"job_file": ("<!-- the settings -->", schema_markdown), "command_line": ("<!-- the commands -->", command_help)}
+_MADE = {
+    "job_file": ("<!-- the settings -->", schema_markdown),
+    "command_line": ("<!-- the commands -->", command_help),
+}
 
 
 def _plain_docstrings(app: Any, what: str, name: str, found: object, options: Any, lines: list[str]) -> None:  # noqa: ARG001

@@ -29,7 +29,9 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, with the nearest command or option, and where help is."""
 
     def error(self, message: str) -> NoReturn:
-        wrong = re.search(r"argument COMMAND: invalid choice: '([^']*)'|unrecognized arguments: (\S+)", message)
+        wrong = re.search(
+            r"argument COMMAND: invalid choice: '([^']*)'|unrecognized arguments: (\S+)", message
+        )
         if wrong:
             word = wrong.group(1) or wrong.group(2)
             options = [option for action in self._actions for option in action.option_strings]
@@ -74,7 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        return _fail(f"internal error, {type(error).__name__}: {error}\nPlease report it with the output of --debug.", 1)
+        return _fail(
+            f"internal error, {type(error).__name__}: {error}\nPlease report it with the output of --debug.",
+            1,
+        )
 
 
 def _fail(message: str, code: int) -> int:
@@ -101,7 +106,9 @@ def _train(options: argparse.Namespace) -> int:
         print(schema_example(), end="")
         return 0
     if options.job is None:
-        raise SettingError("train: name a job file; `hepml-root train --schema > job.yaml` writes one to start from.")
+        raise SettingError(
+            "train: name a job file; `hepml-root train --schema > job.yaml` writes one to start from."
+        )
     from hepml_root.job_file import read_job
     from hepml_root.job_run import run_job
 
@@ -111,7 +118,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from hepml_root.job_run import evaluate_file
+    from hepml_root.cli_files import evaluate_file
 
     evaluate_file(
         options.model,
@@ -125,21 +132,22 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from hepml_root.job_run import export_file
+    from hepml_root.cli_files import export_file
 
-    export_file(options.model, options.output, working_points=options.working_points, overwrite=options.overwrite)
+    points = _numbers(options.working_point, "--working-point")
+    export_file(options.model, options.output, working_points=points, overwrite=options.overwrite)
     return 0
 
 
 def _compile(options: argparse.Namespace) -> int:
-    from hepml_root.job_run import compile_file
+    from hepml_root.cli_files import compile_file
 
     compile_file(options.model, options.output, compiler=options.compiler, overwrite=options.overwrite)
     return 0
 
 
 def _apply(options: argparse.Namespace) -> int:
-    from hepml_root.job_run import apply_file
+    from hepml_root.cli_files import apply_file
 
     apply_file(
         options.model,
@@ -148,7 +156,9 @@ def _apply(options: argparse.Namespace) -> int:
         column=options.column,
         format=options.format,
         inputs=_pairs(options.input, "--input"),
-        parameters=_numbers(options.parameter),
+        parameters=_numbers(options.parameter, "--parameter"),
+        cut=options.cut,
+        keep=options.keep,
         threads=options.threads,
         overwrite=options.overwrite,
     )
@@ -179,16 +189,16 @@ def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
     """Return ``["m_bb=m_bb_jes_up"]`` as ``{"m_bb": "m_bb_jes_up"}``."""
     pairs = dict(text.split("=", 1) for text in texts if "=" in text)
     if len(pairs) != len(texts):
-        raise SettingError(f"{option}: write LABEL=EXPRESSION, each label once; got {', '.join(texts)}.")
+        raise SettingError(f"{option}: write LABEL=VALUE, each label once; got {', '.join(texts)}.")
     return pairs
 
 
-def _numbers(texts: Sequence[str]) -> dict[str, float] | None:
-    pairs = _pairs(texts, "--parameter")
+def _numbers(texts: Sequence[str], option: str) -> dict[str, float] | None:
+    pairs = _pairs(texts, option)
     try:
         return {label: float(value) for label, value in pairs.items()} or None
     except ValueError:
-        raise SettingError(f"--parameter: write LABEL=NUMBER, for example mass=125; got {', '.join(texts)}.") from None
+        raise SettingError(f"{option}: write LABEL=NUMBER; got {', '.join(texts)}.") from None
 
 
 # --------------------------------------------------------------------------------------------- the arguments
@@ -198,7 +208,10 @@ def parser() -> _Parser:
     """Return the parser of the whole command line."""
     everywhere = argparse.ArgumentParser(add_help=False)
     everywhere.add_argument(
-        "--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks and the libraries' notes"
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="show tracebacks and the libraries' notes",
     )
     top = _Parser(
         prog="hepml-root",
@@ -210,8 +223,8 @@ def parser() -> _Parser:
 a first walk:
   hepml-root demo                                       the whole road on events shipped inside ROOT
   hepml-root train --schema > job.yaml                  a job file with every setting explained
-  hepml-root train job.yaml                             -> runs/higgs/{model.keras,model.onnx,report/,...}
-  hepml-root apply runs/higgs/model.onnx data.root:events -o scores.root
+  hepml-root train job.yaml                             -> runs/higgs/{higgs.keras,higgs.onnx,report/,...}
+  hepml-root apply runs/higgs/higgs.onnx data.root:events -o scores.root
   hepml-root COMMAND --help                             what a command takes, with examples
 
 exit codes: 0 done, 2 something to mend (said in one message), 130 stopped with Ctrl-C""",
@@ -237,10 +250,11 @@ exit codes: 0 done, 2 something to mend (said in one message), 130 stopped with 
     train = command(
         "train", _train, "train, evaluate and export a model as a job file says",
         """\
-writes into the job's output folder:
-  model.keras    for further training          report/        one HTML page, JSON, plots, a ROOT file
-  model.onnx     for everything else           history.json   what happened in each epoch
-  job.yaml       the job, ready to run again   summary.json   the figures
+writes into the job's output folder, NAME being the job's name:
+  NAME.keras     for further training          report/        one HTML page, JSON, plots, a ROOT file
+  NAME.onnx      for everything else           history.json   what happened in each epoch
+  NAME.hxx       the network as C++            summary.json   the figures
+  job.yaml       the job, ready to run again
 
 examples:
   hepml-root train --schema > job.yaml                  every setting explained; it runs as it is
@@ -249,7 +263,9 @@ examples:
   hepml-root train job.yaml --resume                    after Ctrl-C or a crash""",
     )  # fmt: skip
     train.add_argument("job", nargs="?", metavar="JOB.yaml", help="the job file")
-    train.add_argument("--schema", action="store_true", help="print a job file with every setting explained, and stop")
+    train.add_argument(
+        "--schema", action="store_true", help="print a job file with every setting explained, and stop"
+    )
     train.add_argument("--resume", action="store_true", help="continue a training that was stopped")
     _add_changes(train)
     overwriting(train)
@@ -268,7 +284,9 @@ examples:
     evaluate.add_argument("model", metavar="MODEL", help="a run's folder, a .keras or a .onnx file")
     evaluate.add_argument("-o", "--output", required=True, metavar="FOLDER", help="where the report goes")
     evaluate.add_argument("--job", metavar="JOB.yaml", help="the job file whose events are used")
-    evaluate.add_argument("--all", action="store_true", help="all events of the job instead of its test events")
+    evaluate.add_argument(
+        "--all", action="store_true", help="all events of the job instead of its test events"
+    )
     _add_changes(evaluate)
     overwriting(evaluate)
 
@@ -279,13 +297,13 @@ The file holds the graph with its variable transforms, and a manifest: input exp
 points, provenance. Its scores are compared with Keras on real events before it gets its name.
 
 examples:
-  hepml-root export runs/higgs/model.keras -o higgs.onnx
-  hepml-root export model.keras -o higgs.onnx --working-points 0.3 0.5 0.7""",
+  hepml-root export runs/higgs/higgs.keras -o higgs.onnx
+  hepml-root export runs/higgs/higgs.keras -o cuts.onnx --working-point loose=0.3 --working-point tight=0.9""",
     )  # fmt: skip
     export.add_argument("model", metavar="MODEL.keras", help="a model saved by hepml_root")
     export.add_argument("-o", "--output", required=True, metavar="MODEL.onnx", help="the file to write")
-    export.add_argument("--working-points", nargs="+", type=float, metavar="EFFICIENCY",
-                        help="signal efficiencies whose thresholds are written into the file")  # fmt: skip
+    export.add_argument("--working-point", action="append", default=[], metavar="NAME=THRESHOLD",
+                        help="a cut on the score to keep in the file (may be repeated)")  # fmt: skip
     overwriting(export)
 
     compile_ = command(
@@ -302,8 +320,12 @@ examples:
   hepml-root compile higgs.onnx -o libhiggs.so          the library, and the header beside it""",
     )  # fmt: skip
     compile_.add_argument("model", metavar="MODEL.onnx", help="a file that hepml-root export wrote")
-    compile_.add_argument("-o", "--output", metavar="FILE", help="a .hxx or a .so file; without it, the cache")
-    compile_.add_argument("--compiler", metavar="CXX", help="the C++ compiler; else $CXX, else g++, else clang++")
+    compile_.add_argument(
+        "-o", "--output", metavar="FILE", help="a .hxx or a .so file; without it, the cache"
+    )
+    compile_.add_argument(
+        "--compiler", metavar="CXX", help="the C++ compiler; else $CXX, else g++, else clang++"
+    )
     overwriting(compile_)
 
     apply = command(
@@ -313,20 +335,28 @@ The inputs are found by the expressions in the model file; the C++ is compiled o
 
 examples:
   hepml-root apply higgs.onnx data.root:events -o scores.root
-  hepml-root apply higgs.onnx "run*.root:events" -o scores.root --column bdt_like --format rntuple
+  hepml-root apply higgs.onnx "run*.root:events" -o scores.root --column dnn --format rntuple
   hepml-root apply higgs.onnx data.root:events -o up.root --input m_bb=m_bb_jes_up
-  root> events->AddFriend("score", "scores.root"); events->Draw("score.score");""",
+  root> events->AddFriend("scores", "scores.root"); events->Draw("score")""",
     )  # fmt: skip
     apply.add_argument("model", metavar="MODEL.onnx", help="a file that hepml-root export wrote")
     apply.add_argument("source", nargs="+", metavar="FILE.root:TREE", help="the events; globs are taken")
     apply.add_argument("-o", "--output", required=True, metavar="SCORES.root", help="the file to write")
-    apply.add_argument("--column", default="score", metavar="NAME", help="name of the score's column (default: score)")
+    apply.add_argument(
+        "--column", default="score", metavar="NAME", help="name of the score's column (default: score)"
+    )
     apply.add_argument("--format", default="ttree", choices=("ttree", "rntuple"), help="default: ttree")
     apply.add_argument("--input", action="append", default=[], metavar="LABEL=EXPRESSION",
                        help="take another expression for an input of the model")  # fmt: skip
     apply.add_argument("--parameter", action="append", default=[], metavar="LABEL=NUMBER",
                        help="value of a physics parameter of a parameterised model")  # fmt: skip
-    apply.add_argument("--threads", type=int, metavar="N", help="threads (default: all cores)")
+    apply.add_argument(
+        "--cut", metavar="EXPRESSION", help="score only events that pass; adds a column `entry`"
+    )
+    apply.add_argument(
+        "--keep", nargs="+", default=[], metavar="COLUMN", help="columns to write beside the score"
+    )
+    apply.add_argument("--threads", type=int, default=1, metavar="N", help="threads that score (default: 1)")
     overwriting(apply)
 
     demo = command(
@@ -365,7 +395,9 @@ def _add_changes(added: argparse.ArgumentParser) -> None:
 def command_help() -> str:
     """Return the help of every command as Markdown, for the documentation."""
     top = parser()
-    commands = next(action.choices for action in top._actions if isinstance(action, argparse._SubParsersAction))
+    commands = next(
+        action.choices for action in top._actions if isinstance(action, argparse._SubParsersAction)
+    )
     parts = []
     for name, command in {"hepml-root": top, **commands}.items():
         command.formatter_class = lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=100)

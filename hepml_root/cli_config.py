@@ -14,7 +14,12 @@ from hepml_root import __version__
 
 # Distribution, module, what it is for, how to get it.
 _PACKAGES = (
-    ("ROOT", "ROOT", "reading ROOT files, RDataFrame", "pip install 'hepml_root[root]', or https://root.cern/install"),
+    (
+        "ROOT",
+        "ROOT",
+        "reading ROOT files, RDataFrame",
+        "pip install 'hepml_root[root]', or https://root.cern/install",
+    ),
     ("tensorflow", "tensorflow", "training", "pip install tensorflow"),
     ("keras", "keras", "models", "pip install keras"),
     ("onnx", "onnx", "export", "pip install onnx"),
@@ -35,7 +40,9 @@ def installation() -> list[tuple[str, str, str]]:
             continue
         try:
             version = importlib.metadata.version(distribution)
-        except importlib.metadata.PackageNotFoundError:  # ROOT from conda, LCG or the system has no pip record
+        except (
+            importlib.metadata.PackageNotFoundError
+        ):  # ROOT from conda, LCG or the system has no pip record
             version = _root_version() if module == "ROOT" else "installed"
         rows.append((distribution, version, purpose))
     rows.append(_compiler())
@@ -54,7 +61,9 @@ def _compiler() -> tuple[str, str, str]:
     if not name or shutil.which(name) is None:
         remedy = "apt install g++, or conda install -c conda-forge cxx-compiler; without it ROOT's interpreter is used"
         return ("C++ compiler", "missing", f"fast inference: {remedy}")
-    said = subprocess.run([name, "-dumpfullversion", "-dumpversion"], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [name, "-dumpfullversion", "-dumpversion"], capture_output=True, text=True, check=False
+    )
     return ("C++ compiler", f"{name} {said.stdout.strip()}", "fast inference")
 
 

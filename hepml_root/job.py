@@ -1,4 +1,4 @@
-"""The job file's settings, declared once: validation, ``hepml-root train --schema`` and the docs come from here.
+"""The job file's settings, declared once for validation, for ``hepml-root train --schema`` and for the docs.
 
 Every setting is a dataclass field made by :func:`setting`: its type is the annotation, and it carries its
 default, its meaning, and where useful its unit, its bounds or the values it may take. Nothing here reads a
@@ -10,6 +10,7 @@ file; :mod:`hepml_root.job_file` does.
 ['test', 'seed', 'by', 'mode']
 """
 
+# ruff: noqa: RUF009 (setting() makes a dataclass field, as dataclasses.field does)
 from __future__ import annotations
 
 import dataclasses
@@ -49,10 +50,16 @@ class Events:
     )
     tree: str | None = setting(None, "the tree or RNTuple, where `files` does not name it", example="events")
     friends: list[str] = setting([], "friend trees, `FILE.root:TREE` each", example=["extra.root:friend"])
-    cut: str | None = setting(None, "events to take of this class (a ROOT expression)", example="lepton_pT > 0.5")
+    cut: str | None = setting(
+        None, "events to take of this class (a ROOT expression)", example="lepton_pT > 0.5"
+    )
     weight: str | None = setting(None, "event weight of this class (a ROOT expression)", example="weight")
     cross_section: float | None = setting(
-        None, "cross section, for weights of the size σ·L; needs `luminosity`", unit="pb", minimum=0.0, example=0.5
+        None,
+        "cross section, for weights of the size σ·L; needs `luminosity`",
+        unit="pb",
+        minimum=0.0,
+        example=0.5,
     )
     generated: float | None = setting(
         None, "sum of weights that was generated (before any cut), for σ·L; else that of the tree",
@@ -93,8 +100,18 @@ class Data:
         [], "physics parameters that the network takes as a further input", example=["mass"]
     )
     weight: str | None = setting(None, "event weight of all classes (a ROOT expression)", example="weight")
-    cut: str | None = setting(None, "events to take of all classes (a ROOT expression)", example="lepton_pT > 0.5")
-    spectators: list[str] = setting([], "columns kept with the events but not learnt from", example=["m_wwbb"])
+    training_weight: str | None = setting(
+        None,
+        "weight to train with, where it is not the event weight (a ROOT expression)",
+        example="abs(weight)",
+    )
+    balance: bool = setting(True, "scale the training weights so that every class has the same sum")
+    cut: str | None = setting(
+        None, "events to take of all classes (a ROOT expression)", example="lepton_pT > 0.5"
+    )
+    spectators: list[str] = setting(
+        [], "columns kept with the events but not learnt from", example=["m_wwbb"]
+    )
     event_number: str | None = setting(None, "integer column that identifies an event", example="event")
     units: dict[str, str] = setting({}, "units by label, for plots and the manifest", example={"m_bb": "GeV"})
     max_length: dict[str, int] = setting(
@@ -104,10 +121,14 @@ class Data:
         None, "integrated luminosity, for weights of the size σ·L", unit="1/fb", minimum=0.0, example=139.0
     )
     signal: str | None = setting(
-        None, "the class that is the signal; else the one called signal or sig…, else the first", example="signal"
+        None,
+        "the class that is the signal; else the one called signal or sig…, else the first",
+        example="signal",
     )
     missing: str = setting(
-        "error", "NaN in an input: refuse, or keep for a transform that fills it in", choices=("error", "keep")
+        "error",
+        "NaN in an input: refuse, or keep for a transform that fills it in",
+        choices=("error", "keep"),
     )
     max_events: int | None = setting(None, "events read per class, for a quick look", minimum=1, example=5000)
     threads: int | None = setting(None, "threads that read the files; else all cores", minimum=1, example=1)
@@ -120,10 +141,13 @@ class Dense:
 
     kind: str = setting("dense", "which model", choices=("dense", "boosted"))
     hidden: list[int] = setting([64, 64], "neurons of each hidden layer", minimum=1)
-    activation: str = setting("relu", "of the hidden layers: any name of Keras (relu, elu, gelu, selu, tanh, …)")
-    transforms: str | None = setting(
-        "N", "variable transforms in front, chained with `+`: N standardise, D decorrelate, P principal components, "
-        "U uniform, G Gauss, log, clip, impute, …",
+    activation: str = setting(
+        "relu", "of the hidden layers: any name of Keras (relu, elu, gelu, selu, tanh, …)"
+    )
+    transforms: str | dict[str, str] | None = setting(
+        "auto", "variable transforms in front: auto (standardise), or a chain of N standardise, minmax, D decorrelate, "
+        "P principal components, U uniform, G Gauss, log, clip, impute, as `log,N`; or one for each label, `*` for "
+        "the others",
     )  # fmt: skip
     dropout: float = setting(0.0, "fraction of neurons dropped in training", minimum=0.0, maximum=1.0)
     l1: float = setting(0.0, "L1 penalty on the weights", minimum=0.0)
@@ -149,10 +173,14 @@ class Boosted:
 class Loss:
     """A loss with settings. A plain name may stand instead."""
 
-    name: str = setting(help="name in `hepml_root.losses`, or any loss of Keras", example="AsimovSignificance")
+    name: str = setting(
+        help="name in `hepml_root.losses`, or any loss of Keras", example="AsimovSignificance"
+    )
     signal: float | None = setting(None, "expected signal events (sum of weights)", minimum=0.0, example=31.2)
     background: float | None = setting(None, "expected background events", minimum=0.0, example=20762.0)
-    systematic: float | None = setting(None, "relative uncertainty of the background", minimum=0.0, example=0.3)
+    systematic: float | None = setting(
+        None, "relative uncertainty of the background", minimum=0.0, example=0.3
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +188,9 @@ class Training:
     """How the network learns."""
 
     loss: str | Loss | None = setting(
-        None, "else cross entropy (classification) or mean squared error (regression)", example="binary_crossentropy"
+        None,
+        "else cross entropy (classification) or mean squared error (regression)",
+        example="binary_crossentropy",
     )
     optimizer: str = setting("adam", "any name of Keras")
     learning_rate: float = setting(1e-3, "at the start", minimum=0.0)
@@ -182,7 +212,9 @@ class Evaluation:
     """What the report says."""
 
     bootstrap: int = setting(200, "resamplings for the uncertainties", minimum=2)
-    systematic: float = setting(0.1, "relative background uncertainty of the Asimov significance", minimum=0.0)
+    systematic: float = setting(
+        0.1, "relative background uncertainty of the Asimov significance", minimum=0.0
+    )
     seed: int = setting(1, "of the resampling")
     baseline: bool = setting(True, "also train boosted trees (LightGBM) on the same split, to compare")
 
@@ -192,8 +224,9 @@ class Export:
     """What leaves the training."""
 
     working_points: list[float] = setting(
-        [0.5], "signal efficiencies whose score thresholds are written into the model file", minimum=0.0, maximum=1.0
-    )
+        [0.3, 0.5, 0.7, 0.8, 0.9, 0.95],
+        "signal efficiencies that the report quotes and whose thresholds the model file holds", minimum=0.0, maximum=1.0,
+    )  # fmt: skip
     compile: bool = setting(True, "also write the C++ header and compile it once")
 
 
@@ -202,7 +235,9 @@ class Job:
     """One training, from the ROOT files to the exported model."""
 
     name: str = setting(help="name of the model, in C++ too", example="higgs")
-    output: str = setting("runs/{name}", "folder of the results, relative to the job file; `{name}` is replaced")
+    output: str = setting(
+        "runs/{name}", "folder of the results, relative to the job file; `{name}` is replaced"
+    )
     data: Data = setting(help="the events")
     model: Dense | Boosted = setting(Dense, "the model")
     training: Training = setting(Training, "how it learns")

@@ -164,7 +164,9 @@ class _Reader:
         if typing.get_origin(kind) is dict:
             element = typing.get_args(kind)[1]
             entries = self.entries(node, path)
-            return {key: self.read(item, element, f"{path}.{key}", field) for key, (_, item) in entries.items()}
+            return {
+                key: self.read(item, element, f"{path}.{key}", field) for key, (_, item) in entries.items()
+            }
         if kind is type(None):
             return None
         if kind is str:
@@ -194,16 +196,22 @@ class _Reader:
                 self.fail(key_node, place, f"unknown key{meant} {takes}")
             empty = item.tag.endswith(":null") and item.value == ""
             optional = type(None) in typing.get_args(hints[key])
-            if not (empty and not optional and not _required(fields[key])):  # `weight:` alone keeps the default
+            if not (
+                empty and not optional and not _required(fields[key])
+            ):  # `weight:` alone keeps the default
                 values[key] = self.read(item, hints[key], place, fields[key])
         for key, field in fields.items():
             if key not in values and _required(field):
-                self.fail(node, f"{path}.{key}".lstrip("."), f"missing: {field.metadata['help']}{_like(field)}.")
+                self.fail(
+                    node, f"{path}.{key}".lstrip("."), f"missing: {field.metadata['help']}{_like(field)}."
+                )
         return kind(**values)
 
     def choose(self, node: Node, kinds: list[Any], path: str) -> Any:
         """Return the dataclass whose ``kind`` default is the one given under `kind`."""
-        names = {next(f.default for f in dataclasses.fields(kind) if f.name == "kind"): kind for kind in kinds}
+        names = {
+            next(f.default for f in dataclasses.fields(kind) if f.name == "kind"): kind for kind in kinds
+        }
         given = self.entries(node, path).get("kind")
         if given is None:
             return kinds[0]
@@ -262,7 +270,9 @@ def _words(kinds: Iterable[Any]) -> str:
         if dataclasses.is_dataclass(kind):
             words.append("a section of keys")
         elif typing.get_origin(kind) is list:
-            words.append("a list of " + _words(typing.get_args(kind)).replace("a whole number", "whole numbers"))
+            words.append(
+                "a list of " + _words(typing.get_args(kind)).replace("a whole number", "whole numbers")
+            )
         elif typing.get_origin(kind) is dict:
             words.append("names with " + _words(_members(typing.get_args(kind)[1])))
         elif kind is not type(None):
@@ -283,7 +293,9 @@ def _like(field: Field | None) -> str:
     example = field.metadata["example"] if field is not None else None
     if example is None and field is not None and field.default_factory is not MISSING:
         example = field.default_factory()
-    return "" if example in (None, [], {}) or dataclasses.is_dataclass(example) else f", for example {example!r}"
+    return (
+        "" if example in (None, [], {}) or dataclasses.is_dataclass(example) else f", for example {example!r}"
+    )
 
 
 def _check_together(job: Job, name: str) -> None:
@@ -297,15 +309,21 @@ def _check_together(job: Job, name: str) -> None:
     if data.classes and len(data.classes) < 2:
         raise JobFileError(f"{name}: data.classes: needs two classes or more, got {', '.join(data.classes)}.")
     if data.source is not None and not data.targets:
-        raise JobFileError(f"{name}: data.targets: missing; a regression with data.source needs the columns to learn.")
+        raise JobFileError(
+            f"{name}: data.targets: missing; a regression with data.source needs the columns to learn."
+        )
     if data.classes and data.targets:
-        raise JobFileError(f"{name}: data.targets: belongs to a regression (data.source), not to data.classes.")
+        raise JobFileError(
+            f"{name}: data.targets: belongs to a regression (data.source), not to data.classes."
+        )
     if not data.inputs:
         raise JobFileError(f"{name}: data.inputs: is empty; name at least one column.")
     if data.signal is not None and data.signal not in data.classes:
         raise JobFileError(f"{name}: data.signal: {_unknown_choice(data.signal, data.classes)}")
     if data.split.by == "event_number" and data.event_number is None:
-        raise JobFileError(f"{name}: data.split.by: event_number needs data.event_number, the column that holds it.")
+        raise JobFileError(
+            f"{name}: data.split.by: event_number needs data.event_number, the column that holds it."
+        )
     if not job.name.isidentifier():
         raise JobFileError(
             f"{name}: name: '{job.name}' must be letters, digits and underscores, not starting with a digit, "

@@ -77,7 +77,9 @@ def schema_markdown() -> str:
             else:
                 shown = "" if default in (None, [], {}) else f"`{_inline(default)}`"
             words = f"`{_type_words(typing.get_type_hints(kind)[field.name])}`"
-            lines.append(f"| `{field.name}` | {words} | {shown} | {_meaning(field)} |".replace(" |  |", " | |"))
+            lines.append(
+                f"| `{field.name}` | {words} | {shown} | {_meaning(field)} |".replace(" |  |", " | |")
+            )
         lines.append("")
     return "\n".join(lines)
 
@@ -100,7 +102,10 @@ def _section(kind: Any, depth: int) -> list[str]:
         if inner is None:
             lines += _setting(kind, field, depth)
         else:
-            lines += [*_commented("  " * depth + f"{field.name}:", _summary(inner)), *_section(inner, depth + 1)]
+            lines += [
+                *_commented("  " * depth + f"{field.name}:", _summary(inner)),
+                *_section(inner, depth + 1),
+            ]
     return lines
 
 
@@ -112,7 +117,9 @@ def _setting(kind: Any, field: Field, depth: int) -> list[str]:
     else:  # of the settings without a default, the example needs the required ones and its two classes
         value, active = example, default is MISSING or (kind is Data and field.name == "classes")
     flow = isinstance(value, list) and (len(value) == 1 or not isinstance(value[0], str))
-    text = yaml.safe_dump({field.name: value}, sort_keys=False, width=200, default_flow_style=None if flow else False)
+    text = yaml.safe_dump(
+        {field.name: value}, sort_keys=False, width=200, default_flow_style=None if flow else False
+    )
     first, *rest = text.rstrip().replace("\n- ", "\n  - ").splitlines()
     indent = "  " * depth + ("" if active else "# ")
     lines = [*_commented(indent + first, _meaning(field)), *(indent + line for line in rest)]
@@ -126,7 +133,11 @@ def _setting(kind: Any, field: Field, depth: int) -> list[str]:
 def _alternative(words: str, key: str, kind: Any, depth: int) -> list[str]:
     """Return the long form of a setting, commented out."""
     indent = "  " * depth + "#   "
-    return [indent + words, f"{indent}{key}:", *(f"{indent}  {line.removeprefix('# ')}" for line in _section(kind, 0))]
+    return [
+        indent + words,
+        f"{indent}{key}:",
+        *(f"{indent}  {line.removeprefix('# ')}" for line in _section(kind, 0)),
+    ]
 
 
 def _commented(text: str, comment: str) -> list[str]:
@@ -135,7 +146,10 @@ def _commented(text: str, comment: str) -> list[str]:
     if len(line) <= _WIDTH:
         return [line]
     indent = text[: len(text) - len(text.lstrip())]
-    return [*textwrap.wrap(comment, _WIDTH - 8, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "), text]
+    return [
+        *textwrap.wrap(comment, _WIDTH - 8, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "),
+        text,
+    ]
 
 
 def _meaning(field: Field) -> str:

@@ -109,7 +109,9 @@ def test_sections_in_their_long_forms():
 
 
 def test_changes_replace_and_add_settings():
-    job = parse(SHORT, changes=["training.epochs=7", "model.hidden=[8, 4]", "data.split.seed=3", "name=other"])
+    job = parse(
+        SHORT, changes=["training.epochs=7", "model.hidden=[8, 4]", "data.split.seed=3", "name=other"]
+    )
     assert (job.training.epochs, job.model.hidden, job.data.split.seed, job.name) == (7, [8, 4], 3, "other")
     assert "training.epochs=20" in refusal(SHORT, "training.epochs")
     assert "did you mean 'epochs'" in refusal(SHORT, "training.epoch=3")
@@ -131,7 +133,11 @@ def test_paths_are_relative_to_the_job_file(tmp_path, monkeypatch):
     )
     job = read_job(file)
     assert job.data.classes["a"] == f"{tmp_path}/s.root:t"
-    assert job.data.classes["b"] == ["/samples/x.root:t", "root://host//y.root:t", f"{tmp_path.parent}/z*.root"]
+    assert job.data.classes["b"] == [
+        "/samples/x.root:t",
+        "root://host//y.root:t",
+        f"{tmp_path.parent}/z*.root",
+    ]
     assert job.data.classes["c"].files == "shipped:Higgs_data.root:sig_tree"
     assert job.data.classes["c"].friends == [f"{tmp_path}/f.root:t"]
     assert job.output == f"{tmp_path}/runs/h"
@@ -159,6 +165,12 @@ def test_the_example_shows_every_setting_and_its_defaults():
             assert f"`{field.name}`" in schema_markdown()
             assert field.metadata["help"], field.name
 
-    for kind in (Job, Events, Dense, Boosted, *(type(getattr(job, s)) for s in ("data", "training", "evaluation"))):
+    for kind in (
+        Job,
+        Events,
+        Dense,
+        Boosted,
+        *(type(getattr(job, s)) for s in ("data", "training", "evaluation")),
+    ):
         check(kind)
     assert max(len(line) for line in text.splitlines()) <= 112

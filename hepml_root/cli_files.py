@@ -1,0 +1,94 @@
+"""The commands that take a model file: evaluate, export, compile, apply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hepml_root.errors import ModelFileError, SettingError
+from hepml_root.job import Job
+from hepml_root.job_file import read_job
+from hepml_root.output import refuse_existing
+
+
+def evaluate_file(
+    model: str,
+    output: str,
+    *,
+    job_file: str | None = None,
+    everything: bool = False,
+    changes: Sequence[str] = (),
+    overwrite: bool = False,
+) -> None:
+    """Write the report of a run's folder or a model file on the events of a job."""
+    from hepml_root import evaluate
+    from hepml_root.job_run import dataset_of, headline, split_of
+
+    refuse_existing(output, overwrite)
+    file, job = _model_and_job(Path(model), job_file, changes)
+    data = dataset_of(job)
+    train, test = (None, data) if everything else split_of(job, data)
+    report = evaluate(
+        str(file), test, train, bootstrap=job.evaluation.bootstrap, seed=job.evaluation.seed,
+        systematic=job.evaluation.systematic, working_points=job.export.working_points,
+    )  # fmt: skip
+    page = report.save(output, overwrite=overwrite)
+    print(f"{headline(report)} ({len(test):,} events)\n{page}")
+
+
+def _model_and_job(model: Path, job_file: str | None, changes: Sequence[str]) -> tuple[Path, Job]:
+    """Return the model file and the job whose events it is evaluated on; a run's folder has both."""
+    if not model.is_dir():
+        if job_file is None:
+            raise SettingError(f"evaluate: --job says on which events; '{model}' alone does not.")
+        return model, read_job(job_file, changes)
+    if not (model / "job.yaml").exists():
+        raise ModelFileError(f"'{model}' is no folder of `hepml-root train`: it has no job.yaml.")
+    job = read_job(job_file or model / "job.yaml", changes)
+    name = read_job(model / "job.yaml").name
+    for file in (model / f"{name}.onnx", model / f"{name}.keras"):
+        if file.exists():
+            return file, job
+    raise ModelFileError(f"'{model}' has neither {name}.onnx nor {name}.keras.")
+
+
+def export_file(
+    model: str, output: str, *, working_points: Mapping[str, float] | None = None, overwrite: bool = False
+) -> None:
+    """Write a saved Keras model as an ONNX file."""
+    from hepml_root import export
+
+    refuse_existing(output, overwrite)
+    file = export(model, output, working_points=working_points, overwrite=overwrite)
+    parity = export.read_manifest(file)["parity"]["onnxruntime"]
+    print(f"{file}: Keras and ONNX Runtime agree within {parity['max_abs_difference']:.1e}")
+
+
+def compile_file(
+    model: str, output: str | None, *, compiler: str | None = None, overwrite: bool = False
+) -> None:
+    """Generate the C++ header of a model file, or compile its library."""
+    if output is not None and Path(output).suffix == ".hxx":
+        from hepml_root.export.cpp import generate
+
+        path = refuse_existing(output, overwrite)
+        for written in generate(model, path.stem).save(path.parent, overwrite=overwrite):
+            print(written)
+        return
+    if output is not None and Path(output).suffix != ".so":
+        raise SettingError(
+            f"compile: '{output}' must end in .hxx (the header) or .so (the library and its header)."
+        )
+    from hepml_root import compile
+
+    compiled = compile(model, output, overwrite=overwrite, compiler=compiler)
+    print(compiled.library)
+    print(compiled.header)
+
+
+def apply_file(model: str, source: Sequence[str], output: str, **settings: Any) -> None:
+    """Write the scores of all events of ROOT files."""
+    from hepml_root import apply
+
+    print(apply(model, list(source) if len(source) > 1 else source[0], output, **settings))

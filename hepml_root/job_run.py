@@ -1,0 +1,358 @@
+"""Carrying a job out: read, train, evaluate, export, compile; each result written only when it is whole.
+
+A training works in ``OUTPUT.unfinished`` beside its output folder, and that folder gets the final name when
+everything in it is done. What was stopped is continued from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hepml_root.errors import (
+    CompilerError,
+    InterruptedTrainingError,
+    MissingDependencyError,
+    OutputExistsError,
+)
+from hepml_root.job import Boosted, Dense, Events, Job, Loss
+from hepml_root.job_file import dump, read_job
+from hepml_root.output import refuse_existing, writing
+
+if TYPE_CHECKING:
+    from hepml_root.data.dataset import Dataset
+
+_MADE_BY_A_JOB = ("summary.json", "job.yaml")
+
+
+class Stages:
+    """Says which stage of a job is at work, and how long each took.
+
+    >>> stages = Stages(1)
+    >>> with stages.stage("read", "reading the events") as note:
+    ...     note("20 events")  # doctest: +ELLIPSIS
+    [1/1] reading the events ...
+          20 events ... s
+    >>> list(stages.seconds)
+    ['read']
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.seconds: dict[str, float] = {}
+        self._notes: list[str] = []
+
+    @contextlib.contextmanager
+    def stage(self, name: str, words: str) -> Iterator[Any]:
+        print(f"[{len(self.seconds) + 1}/{self.total}] {words} ...", flush=True)
+        notes: list[str] = []
+        start = time.perf_counter()
+        yield notes.append
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+        print(f"      {', '.join(notes) + ' ' if notes else ''}in {self.seconds[name]:.1f} s", flush=True)
+
+
+# ------------------------------------------------------------------------------------------------ the parts
+
+
+def dataset_of(job: Job) -> Dataset:
+    """Return the events of a job, read into memory.
+
+    >>> from hepml_root.job_file import parse
+    >>> from hepml_root.job_schema import schema_example
+    >>> data = dataset_of(parse(schema_example(), changes=["data.max_events=100"]))
+    >>> data.X["features"].shape, data.classes
+    ((200, 4), ('signal', 'background'))
+    """
+    from hepml_root import Dataset
+
+    data = job.data
+    if data.source is not None:
+        sources: Any = _source(data.source)
+    else:
+        sources = {name: _source(events) for name, events in data.classes.items()}
+    return Dataset.from_root(
+        sources,
+        data.inputs,
+        targets=data.targets,
+        parameters=data.parameters,
+        weight=data.weight,
+        training_weight=data.training_weight,
+        balance=data.balance,
+        cut=data.cut,
+        spectators=data.spectators,
+        event_number=data.event_number,
+        units=data.units or None,
+        max_length=data.max_length or None,
+        luminosity=data.luminosity,
+        signal=data.signal,
+        missing=data.missing,
+        max_events=data.max_events,
+        threads=data.threads,
+    )
+
+
+def split_of(job: Job, data: Dataset) -> tuple[Dataset, Dataset]:
+    """Return the training and the test events of a job."""
+    split = job.data.split
+    train, test = data.split(test=split.test, seed=split.seed, by=split.by, mode=split.mode)
+    return train, test
+
+
+def model_of(job: Job, train: Dataset) -> Any:
+    """Return the job's model, untrained, for the columns of ``train``."""
+    from hepml_root import models
+
+    settings = {field.name: getattr(job.model, field.name) for field in dataclasses.fields(job.model)}
+    kind = settings.pop("kind")
+    return getattr(models, kind)(train, name=job.name, **settings)
+
+
+def _source(events: str | list[str] | Events) -> Any:
+    from hepml_root import Source
+
+    if not isinstance(events, Events):
+        events = Events(files=events)
+    files = [_shipped(file) for file in ([events.files] if isinstance(events.files, str) else events.files)]
+    return Source(
+        files,
+        tree=events.tree,
+        friends=tuple(_shipped(friend) for friend in events.friends),
+        cut=events.cut,
+        weight=events.weight,
+        cross_section=events.cross_section,
+        generated=events.generated,
+    )
+
+
+def _shipped(file: str) -> str:
+    """Return the path of a ``shipped:`` file inside the ROOT installation; other files stay as they are."""
+    if not file.startswith("shipped:"):
+        return file
+    from hepml_root.data import shipped_file
+
+    name, colon, tree = file.removeprefix("shipped:").partition(":")
+    return f"{shipped_file(name)}{colon}{tree}"
+
+
+def _loss_of(loss: str | Loss | None, train: Dataset) -> Any:
+    """Return what ``fit`` takes as its loss; expected events that are not given are the sums of weights."""
+    if not isinstance(loss, Loss):
+        return loss
+    from hepml_root import losses
+
+    settings = {key: value for key, value in dataclasses.asdict(loss).items() if value is not None}
+    name = settings.pop("name")
+    if "significance" in name.casefold() or name.casefold() == "asimov":
+        table = train.yields().to_dict()
+        background = sum(table[other]["sum"] for other in train.classes if other != train.signal)
+        settings = {"signal": table[train.signal]["sum"], "background": background, **settings}
+    return losses.get(name, **settings)
+
+
+# ---------------------------------------------------------------------------------------------- the training
+
+
+def run_job(
+    job: Job, *, overwrite: bool = False, resume: bool = False, stages: Stages | None = None
+) -> dict[str, Any]:
+    """Train, evaluate and export as ``job`` says, and return the summary that is also written.
+
+    Raises
+    ------
+    OutputExistsError
+        The output folder exists, or an unfinished run of this job does, and neither ``overwrite`` nor
+        ``resume`` is given.
+    InterruptedTrainingError
+        ``resume`` is given and there is nothing to resume, or what there is belongs to another job.
+    KeyboardInterrupt
+        Ctrl-C; what was reached is kept for ``resume``.
+    """
+    output = Path(job.output)
+    work = _claim(job, output, overwrite, resume)
+    stages = stages or Stages(6 if isinstance(job.model, Dense) and job.export.compile else 5)
+    try:
+        summary = _train_in(work, job, stages, resume)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"stopped; what was reached is in '{work}', and --resume continues it"
+        ) from None
+    if output.exists():
+        shutil.rmtree(output)
+    os.replace(work, output)
+    return summary
+
+
+def _claim(job: Job, output: Path, overwrite: bool, resume: bool) -> Path:
+    """Return the folder to work in, with the job written there, after every refusal that can be made early."""
+    work = output.with_name(output.name + ".unfinished")
+    if output.exists() and overwrite and not all((output / name).exists() for name in _MADE_BY_A_JOB):
+        raise OutputExistsError(
+            f"'{output}' was not made by hepml-root and is not replaced. Name another output."
+        )
+    refuse_existing(output, overwrite)
+    if resume:
+        if not (work / "job.yaml").exists():
+            raise InterruptedTrainingError(f"nothing to resume: there is no '{work}'. Leave --resume out.")
+        before = read_job(work / "job.yaml")
+        for section in ("data", "model", "training"):
+            if getattr(before, section) != getattr(job, section):
+                raise InterruptedTrainingError(
+                    f"'{work}' was trained with another '{section}' section (see its job.yaml). "
+                    "Put the job back as it was, or leave --resume out and give --overwrite."
+                )
+        return work
+    if work.exists() and not overwrite:
+        raise OutputExistsError(
+            f"'{work}' holds an unfinished run. --resume continues it, --overwrite starts again."
+        )
+    shutil.rmtree(work, ignore_errors=True)
+    with writing(work / "job.yaml") as temporary:
+        temporary.write_text("# As it was run: all paths absolute.\n" + dump(job), encoding="utf-8")
+    return work
+
+
+def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> dict[str, Any]:
+    """Run all stages of a job in its working folder, and return the summary."""
+    from hepml_root import evaluate, export
+
+    with stages.stage("read", "reading the events") as note:
+        data = dataset_of(job)
+        train, test = split_of(job, data)
+        note(f"{len(train):,} events to train on, {len(test):,} to test on")
+    with stages.stage("train", f"training the {job.model.kind} model") as note:
+        model, speed = _trained(work, job, train, resume)
+        note(f"{speed:,.0f} events/s")
+    others = {}
+    if job.evaluation.baseline and isinstance(job.model, Dense) and train.task != "regression":
+        with stages.stage("baseline", "training boosted trees on the same events, to compare") as note:
+            others = _baseline(train, note)
+    with stages.stage("evaluate", "writing the report") as note:
+        report = evaluate(
+            model, test, train, compare=others, bootstrap=job.evaluation.bootstrap, seed=job.evaluation.seed,
+            systematic=job.evaluation.systematic, working_points=job.export.working_points,
+        )  # fmt: skip
+        report.save(work / "report", overwrite=True)
+        note(headline(report))
+    summary: dict[str, Any] = {
+        "name": job.name,
+        "task": train.task,
+        "events": {"train": len(train), "test": len(test)},
+        **_figures(report),
+        "events_per_second": {"training": round(speed)},
+    }
+    if isinstance(job.model, Dense):
+        with stages.stage("export", "exporting to ONNX, and comparing with Keras") as note:
+            file = export(
+                model, work / f"{job.name}.onnx", data=test, overwrite=True, working_points=thresholds(report)
+            )
+            summary["parity_onnxruntime"] = export.read_manifest(file)["parity"]["onnxruntime"][
+                "max_abs_difference"
+            ]
+            note(f"largest difference {summary['parity_onnxruntime']:.1e}")
+        if job.export.compile:
+            with stages.stage("compile", "generating and compiling C++") as note:
+                summary["parity_cpp"] = _compiled(file, model, test, note)
+    summary["seconds"] = dict(stages.seconds)
+    write_summary(work, summary)
+    return summary
+
+
+def _trained(work: Path, job: Job, train: Dataset, resume: bool) -> tuple[Any, float]:
+    """Return the trained model and the training events per second; keep model and history in ``work``."""
+    from hepml_root import fit
+
+    model = model_of(job, train)
+    if isinstance(job.model, Boosted):
+        return model, model.history.events_per_second
+    settings = {field.name: getattr(job.training, field.name) for field in dataclasses.fields(job.training)}
+    settings["loss"] = _loss_of(job.training.loss, train)
+    history = fit(
+        model, train, **settings, checkpoint=work / "checkpoint", resume="auto" if resume else False
+    )
+    history.save(work / "history.json", overwrite=True)
+    model.save(work / f"{job.name}.keras")
+    if history.stopped == "interrupted":
+        raise KeyboardInterrupt
+    return model, history.events_per_second
+
+
+def _baseline(train: Dataset, note: Any) -> dict[str, Any]:
+    from hepml_root import models
+
+    try:
+        return {"boosted trees": models.boosted(train)}
+    except MissingDependencyError as error:
+        note(f"left out: {error}")
+        return {}
+
+
+def _compiled(file: Path, model: Any, test: Dataset, note: Any) -> float | None:
+    """Write the C++ header beside the model, compile it, and return its largest difference from Keras."""
+    import numpy as np
+
+    from hepml_root import Session
+    from hepml_root.evaluation.predict import predict
+    from hepml_root.export.cpp import generate
+
+    generate(file).save(file.parent)
+    try:
+        session = Session(file, engine="cpp")
+    except CompilerError as error:
+        note(f"not compiled: {error}")
+        return None
+    difference = float(np.abs(session.infer(test.X) - predict(model, test)).max())
+    note(f"largest difference from Keras {difference:.1e}")
+    return difference
+
+
+def headline(report: Any) -> str:
+    """Return the one figure that a report is looked at for first."""
+    if report.auc is not None:
+        return f"AUC on test events {report.auc}"
+    return "; ".join(f"resolution of {study.name} {study.resolution}" for study in report.residuals)
+
+
+def thresholds(report: Any) -> list[dict[str, Any]] | None:
+    """Return the working points of a two-class report as the manifest holds them."""
+    if report.task != "binary":
+        return None
+    return [
+        {
+            "name": f"signal_efficiency_{point.signal_efficiency:g}",
+            "threshold": float(point.threshold),
+            "signal_efficiency": float(point.signal_efficiency),
+            "background_efficiency": float(point.background_efficiency.value),
+        }
+        for point in report.roc[report.signal].working_points
+    ]
+
+
+def _figures(report: Any) -> dict[str, Any]:
+    """Return the figures of a report that a summary holds, as JSON-able numbers."""
+    if report.auc is None:
+        return {
+            "residuals": {
+                study.name: {"bias": study.bias.value, "resolution": study.resolution.value}
+                for study in report.residuals
+            }
+        }
+    figures = {"auc_test": report.auc.value, "auc_test_interval": [report.auc.low, report.auc.high]}
+    figures["auc_train"] = None if report.auc_train is None else report.auc_train.value
+    for roc in report.compared.values():
+        figures["auc_bdt"] = roc.auc.value
+        figures["auc_bdt_interval"] = [roc.auc.low, roc.auc.high]
+    return figures
+
+
+def write_summary(folder: Path, summary: dict[str, Any]) -> None:
+    """Write ``summary.json`` into a run's folder."""
+    with writing(folder / "summary.json", overwrite=True) as temporary:
+        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
