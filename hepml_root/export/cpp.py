@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepml_root.errors import ModelFileError
 from hepml_root.export import cpp_graph, cpp_weights
 from hepml_root.export.cpp_graph import Graph, Tensor
 from hepml_root.export.cpp_passes import optimise, place
@@ -36,8 +35,6 @@ ENGINE = tuple(INCLUDE / "hepml_root" / "engine" / f"{n}.hxx" for n in ("lanes",
 
 # Up to here the weights are written into the header as numbers; compilers become slow beyond.
 MOST_WEIGHTS_IN_HEADER = 2_000_000
-
-METADATA_KEY = "hepml_root"
 
 
 @dataclass(frozen=True)
@@ -94,8 +91,10 @@ def generate(model: str | os.PathLike[str] | onnx.ModelProto, name: str | None =
 
     Raises
     ------
+    SourceNotFoundError
+        There is no such file.
     ModelFileError
-        The file is missing or no valid ONNX model.
+        It is no valid ONNX model, or its manifest is damaged.
     UnsupportedOperationError
         An operator, type or shape that cannot be generated, by the name of its node.
 
@@ -157,14 +156,15 @@ def manifest_of(model: onnx.ModelProto, graph: Graph) -> dict[str, Any]:
     Raises
     ------
     ModelFileError
-        The manifest is damaged, or names other inputs or outputs than the graph has.
+        The manifest is damaged or does not fit the graph.
     """
-    for entry in model.metadata_props:
-        if entry.key == METADATA_KEY:
-            return _checked(entry.value, graph)
+    from hepml_root.export import manifest as manifests
+
+    if any(entry.key == manifests.KEY for entry in model.metadata_props):
+        return manifests.manifest_in(model)
     return {
-        "format": METADATA_KEY,
-        "version": 1,
+        "format": manifests.FORMAT,
+        "version": manifests.VERSION,
         "name": graph.name,
         "inputs": [
             {"name": name, "kind": "mask" if tensor.kind == "bool" else "flat", "shape": list(tensor.shape)}
@@ -172,20 +172,6 @@ def manifest_of(model: onnx.ModelProto, graph: Graph) -> dict[str, Any]:
         ],
         "outputs": [{"name": name, "shape": list(tensor.shape)} for name, tensor in graph.outputs],
     }
-
-
-def _checked(text: str, graph: Graph) -> dict[str, Any]:
-    try:
-        manifest = json.loads(text)
-        stated = [[(entry["name"], tuple(entry["shape"])) for entry in manifest[key]] for key in ("inputs", "outputs")]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelFileError(f"the manifest in the model's metadata is damaged ({error!r}). Export it again.") from error
-    actual = [[(name, tensor.shape) for name, tensor in values] for values in (graph.inputs, graph.outputs)]
-    if stated != actual:
-        raise ModelFileError(
-            f"the manifest states the inputs and outputs {stated}, the graph has {actual}. Export the model again."
-        )
-    return manifest
 
 
 @cache

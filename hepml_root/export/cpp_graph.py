@@ -125,21 +125,25 @@ class Graph:
 
 
 def load(path: Path) -> onnx.ModelProto:
-    """Return the checked ONNX model in ``path``, or raise ModelFileError if it is none."""
+    """Return the checked ONNX model in a file.
+
+    Raises
+    ------
+    SourceNotFoundError
+        There is no such file.
+    ModelFileError
+        It is no valid ONNX model.
+    """
     import onnx
 
-    if not path.is_file():
-        close = nearest(path.name, [p.name for p in path.parent.glob("*.onnx")]) if path.parent.is_dir() else []
-        hint = f" Nearest in that folder: {', '.join(close)}." if close else ""
-        raise ModelFileError(f"no model file '{path}'.{hint} Give the path of an .onnx file.")
+    from hepml_root.export.manifest import load_onnx
+
+    model = load_onnx(path)
     try:
-        model = onnx.load(str(path))
         onnx.checker.check_model(model)
-    except Exception as error:  # protobuf, onnx and the file system raise unrelated classes here
-        reason = str(error).strip().splitlines()
-        raise ModelFileError(
-            f"'{path}' is no valid ONNX model: {reason[0] if reason else type(error).__name__}. Export it again."
-        ) from error
+    except Exception as error:  # the checker raises its own class, protobuf's and plain ones
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelFileError(f"'{path}' is no valid ONNX model: {reason[0]} Export it again.") from error
     return model
 
 

@@ -14,29 +14,32 @@ It may be called from any number of threads at once.
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepml_root.errors import ModelFileError, OutputWriteError
-from hepml_root.inference.compiler import FLAGS, Compiler, cpu, find_compiler
+from hepml_root.errors import CompilerError, OutputWriteError, SourceNotFoundError
+from hepml_root.inference.compiler import FLAGS, INSTALL, Compiler, cpu, find_compiler
+from hepml_root.inference.interface import INFER, call, interpreted_source, library_source
 from hepml_root.inference.probe import check
 from hepml_root.output import refuse_existing, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hepml_root.export.cpp import CppSource
 
-ABI = 1
+ENTRY = "manifest.json"
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -58,12 +61,9 @@ class CompiledModel:
 
     def function(self) -> Any:
         """Return ``<symbol>_infer`` as a ctypes function; calling it releases Python's global lock."""
-        signature = ctypes.CFUNCTYPE(
-            None, ctypes.POINTER(ctypes.c_void_p), ctypes.c_size_t, ctypes.POINTER(ctypes.c_void_p)
-        )
         if self.library is None:
-            return signature(self.address)
-        return signature((f"{self.symbol}_infer", ctypes.CDLL(str(self.library))))
+            return INFER(self.address)
+        return INFER((f"{self.symbol}_infer", ctypes.CDLL(str(self.library))))
 
     def infer(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
         """Fill ``outputs`` for the events in ``inputs``: float32, C-contiguous, in the manifest's order.
@@ -72,23 +72,10 @@ class CompiledModel:
         """
         call(self.function(), inputs, outputs)
 
-    def declare_in_root(self) -> None:
-        """Make the functions ``<symbol>_…`` known to ROOT's interpreter, so that RDataFrame code can call them.
-
-        Raises
-        ------
-        CompilerError
-            The library cannot be loaded into ROOT.
-        """
-        from hepml_root.inference import interpret
-
-        interpret.declare(self)
-
-
-def call(function: Any, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
-    """Call a network's ``infer`` with numpy arrays."""
-    pointers = [(ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays)) for arrays in (inputs, outputs)]
-    function(pointers[0], len(inputs[0]), pointers[1])
+    @property
+    def interpreted(self) -> str:
+        """C++ that gives the functions ``<symbol>_…`` where no library can be loaded, for ROOT's interpreter."""
+        return interpreted_source(self.header, self.symbol)
 
 
 def compile(
@@ -118,8 +105,10 @@ def compile(
 
     Raises
     ------
+    SourceNotFoundError
+        There is no such file.
     ModelFileError
-        The file is missing, no ONNX model, or its manifest is damaged.
+        It is no ONNX model, or its manifest is damaged.
     UnsupportedOperationError
         The network has an operator that cannot be generated; the message names it.
     CompilerError
@@ -163,95 +152,117 @@ def cache_folder() -> Path:
 
 
 def read_model(path: Path) -> bytes:
-    """Return the bytes of a model file, or raise ModelFileError."""
+    """Return the bytes of a model file, or raise SourceNotFoundError."""
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ModelFileError(f"the model file '{path}' cannot be read: {error.strerror or error}.") from error
+        raise SourceNotFoundError(f"the model file '{path}' cannot be read: {error.strerror or error}.") from error
+
+
+def compile_or_interpret(model: str | os.PathLike[str]) -> CompiledModel:
+    """Compile a model, or, where there is no C++ compiler, have ROOT's interpreter do it, with a warning.
+
+    The interpreter optimises less, and its code lives only as long as the process. See :func:`compile` for the
+    errors; CompilerError then means that there is neither a compiler nor ROOT.
+    """
+    try:
+        compiler = find_compiler()
+    except CompilerError as error:
+        return _interpreted(Path(model), error)
+    return _cached(Path(model), compiler)
 
 
 def _cached(path: Path, compiler: Compiler) -> CompiledModel:
-    data = read_model(path)
-    key = _key(path.stem.encode(), data, _generator(), compiler.version.encode(), repr(compiler.command).encode(),
-               " ".join(FLAGS).encode(), cpu().encode())  # fmt: skip
-    folder = cache_folder() / key[:32]
-    if not (folder / "manifest.json").is_file():
-        from hepml_root.export.cpp import generate
+    marks = (compiler.version, repr(compiler.command), " ".join(FLAGS), cpu())
+    key = _key(path, *marks)
+    folder = cache_folder() / key
 
-        _build(generate(path), key[:32], folder, compiler)
-    entry = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    name = entry["name"]
-    return CompiledModel(
-        name, folder / f"{name}.so", folder / f"{name}.hxx", f"hepml_root_{key[:32]}", entry["manifest"]
+    def build(source: CppSource, work: Path) -> None:
+        side_file = source.weights is not None
+        (work / "library.cxx").write_text(library_source(source.name, _symbol(key), side_file), encoding="ascii")
+        compiler.run([*FLAGS, "library.cxx", "-o", f"{source.name}.so"], work)
+        check(_model_in(work, key))
+
+    if not (folder / ENTRY).is_file():
+        _fill(path, folder, build)
+    return _model_in(folder, key)
+
+
+def _interpreted(path: Path, reason: CompilerError) -> CompiledModel:
+    key = _key(path, "interpreted")
+    folder = cache_folder() / key
+    if not (folder / ENTRY).is_file():
+        _fill(path, folder, lambda source, work: None)
+    model = _model_in(folder, key, library=False)
+    try:
+        import ROOT
+    except ImportError:
+        raise reason from None
+    warnings.warn(
+        f"no C++ compiler: '{path}' is compiled by ROOT's interpreter, which is several times slower. {INSTALL}",
+        stacklevel=3,
     )
+    guard = f"HEPML_ROOT_INTERPRETED_{model.symbol}"
+    if not ROOT.gInterpreter.Declare(f"#ifndef {guard}\n#define {guard}\n{model.interpreted}\n#endif"):
+        raise CompilerError(f"ROOT's interpreter cannot compile '{path}'; the lines above say why. {INSTALL}")
+    model = dataclasses.replace(model, address=int(ROOT.gInterpreter.Calc(f"(long)&{model.symbol}_infer")))
+    check(model)
+    return model
 
 
-def _key(*parts: bytes) -> str:
+def _symbol(key: str) -> str:
+    return f"hepml_root_{key}"
+
+
+def _model_in(folder: Path, key: str, library: bool = True) -> CompiledModel:
+    entry = json.loads((folder / ENTRY).read_text(encoding="utf-8"))
+    name = entry["name"]
+    path = folder / f"{name}.so" if library else None
+    return CompiledModel(name, path, folder / f"{name}.hxx", _symbol(key), entry["manifest"])
+
+
+def _key(path: Path, *marks: str) -> str:
+    """Return a hash of the model and of everything that takes part in making its code."""
     digest = hashlib.sha256()
+    parts = [path.stem.encode(), read_model(path), *(mark.encode() for mark in marks)]
+    files = [
+        *(PACKAGE / "include" / "hepml_root" / "engine").glob("*.hxx"),
+        *(PACKAGE / "export").glob("cpp*.py"),
+        *(PACKAGE / "export" / "templates").glob("*.?xx"),
+        *Path(__file__).parent.glob("interface.py"),
+    ]
+    for file in sorted(files):
+        parts += [file.name.encode(), file.read_bytes()]
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.hexdigest()
+    return digest.hexdigest()[:32]
 
 
-def _generator() -> bytes:
-    """Return the text of everything that takes part in making a library, without importing onnx."""
-    digest = hashlib.sha256()
-    files = [
-        *sorted((PACKAGE / "include" / "hepml_root" / "engine").glob("*.hxx")),
-        *sorted((PACKAGE / "export").glob("cpp*.py")),
-        *sorted((PACKAGE / "export" / "templates").glob("*.?xx")),
-        Path(__file__),
-    ]
-    for file in files:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.digest()
+def _fill(path: Path, folder: Path, build: Callable[[CppSource, Path], None]) -> None:
+    """Generate the code in a temporary folder beside ``folder``, build it, and give it its name in one step.
 
-
-def library_source(source: CppSource, symbol: str) -> str:
-    """Return the C++ file that gives a generated header the C interface of a library."""
-    text = (PACKAGE / "export" / "templates" / "library.cxx").read_text(encoding="ascii")
-    text = text.replace('"model.hxx"', f'"{source.name}.hxx"').replace("TMVA_SOFIE_model", source.namespace)
-    if source.weights is not None:
-        # The file of weights becomes part of the library, as it is.
-        text = text.replace(
-            "const " + source.namespace + "::Session session;",
-            'extern "C" __attribute__((visibility("hidden"))) const float hepml_root_symbol_weights[];\n'
-            'asm(".section .rodata\\n.balign 64\\nhepml_root_symbol_weights:\\n'
-            f'.incbin \\"{source.name}.weights\\"\\n.previous\\n");\n'
-            f"const {source.namespace}::Session session(hepml_root_symbol_weights);",
-        )
-    return text.replace("hepml_root_symbol", symbol)
-
-
-def _build(source: CppSource, key: str, folder: Path, compiler: Compiler) -> None:
-    """Compile in a temporary folder beside ``folder``, check, and give it its name in one step.
-
-    Two processes may build the same model at the same time: the second finds the name taken and uses it.
+    Two processes may do so at the same time: the second finds the name taken, and uses what is there.
     """
-    symbol = f"hepml_root_{key}"
+    from hepml_root.export.cpp import generate
+
+    source = generate(path)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as name:
             work = Path(name) / "model"
             work.mkdir()
             source.save(work)
-            (work / "library.cxx").write_text(library_source(source, symbol), encoding="ascii")
-            compiler.run([*FLAGS, "library.cxx", "-o", f"{source.name}.so"], work)
-            (work / "manifest.json").write_text(
-                json.dumps({"name": source.name, "manifest": source.manifest}), encoding="utf-8"
-            )
-            compiled = CompiledModel(
-                source.name, work / f"{source.name}.so", work / f"{source.name}.hxx", symbol, source.manifest
-            )
-            check(compiled)
+            entry = {"name": source.name, "manifest": source.manifest}
+            (work / ENTRY).write_text(json.dumps(entry), encoding="utf-8")
+            build(source, work)
             try:
                 work.rename(folder)
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
+    except OutputWriteError:
+        raise
     except OSError as error:
-        if isinstance(error, OutputWriteError):
-            raise
         raise OutputWriteError(
             f"the cache '{folder.parent}' cannot be written: {error.strerror or error}. "
             "Set HEPML_ROOT_CACHE to a folder that can."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from hepml_root.errors import ColumnNotFoundError, ColumnTypeError, CompilerError, SettingError, ShapeError, unknown
+from hepml_root.errors import (
+    ColumnNotFoundError,
+    ColumnTypeError,
+    CompilerError,
+    ModelFileError,
+    SettingError,
+    ShapeError,
+    unknown,
+)
 
 ENGINES = ("cpp", "onnxruntime", "auto")
 
@@ -138,7 +145,8 @@ def _open(path: Path, engine: str) -> tuple[str, dict[str, Any], Network]:
 
 
 def _open_cpp(path: Path) -> tuple[dict[str, Any], Network]:
-    from hepml_root.inference.compile import call, compile
+    from hepml_root.inference.compile import compile
+    from hepml_root.inference.interface import call
 
     compiled = compile(path)
     function = compiled.function()
@@ -148,11 +156,20 @@ def _open_cpp(path: Path) -> tuple[dict[str, Any], Network]:
 def _open_onnxruntime(path: Path) -> tuple[dict[str, Any], Network]:
     import onnxruntime
 
-    from hepml_root.export import cpp, cpp_graph
+    from hepml_root.export import manifest as manifests
 
-    model = cpp_graph.load(path)
-    manifest = cpp.manifest_of(model, cpp_graph.lower(model))
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    model = manifests.load_onnx(path)
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no public base
+        raise ModelFileError(f"ONNX Runtime does not take '{path}': {error}") from error
+    if any(entry.key == manifests.KEY for entry in model.metadata_props):
+        manifest = manifests.manifest_in(model)
+    else:
+        manifest = {
+            part: [{"name": entry.name, "shape": entry.shape[1:]} for entry in entries]
+            for part, entries in (("inputs", session.get_inputs()), ("outputs", session.get_outputs()))
+        }
     booleans = {entry.name for entry in session.get_inputs() if entry.type == "tensor(bool)"}
 
     def run(inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
@@ -160,6 +177,6 @@ def _open_onnxruntime(path: Path) -> tuple[dict[str, Any], Network]:
         fed = {n: a != 0 if n in booleans else a for n, a in zip(names, inputs, strict=True)}
         wanted = [entry["name"] for entry in manifest["outputs"]]
         for output, result in zip(outputs, session.run(wanted, fed), strict=True):
-            output[...] = result.reshape(len(output), *(output.shape[1:] if math.prod(output.shape[1:]) else ()))
+            output[...] = result.reshape(output.shape)
 
     return manifest, run

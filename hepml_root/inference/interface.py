@@ -1,0 +1,52 @@
+"""The C interface of a network: as the source of a library, and as text for ROOT's interpreter."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TEMPLATE = Path(__file__).resolve().parent.parent / "export" / "templates" / "library.cxx"
+
+INFER = ctypes.CFUNCTYPE(None, ctypes.POINTER(ctypes.c_void_p), ctypes.c_size_t, ctypes.POINTER(ctypes.c_void_p))
+
+
+def call(function: Any, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+    """Call ``<symbol>_infer`` with numpy arrays; Python's global lock is released meanwhile."""
+    pointers = [(ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays)) for arrays in (inputs, outputs)]
+    function(pointers[0], len(inputs[0]), pointers[1])
+
+
+def library_source(name: str, symbol: str, side_file: bool = False) -> str:
+    """Return the C++ file of the library of the model ``name``; it includes ``<name>.hxx``.
+
+    With ``side_file`` the weights, in ``<name>.weights``, become part of the library as they are.
+    """
+    text = TEMPLATE.read_text(encoding="ascii")
+    text = text.replace('"model.hxx"', f'"{name}.hxx"').replace("TMVA_SOFIE_model", f"TMVA_SOFIE_{name}")
+    if side_file:
+        text = text.replace(
+            f"const TMVA_SOFIE_{name}::Session session;",
+            'extern "C" __attribute__((visibility("hidden"))) const float hepml_root_symbol_weights[];\n'
+            'asm(".section .rodata\\n.balign 64\\nhepml_root_symbol_weights:\\n"\n'
+            f'    ".incbin \\"{name}.weights\\"\\n.previous\\n");\n'
+            f"const TMVA_SOFIE_{name}::Session session(hepml_root_symbol_weights);",
+        )
+    return text.replace("hepml_root_symbol", symbol)
+
+
+def interpreted_source(header: Path, symbol: str) -> str:
+    """Return self-contained C++ with the same functions, for ROOT's interpreter.
+
+    The namespace of the model is made unique too: the interpreter sees all models in one process as one program.
+    """
+    name = header.stem
+    text = library_source(name, symbol).replace(f'#include "{name}.hxx"', header.read_text(encoding="ascii"))
+    side_file = header.with_suffix(".weights")
+    if side_file.is_file():
+        path = str(side_file.resolve()).replace("\\", "\\\\").replace('"', '\\"')
+        text = text.replace("Session session;", f'Session session("{path}");')
+    return text.replace(f"TMVA_SOFIE_{name}", f"TMVA_SOFIE_{name}_{symbol}")
