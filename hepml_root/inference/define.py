@@ -16,8 +16,8 @@ from hepml_root.inference.bindings import (
     output_labels,
 )
 from hepml_root.inference.compile import compile as compile_model
+from hepml_root.inference.declaration import declare
 from hepml_root.inference.frame_columns import FrameColumns
-from hepml_root.inference.interpreter import make_known
 
 
 def define(
@@ -86,7 +86,7 @@ def define(
             )
     blocks = bind(compiled.manifest, inputs, parameters)
     code = call_code(blocks, compiled.manifest["outputs"], compiled.symbol, frame, str(path))
-    make_known(compiled, distributed=frame.distributed)
+    declare(compiled, distributed=frame.distributed)
     if isinstance(names, str):
         return frame.node.Define(names, f"{code} return ROOT::RVecF(scores, scores + {len(labels)});")
     if len(names) == 1:

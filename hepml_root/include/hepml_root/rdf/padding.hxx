@@ -20,23 +20,21 @@ namespace rdf {
 class Padding {
 public:
    /// Where to write; `mask` may be null when the model takes none.
-   Padding(float *values, float *mask, std::size_t length, std::size_t features)
-      : fValues(values), fMask(mask), fLength(length), fFeatures(features)
-   {
+   Padding(float* values, float* mask, std::size_t length, std::size_t features)
+       : fValues(values), fMask(mask), fLength(length), fFeatures(features) {
       std::fill(values, values + length * features, 0.f);
    }
 
    /// Write the next column; any container with size() and operator[] will do.
    /// Throws std::runtime_error if its number of constituents is not that of the columns before.
-   template <typename Container>
-   void Add(const Container &column)
-   {
+   template <typename Container> void Add(const Container& column) {
       const std::size_t size = column.size();
       if (fColumn == 0)
          fSize = size;
       else if (size != fSize)
-         throw std::runtime_error("hepml_root: the jagged columns of one input block have " + std::to_string(fSize) +
-                                  " and " + std::to_string(size) + " constituents in the same event");
+         throw std::runtime_error("hepml_root: the jagged columns of one input block have " +
+                                  std::to_string(fSize) + " and " + std::to_string(size) +
+                                  " constituents in the same event");
       const std::size_t used = std::min(size, fLength);
       for (std::size_t i = 0; i < used; ++i)
          fValues[i * fFeatures + fColumn] = static_cast<float>(column[i]);
@@ -47,8 +45,8 @@ public:
    }
 
 private:
-   float *fValues;
-   float *fMask;
+   float* fValues;
+   float* fMask;
    std::size_t fLength;
    std::size_t fFeatures;
    std::size_t fColumn = 0;

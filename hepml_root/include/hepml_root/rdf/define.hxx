@@ -1,0 +1,197 @@
+// Scores as columns of an RDataFrame, for C++ programs and ROOT macros. Needs ROOT.
+//
+//    #include "higgs.hxx"                      // generated: hepml-root compile higgs.onnx -o higgs.hxx
+//    #include "hepml_root/rdf/define.hxx"
+//    auto scored = hepml_root::rdf::Define(frame, hepml_root::rdf::ModelOf<TMVA_SOFIE_higgs::Session>(),
+//    "score");
+//
+// Inputs are read by the expressions in the model's manifest. Python's hepml_root.define does the same.
+
+#ifndef HEPML_ROOT_RDF_DEFINE_HXX
+#define HEPML_ROOT_RDF_DEFINE_HXX
+
+#include "hepml_root/manifest.hxx"
+#include "hepml_root/rdf/padding.hxx"
+
+#include <ROOT/RDataFrame.hxx>
+#include <TInterpreter.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hepml_root {
+namespace rdf {
+
+/// A compiled model: what its manifest says, and the function that scores n events.
+struct Model {
+   using Infer = void (*)(const float* const* inputs, std::size_t events, float* const* outputs);
+   Manifest manifest;
+   Infer infer;
+};
+
+/// The model of a generated header, by its Session class.
+template <class Session> Model ModelOf() {
+   // A Session holds nothing that infer() changes, so that one serves all threads.
+   return {Manifest::Parse(Session::manifest()),
+           [](const float* const* inputs, std::size_t events, float* const* outputs) {
+              static const Session session;
+              session.infer(inputs, events, outputs);
+           }};
+}
+
+/// Builds the C++ that scores one event, and the aliases for branches whose names are no C++ names.
+class Caller {
+public:
+   Caller(ROOT::RDF::RNode node, const Model& model, const std::map<std::string, std::string>& expressions)
+       : fNode(node), fColumns(node.GetColumnNames()), fManifest(model.manifest) {
+      // Longest first: "jet1_b-tag" is one name, and not "jet1_b" minus "tag".
+      std::sort(fColumns.begin(), fColumns.end(),
+                [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
+      for (const InputBlock& block : fManifest.inputs)
+         Declare(block, expressions);
+      for (std::size_t i = 0; i < fManifest.inputs.size(); ++i)
+         if (fManifest.inputs[i].kind == "jagged")
+            Pad(i, expressions);
+      fCode << "const float *const inputs[] = {";
+      for (std::size_t i = 0; i < fManifest.inputs.size(); ++i)
+         fCode << (i ? ", " : "") << Array(i);
+      fCode << "}; float scores[" << Labels().size() << "]; float *const outputs[] = {";
+      std::size_t offset = 0;
+      for (const OutputBlock& output : fManifest.outputs) {
+         fCode << (offset ? ", " : "") << "scores + " << offset;
+         offset += Size(output.shape);
+      }
+      // By its address: the interpreter need not know the function's name.
+      fCode << "}; reinterpret_cast<void (*)(const float *const *, std::size_t, float *const *)>("
+            << reinterpret_cast<std::uintptr_t>(model.infer) << "ULL)(inputs, 1, outputs); ";
+   }
+
+   ROOT::RDF::RNode Node() const { return fNode; }
+   std::string Code() const { return fCode.str(); }
+
+   /// One label for each output value.
+   std::vector<std::string> Labels() const {
+      std::vector<std::string> labels;
+      for (const OutputBlock& output : fManifest.outputs)
+         for (std::size_t i = 0; i < Size(output.shape); ++i)
+            labels.push_back(i < output.labels.size() ? output.labels[i]
+                                                      : output.name + "_" + std::to_string(i));
+      return labels;
+   }
+
+   static std::string Identifier(std::string text) {
+      for (char& c : text)
+         if (!std::isalnum(static_cast<unsigned char>(c)))
+            c = '_';
+      return text;
+   }
+
+private:
+   static std::string Array(std::size_t block) { return "in_" + std::to_string(block); }
+
+   void Declare(const InputBlock& block, const std::map<std::string, std::string>& expressions) {
+      const std::size_t index = static_cast<std::size_t>(&block - fManifest.inputs.data());
+      const bool many = block.kind == "jagged" || block.kind == "mask";
+      fCode << (many ? "float " : "const float ") << Array(index) << '[' << Size(block.shape) << ']';
+      if (!many) {
+         fCode << " = {";
+         for (std::size_t i = 0; i < block.columns.size(); ++i)
+            fCode << (i ? ", " : "") << "static_cast<float>(" << Expression(block.columns[i], expressions)
+                  << ')';
+         fCode << '}';
+      }
+      fCode << "; ";
+   }
+
+   void Pad(std::size_t index, const std::map<std::string, std::string>& expressions) {
+      const InputBlock& block = fManifest.inputs[index];
+      std::string mask = "nullptr";
+      for (std::size_t i = 0; i < fManifest.inputs.size(); ++i)
+         if (fManifest.inputs[i].name == block.mask)
+            mask = Array(i);
+      fCode << "hepml_root::rdf::Padding pad_" << index << '(' << Array(index) << ", " << mask << ", "
+            << block.shape.at(0) << ", " << block.shape.at(1) << "); ";
+      for (const Column& column : block.columns)
+         fCode << "pad_" << index << ".Add(" << Expression(column, expressions) << "); ";
+   }
+
+   static bool IsWord(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+
+   std::string Expression(const Column& column, const std::map<std::string, std::string>& expressions) {
+      const auto replaced = expressions.find(column.label);
+      std::string text = replaced == expressions.end() ? column.expression : replaced->second;
+      const bool is_name =
+          std::all_of(text.begin(), text.end(), [](char c) { return IsWord(c) || c == '.'; });
+      if (is_name && !std::isdigit(static_cast<unsigned char>(text[0])) && !fNode.HasColumn(text))
+         throw std::runtime_error("hepml_root: input '" + column.label + "' of model '" + fManifest.name +
+                                  "' needs the column '" + text +
+                                  "', which the data frame lacks. Define it, or name "
+                                  "another expression for '" +
+                                  column.label + "'.");
+      for (const std::string& name : fColumns) {
+         if (std::all_of(name.begin(), name.end(), [](char c) { return IsWord(c) || c == '.'; }))
+            continue;
+         for (auto at = text.find(name); at != std::string::npos; at = text.find(name, at + 1)) {
+            const auto end = at + name.size();
+            if ((at > 0 && IsWord(text[at - 1])) || (end < text.size() && IsWord(text[end])))
+               continue;
+            const std::string alias = Alias(name);
+            text.replace(at, name.size(), alias);
+            at += alias.size() - 1;
+         }
+      }
+      return text;
+   }
+
+   std::string Alias(const std::string& name) {
+      // RDataFrame keeps names of the form rdf..._ to itself: neither listed nor written by Snapshot.
+      const std::string alias =
+          "rdfalias_" + Identifier(name) + std::to_string(std::hash<std::string>{}(name)) + "_";
+      if (!fNode.HasColumn(alias))
+         fNode = fNode.Alias(alias, name);
+      return alias;
+   }
+
+   ROOT::RDF::RNode fNode;
+   std::vector<std::string> fColumns;
+   const Manifest& fManifest;
+   std::ostringstream fCode;
+};
+
+/// Define the outputs of a model as columns: `column`, or `column_<label>` for each of several output values.
+///
+/// `expressions` gives other expressions for inputs, by label. Throws std::runtime_error if a column is
+/// missing or there is one of the new name already.
+inline ROOT::RDF::RNode Define(ROOT::RDF::RNode node, const Model& model, const std::string& column = "score",
+                               const std::map<std::string, std::string>& expressions = {}) {
+   gInterpreter->Declare("#include \"hepml_root/rdf/padding.hxx\"");
+   const Caller caller(node, model, expressions);
+   const std::vector<std::string> labels = caller.Labels();
+   std::vector<std::string> names;
+   for (const std::string& label : labels)
+      names.push_back(labels.size() == 1 ? column : column + "_" + Caller::Identifier(label));
+   for (const std::string& name : names)
+      if (node.HasColumn(name))
+         throw std::runtime_error("hepml_root: the data frame has a column '" + name + "' already");
+   if (names.size() == 1)
+      return caller.Node().Define(names[0], caller.Code() + "return scores[0];");
+   const std::string together = "rdfscores_" + Caller::Identifier(column) + "_";
+   ROOT::RDF::RNode scored =
+       caller.Node().Define(together, caller.Code() + "return std::vector<float>(scores, scores + " +
+                                          std::to_string(labels.size()) + ");");
+   for (std::size_t i = 0; i < names.size(); ++i)
+      scored = scored.Define(names[i], together + "[" + std::to_string(i) + "]");
+   return scored;
+}
+
+} // namespace rdf
+} // namespace hepml_root
+
+#endif

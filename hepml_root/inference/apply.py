@@ -1,0 +1,304 @@
+"""Scores of whole files in bulk, written as a friend tree."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hepml_root.data.feed import Jagged, Request, Rows, blocks
+from hepml_root.data.rdataframe import Frame
+from hepml_root.errors import EmptySelectionError, SettingError, unknown
+from hepml_root.inference.bindings import InputBlock, bind, identifier, output_columns, output_labels
+from hepml_root.inference.friend_file import FORMATS, FriendFile
+from hepml_root.inference.session import Session
+from hepml_root.output import refuse_existing, writing
+
+# A block of 28 inputs takes 7 MB: large enough for whole baskets, small enough to stay in the cache.
+BLOCK_EVENTS = 65536
+ENTRY = "entry"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What :func:`apply` did.
+
+    Arguments
+    ---------
+    path:
+        The file written.
+    tree:
+        Name of the tree (or RNTuple) in it.
+    columns:
+        The columns written.
+    events:
+        Number of events scored.
+    seconds:
+        Time from opening the source to the finished file.
+    """
+
+    path: Path
+    tree: str
+    columns: tuple[str, ...]
+    events: int
+    seconds: float
+
+    @property
+    def events_per_second(self) -> float:
+        """Events scored per second, reading and writing included."""
+        return self.events / self.seconds if self.seconds > 0 else 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}:{self.tree} has {', '.join(self.columns)} of {self.events:,} events "
+            f"({self.events_per_second:,.0f} events/s)"
+        )
+
+
+def apply(
+    path: str | os.PathLike[str],
+    source: Any,
+    output: str | os.PathLike[str],
+    *,
+    column: str | Sequence[str] = "score",
+    format: str = "ttree",
+    tree: str = "scores",
+    inputs: Mapping[str, str] | None = None,
+    parameters: Mapping[str, float | str] | None = None,
+    cut: str | None = None,
+    keep: Sequence[str] = (),
+    threads: int | None = None,
+    engine: str = "auto",
+    overwrite: bool = False,
+    verbose: bool = True,
+) -> Applied:
+    """Score all events of a source and write the scores as a friend tree.
+
+    Events are read in bulk, scored in blocks by the compiled model and written in order, one entry for each
+    entry of the source, so that the file is a friend as it is:
+
+        chain.AddFriend("scores", "scores.root");  ROOT.RDataFrame(chain).Filter("score > 0.9")
+
+    With ``cut`` only the selected events are written, and the entries no longer correspond: the column
+    ``entry`` then holds the number of each event's entry in the source, to build an index from.
+
+    The file is compressed lightly (Zstandard, level 1), which takes less time than writing more bytes. It
+    also holds the text ``hepml_root``: model, sources and settings as JSON. It gets its name only when it is
+    complete; after an error or Ctrl-C nothing is left.
+
+    Arguments
+    ---------
+    path:
+        The ``.onnx`` file of an exported model.
+    source:
+        Anything that data are read from: "file.root:tree", a list, a glob, TTree, TChain, RNTuple file,
+        RDataFrame node, Source.
+    output:
+        The ROOT file to write.
+    column:
+        Name of the score column, with the same rules for several output values as in
+        :func:`hepml_root.define`; ``"score[]"`` writes a fixed-size array column (TTree only).
+    format:
+        "ttree" or "rntuple".
+    tree:
+        Name of the tree or RNTuple in the file.
+    inputs, parameters:
+        As for :func:`hepml_root.define`.
+    cut:
+        A ROOT expression; only events for which it holds are scored and written.
+    keep:
+        Columns or expressions of the source that are written next to the scores.
+    threads:
+        Number of threads that read and score; by default one for each core that this process may use.
+    engine:
+        "cpp", "onnxruntime" or "auto", as for :class:`hepml_root.Session`.
+    overwrite:
+        Whether an existing output is replaced.
+    verbose:
+        Show a progress bar on a terminal.
+
+    Raises
+    ------
+    OutputExistsError
+        The output exists and ``overwrite`` is not set.
+    OutputWriteError
+        The disk is full or the folder cannot be written.
+    SourceNotFoundError, ColumnNotFoundError, ColumnTypeError, CorruptFileError
+        The source cannot be read, or lacks what the model needs.
+    EmptySelectionError
+        There is no event to score.
+    SettingError
+        An unknown format, input or parameter, or a column that the source has already.
+    ModelFileError
+        The file is no model exported by hepml_root.
+
+    Example
+    -------
+    >>> import hepml_root as hr                                                      # doctest: +SKIP
+    >>> source = hr.data.shipped_file("Higgs_data.root") + ":sig_tree"               # doctest: +SKIP
+    >>> print(hr.apply("higgs.onnx", source, "scores.root"))                         # doctest: +SKIP
+    scores.root:scores has score of 10,000 events (1,234,567 events/s)
+    """
+    if format not in FORMATS:
+        raise SettingError(unknown("format", format, FORMATS))
+    refuse_existing(output, overwrite)
+    start = time.perf_counter()
+    session = Session(path, engine=engine)
+    names = output_columns(column, output_labels(session.manifest))
+    reading = _Reading(bind(session.manifest, inputs, parameters), keep, cut)
+    frame = Frame.open(source)
+    workers = len(os.sched_getaffinity(0)) if threads is None else threads
+    score_names = [names] if isinstance(names, str) else names
+    columns = _refuse_taken([*score_names, *([ENTRY] if cut else []), *keep], keep, frame)
+
+    def score(rows: Rows) -> dict[str, np.ndarray]:
+        found = session.infer(reading.arrays(rows))
+        outputs = list(found.values()) if isinstance(found, dict) else [found]
+        scores = np.concatenate([output.reshape(len(rows), -1) for output in outputs], axis=1)
+        values = [scores] if isinstance(names, str) else list(scores.T)
+        return dict(zip(columns, values + reading.extra(rows), strict=True))
+
+    events = 0
+    description = {
+        "model": Path(path).name,
+        "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+        "sources": frame.provenance(),
+        "inputs": dict(inputs or {}),
+        "parameters": dict(parameters or {}),
+        "cut": cut,
+        "friend": cut is None,
+    }
+    with (
+        writing(output, overwrite) as temporary,
+        FriendFile(temporary, format, tree, description) as file,
+        progress_bar(f"scoring {frame.name}", verbose) as advance,
+    ):
+        for block in _in_order(score, blocks(frame, reading.request, BLOCK_EVENTS, threads=workers), workers):
+            file.extend(block)
+            scored = len(block[columns[0]])
+            events += scored
+            advance(scored)
+        if not events:
+            raise EmptySelectionError(
+                f"no event to score in {frame.name}"
+                + (f" after the cut '{cut}'." if cut else ": it is empty.")
+            )
+    return Applied(Path(output), tree, tuple(columns), events, time.perf_counter() - start)
+
+
+class _Reading:
+    """The request to the feed that gives what a model needs, and where its arrays lie in the answer."""
+
+    def __init__(self, bound: Sequence[InputBlock], keep: Sequence[str], cut: str | None) -> None:
+        self._blocks = bound
+        self._slices: dict[str, list[int | float]] = {}
+        matrix: list[str] = []
+        for block in bound:
+            if block.kind in ("flat", "parameter"):
+                places: list[int | float] = []
+                for column in block.columns:
+                    if column.expression is None:
+                        places.append(float(column.constant or 0.0))
+                    else:
+                        places.append(len(matrix))
+                        matrix.append(column.expression)
+                self._slices[block.name] = places
+        jagged = [
+            Jagged(block.name, tuple(str(column.expression) for column in block.columns), block.shape[0])
+            for block in bound
+            if block.kind == "jagged"
+        ]
+        self._exact = [*(["rdfentry_"] if cut else []), *keep]
+        self.request = Request(matrix=tuple(matrix), jagged=tuple(jagged), exact=tuple(self._exact), cut=cut)
+
+    def arrays(self, rows: Rows) -> dict[str, np.ndarray]:
+        """The model's input arrays."""
+        found = {}
+        for block in self._blocks:
+            if block.kind == "jagged":
+                found[block.name], mask = rows.jagged[block.name]
+                if block.mask is not None:
+                    found[block.mask] = mask
+            elif block.kind != "mask":
+                found[block.name] = self._flat(rows.matrix, self._slices[block.name])
+        return found
+
+    def extra(self, rows: Rows) -> list[np.ndarray]:
+        """The columns that are written next to the scores."""
+        return [rows.exact[expression] for expression in self._exact]
+
+    @staticmethod
+    def _flat(matrix: np.ndarray, places: list[int | float]) -> np.ndarray:
+        if places == list(range(matrix.shape[1])):
+            return matrix
+        values = np.empty((len(matrix), len(places)), np.float32)
+        for index, place in enumerate(places):
+            values[:, index] = matrix[:, place] if isinstance(place, int) else place
+        return values
+
+
+def _refuse_taken(columns: list[str], keep: Sequence[str], frame: Frame) -> list[str]:
+    """Return names for all columns, those kept as identifiers; refuse one that the source has already."""
+    names = [identifier(name) if name in keep else name for name in columns]
+    if len(set(names)) != len(names):
+        raise SettingError(
+            f"the columns {', '.join(names)} are not all different; choose another column='...'."
+        )
+    present = frame.columns()
+    for name in columns:
+        if name in present and name not in keep:
+            raise SettingError(
+                f"{frame.name} has a column '{name}' already, which the friend's would meet: "
+                "ask for another one with column='...'."
+            )
+    return names
+
+
+def _in_order(
+    call: Callable[[Rows], dict[str, np.ndarray]], items: Iterable[Rows], threads: int
+) -> Iterator[dict[str, np.ndarray]]:
+    """Give ``call(item)`` for all items in their order, computed by so many threads while items are read."""
+    if threads == 1:
+        yield from map(call, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[dict[str, np.ndarray]]] = deque()
+        for item in items:
+            waiting.append(pool.submit(call, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, wanted: bool) -> Iterator[Callable[[int], None]]:
+    """Show how many events are done and how fast, on a terminal only; give the function that counts."""
+    if not (wanted and sys.stderr.isatty()):
+        yield lambda _events: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}: {task.fields[text]}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=None, text="0 events")
+        begin, done = time.perf_counter(), 0
+
+        def advance(events: int) -> None:
+            nonlocal done
+            done += events
+            rate = done / max(time.perf_counter() - begin, 1e-9)
+            progress.update(task, text=f"{done:,} events, {rate:,.0f} events/s")
+
+        yield advance
