@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepml_root.data.arrays import from_arrays
-from hepml_root.data.columns import Column
+from hepml_root.data.described import Described
 from hepml_root.data.reading import from_root
-from hepml_root.data.schema import Block, Schema, describe_column
+from hepml_root.data.schema import Schema
 from hepml_root.data.split import PARTS, KFold, SplitRule, integral, parts_by_hash, parts_by_position
 from hepml_root.data.weights import (
     Yield,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hepml_root.data.stream import Stream
 
 
-class Dataset:
+class Dataset(Described):
     """Events in memory, ready to train on.
 
     Make one with :meth:`from_root` or :meth:`from_arrays`; then ``split``, ``folds``, or ``stream`` it, index
@@ -108,31 +108,6 @@ class Dataset:
 
     # ---------------------------------------------------------------- what it is
 
-    @property
-    def blocks(self) -> tuple[Block, ...]:
-        """Input blocks, in the order of the model's inputs."""
-        return self.schema.blocks
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes; empty for regression."""
-        return self.schema.classes
-
-    @property
-    def signal(self) -> str | None:
-        """Name of the signal class."""
-        return self.schema.signal
-
-    @property
-    def targets(self) -> tuple[Column, ...]:
-        """Columns of the regression targets; empty for classification."""
-        return self.schema.targets
-
-    @property
-    def task(self) -> str:
-        """ "binary", "multiclass" or "regression"."""
-        return self.schema.task
-
     def __len__(self) -> int:
         return len(self.weight)
 
@@ -211,25 +186,9 @@ class Dataset:
             [Yield.of(name, self.weight[self.labels == index]) for index, name in enumerate(self.classes)]
         )
 
-    def describe(self) -> dict[str, Any]:
-        """Return the data part of a model's manifest, JSON-able: inputs, outputs, classes, yields, origin."""
-        provenance = dict(self.provenance)
-        return {
-            **self.schema.to_dict(),
-            "cut": provenance.pop("cut", {}),
-            "weights": provenance.pop("weights", {}),
-            "spectators": [describe_column(column) for column in provenance.pop("spectators", ())],
-            "yields": self.yields().to_dict(),
-            "provenance": {"files": [], "split": {}, **provenance},
-        }
-
     def __str__(self) -> str:
-        inputs = ", ".join(f"{block.name} {block.shape}" for block in self.blocks)
         effective = effective_events(self.training_weight)
-        return (
-            f"{len(self)} events for {self.task}; inputs: {inputs}\n{self.yields()}\n"
-            f"effective events in training: {effective:.1f}"
-        )
+        return f"{super().__str__()}\neffective events in training: {effective:.1f}"
 
     __repr__ = __str__
 
@@ -366,9 +325,6 @@ class Dataset:
                 if base is None and not self._balanced:
                     base = weight  # unbalanced training weights keep the ratio of the classes
                 weight = weight * (scale[0] if labels is None else scale[labels])
-            history = {"part": name, **rule}
-            if self.provenance.get("split"):
-                history["of"] = self.provenance["split"]
             result.append(
                 self._part(
                     index,
@@ -376,7 +332,7 @@ class Dataset:
                         "weight": weight,
                         "training_base": base,
                         "training_factors": None,
-                        "provenance": {**self.provenance, "split": history},
+                        "provenance": self._with_split(name, rule),
                         "split_depth": self.split_depth + 1,
                     },
                 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from hepml_root.errors import EmptySelectionError
 if TYPE_CHECKING:
     from hepml_root.data.dataset import Dataset
     from hepml_root.data.feed import Rows
-    from hepml_root.data.recipe import Part, Recipe
+    from hepml_root.data.recipe import Need, Part, Recipe
 
 
 def from_root(
@@ -178,7 +178,7 @@ def read_dataset(cls: type[Dataset], recipe: Recipe) -> Dataset:
     requests = [(part.frame, recipe.request(part)) for part in recipe.parts]
     rows, counts = read(requests, threads=recipe.threads, max_events=recipe.max_events)
     refuse_empty(recipe, counts)
-    arrays = assemble(recipe, recipe.parts, rows, counts, [0] * len(counts))
+    arrays = assemble(recipe, recipe.parts, rows, counts)
     if arrays.labels is not None and "parameters" in arrays.X:
         arrays.X["parameters"] = fill_parameters(
             arrays.X["parameters"], arrays.labels, recipe.schema.classes, arrays.weight, recipe.seed
@@ -228,9 +228,41 @@ class Arrays:
     spectators: dict[str, NDArray[Any]]
     event_number: NDArray[np.integer[Any]] | None
 
+    def take(self, rows: NDArray[np.intp]) -> Arrays:
+        """Some of the events."""
+        return self._each(lambda array: array[rows])
+
+    def empty(self, events: int) -> Arrays:
+        """Arrays like these for another number of events, not filled."""
+        return self._each(lambda array: np.empty((events, *array.shape[1:]), dtype=array.dtype))
+
+    def put(self, first: int, events: Arrays) -> int:
+        """Write ``events`` from position ``first`` on; return the position after them."""
+        last = first + len(events.weight)
+        for name, value in vars(events).items():
+            own = getattr(self, name)
+            for key in value if isinstance(value, dict) else ():
+                own[key][first:last] = value[key]
+            if value is not None and not isinstance(value, dict):
+                own[first:last] = value
+        return last
+
+    def _each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Arrays:
+        def of(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {name: change(array) for name, array in value.items()}
+            return None if value is None else change(value)
+
+        return Arrays(**{name: of(value) for name, value in vars(self).items()})
+
 
 def assemble(
-    recipe: Recipe, parts: Sequence[Part], rows: Rows, counts: Sequence[int], first_entries: Sequence[int]
+    recipe: Recipe,
+    parts: Sequence[Part],
+    rows: Rows,
+    counts: Sequence[int],
+    first_entry: int = 0,
+    needs: Sequence[Need] | None = None,
 ) -> Arrays:
     """Sort the rows of some parts into the arrays of a dataset, and check that they are finite.
 
@@ -243,13 +275,15 @@ def assemble(
         What was read.
     rows, counts:
         The rows, part after part, and how many each part has.
-    first_entries:
-        Position of each part's first row in its part, for messages.
+    first_entry:
+        Position of the first row in its part, for messages.
+    needs:
+        What was read exactly, if not all of ``recipe.needs``.
     """
     from hepml_root.data.recipe import EVENT_NUMBER, TRAINING_WEIGHT, WEIGHT
 
     events = len(rows)
-    exact = dict(zip(recipe.needs, rows.exact.values(), strict=True))
+    exact = dict(zip(recipe.needs if needs is None else needs, rows.exact.values(), strict=True))
     X: dict[str, NDArray[Any]] = {}
     for block in recipe.schema.blocks:
         if block.kind == "flat":
@@ -280,13 +314,12 @@ def assemble(
         regression_target=target,
         weight=weight,
         training_base=base,
-        spectators={column.label: exact["spectator", column.label] for column in recipe.spectators},
+        spectators={label: values for (role, label), values in exact.items() if role == "spectator"},
         event_number=integral(exact[EVENT_NUMBER], "event_number") if EVENT_NUMBER in exact else None,
     )
     check_weights(weight, events, "the weights")
     if base is not None:
         check_weights(base, events, "the training weights")
-    first_entry = first_entries[0] if len(parts) == 1 else 0
     for kind in ("flat", "jagged"):
         check(recipe, arrays, kind, first_entry)
     if target is not None:

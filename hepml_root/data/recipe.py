@@ -171,7 +171,7 @@ def resolve(
     balance: bool,
     seed: int,
 ) -> Recipe:
-    """Make the arguments of :meth:`Dataset.from_root` definite, open the sources, check what can be checked."""
+    """Make the arguments of :meth:`Dataset.from_root` definite, open the sources, check what can be."""
     check_missing_setting(missing)
     if max_events is not None and max_events < 1:
         raise SettingError(f"max_events={max_events}: give a positive number of events per class, or None.")
@@ -220,7 +220,7 @@ def resolve(
         )
         if section is None and luminosity is not None and not (unnormalised and name in cross_section):
             raise SettingError(
-                f"a luminosity was given, but no cross section for class '{name}' ({frame.name}). Give it in pb, "
+                f"there is a luminosity, but no cross section for class '{name}' ({frame.name}): give one in pb, "
                 f"or cross_section={{'{name}': None, …}} if its weights are normalised already."
             )
         if section is not None and luminosity is None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hepml_root.data.feed_library import import_root
+from hepml_root.data.part_reader import PartReader, changed
 from hepml_root.data.schema import Schema
 from hepml_root.errors import SettingError
 
@@ -158,31 +160,38 @@ class FileStream(Stream):
                 f"buffer_events={buffer_events}: the buffer needs room for at least one event."
             )
         super().__init__(data.schema, len(data), batch_size, seed, epochs, drop_last)
-        self._data = data
-        fits = BUFFER_BYTES // sum(
-            int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-            for shape, dtype in data.row_layout().values()
+        self._layout = row_layout(data.schema)
+        row_bytes = sum(
+            int(np.prod(shape, dtype=np.int64)) * dtype.itemsize for shape, dtype in self._layout.values()
         )
-        self.buffer_events = max(min(buffer_events, fits, self.events), min(2 * batch_size, self.events), 1)
+        most = max(2 * batch_size, min(buffer_events, BUFFER_BYTES // row_bytes))
+        self.buffer_events = min(most, self.events)
         self._chunk = batch_size * max(1, self.buffer_events // 4 // batch_size)
+        self._factors = data.training_factors()
+        self._readers = [data.reader(index) for index in range(len(data.recipe.parts))]
+        self._part_events = data.part_events()
+        self._needs = [need for need in data.recipe.needs if need[0] not in ("spectator", "event_number")]
+        for reader in self._readers:
+            reader.prepare(self._needs)
+        import_root().EnableThreadSafety()
         self._kept: dict[str, NDArray[Any]] | None = None
 
     def _epoch(self, number: int) -> Iterator[Batch]:
         yield from _ahead(self._shuffled(number))
 
-    def _shuffled(self, number: int) -> Iterator[Batch]:
+    def _shuffled(self, number: int) -> Generator[Batch, None, None]:
         random = self._generator(number)
         if self._kept is not None:
             yield from self._drain(self._kept, random.permutation(self.events))
             return
         size = self.buffer_events
-        pool = {
-            name: np.empty((size, *shape), dtype=dtype)
-            for name, (shape, dtype) in self._data.row_layout().items()
-        }
+        pool = {name: np.empty((size, *shape), dtype=dtype) for name, (shape, dtype) in self._layout.items()}
         filled = np.empty(0, dtype=np.intp)
         free = np.arange(size)
-        parts = self._data.row_readers()
+        parts = [
+            _PartRows(self._rows(reader), events)
+            for reader, events in zip(self._readers, self._part_events, strict=True)
+        ]
         given = 0
         while True:
             asked = min(given + size, self.events)
@@ -190,7 +199,7 @@ class FileStream(Stream):
                 # Shares are counted from the start, so that no rounding adds up.
                 share = asked * part.events // self.events - part.taken
                 slots, free = free[:share], free[share:]
-                part.take(share, pool, slots)
+                part.take(pool, slots)
                 filled = np.concatenate([filled, slots])
             filled = random.permutation(filled)
             if asked == self.events:
@@ -199,8 +208,6 @@ class FileStream(Stream):
             free = np.concatenate([free, chosen])
             given += len(chosen)
             yield self._gather(pool, chosen)
-        for part in parts:
-            part.finish()
         if self.buffer_events >= self.events:
             self._kept = pool
         yield from self._drain(pool, filled)
@@ -212,16 +219,68 @@ class FileStream(Stream):
     @staticmethod
     def _gather(pool: dict[str, NDArray[Any]], rows: NDArray[np.intp]) -> Batch:
         taken = {name: np.take(array, rows, axis=0) for name, array in pool.items()}
-        target, weight = taken.pop(TARGET), taken.pop(WEIGHT)
+        target, weight = taken.pop(_TARGET), taken.pop(_WEIGHT)
         return taken, target, weight
+
+    def _rows(self, reader: PartReader) -> Iterator[dict[str, NDArray[Any]]]:
+        for arrays in reader.arrays(self._needs):
+            base = arrays.weight if arrays.training_base is None else arrays.training_base
+            target = np.empty((len(base), len(self.schema.outputs)), dtype=np.float32)
+            if arrays.regression_target is not None:
+                target[:] = arrays.regression_target
+            elif self.schema.task == "binary":
+                target[:] = reader.part.label == self.schema.signal_index
+            else:
+                target[:] = np.arange(len(self.schema.classes)) == reader.part.label
+            yield {**arrays.X, _TARGET: target, _WEIGHT: base * self._factors[reader.part.label]}
+
+
+class _PartRows:
+    """The rows of one part, taken a given number at a time."""
+
+    def __init__(self, blocks: Iterator[dict[str, NDArray[Any]]], events: int) -> None:
+        self.events = events
+        self.taken = 0
+        self._blocks = blocks
+        self._block: dict[str, NDArray[Any]] = {}
+        self._at = 0
+        self._length = 0
+
+    def take(self, pool: dict[str, NDArray[Any]], slots: NDArray[np.intp]) -> None:
+        """Put the next rows into the ``slots`` of the pool."""
+        while len(slots):
+            if self._at == self._length:
+                self._next()
+            count = min(len(slots), self._length - self._at)
+            for name, array in self._block.items():
+                pool[name][slots[:count]] = array[self._at : self._at + count]
+            slots = slots[count:]
+            self._at += count
+            self.taken += count
+
+    def _next(self) -> None:
+        self._block = next(self._blocks, {})
+        if not self._block:
+            raise changed(self.events, self.taken)
+        self._at, self._length = 0, len(self._block[_WEIGHT])
 
 
 # Names of the target and the training weight among the arrays of a row; no block is called so.
-TARGET = "target "
-WEIGHT = "training weight "
+_TARGET = " target"
+_WEIGHT = " training weight"
 
 
-def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+def row_layout(schema: Schema) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and type of all that one row of a stream has: the input blocks, target and training weight."""
+    single = np.dtype(np.float32)
+    layout = {
+        block.name: (block.shape, np.dtype(np.bool_) if block.kind == "mask" else single)
+        for block in schema.blocks
+    }
+    return {**layout, _TARGET: ((len(schema.outputs),), single), _WEIGHT: ((), single)}
+
+
+def _ahead(batches: Generator[Batch, None, None]) -> Iterator[Batch]:
     """Run an iterator in a thread, one item ahead of whoever takes them; its errors are raised here."""
     ready: queue.Queue[Any] = queue.Queue(maxsize=1)
     stop = threading.Event()
@@ -244,6 +303,8 @@ def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
             put((done, None))
         except BaseException as error:  # handed over, and raised where the batches are taken
             put((done, error))
+        finally:
+            batches.close()
 
     thread = threading.Thread(target=work, name="hepml_root stream", daemon=True)
     thread.start()
