@@ -30,9 +30,7 @@ def write_checked(
     description, carried = _description(model, data)
     names = [block["name"] for block in description["inputs"]]
     _require_inputs(model, description)
-    proto = emit(
-        model, inputs=names, outputs=_output_names(model, description), name=str(description["name"])
-    )
+    proto = emit(model, inputs=names, outputs=_output_names(description), name=str(description["name"]))
     description["outputs"] = _outputs(description, proto)
     events, source = _events(description, data, carried)
     kinds = {block["name"]: block["kind"] for block in description["inputs"]}
@@ -151,11 +149,9 @@ def _require_inputs(model: keras.Model, description: Mapping[str, Any]) -> None:
         )
 
 
-def _output_names(model: keras.Model, description: Mapping[str, Any]) -> list[str] | None:
+def _output_names(description: Mapping[str, Any]) -> list[str] | None:
     stated = description.get("outputs")
-    if stated:
-        return [block["name"] for block in stated]
-    return None if len(model.outputs) == 1 else list(model.output_names)
+    return [block["name"] for block in stated] if stated else None
 
 
 def _outputs(description: Mapping[str, Any], proto: onnx.ModelProto) -> list[dict[str, Any]]:

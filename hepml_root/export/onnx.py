@@ -21,6 +21,7 @@ from keras import tree
 
 from hepml_root.errors import HepmlError, ShapeError, UnsupportedOperationError
 from hepml_root.export import onnx_rules
+from hepml_root.export.onnx_activations import Mish
 from hepml_root.export.onnx_graph import Graph, Tensor
 from hepml_root.export.onnx_simplify import simplify
 
@@ -32,9 +33,9 @@ _TYPES = ("float32", "int32", "int64", "bool", "int8", "uint8")
 def input_names(model: keras.Model) -> list[str]:
     """Return a model's input names: the keys of its input dict, or the names of its keras.Input tensors."""
     structure = getattr(model, "_inputs_struct", None)
-    if isinstance(structure, Mapping):
-        return [str(name) for name in structure]
-    return [tensor.name for tensor in _symbolic_inputs(model)]
+    # Keras flattens dictionaries in an order of its own, so names are found by the tensors themselves.
+    keys = {id(tensor): key for key, tensor in structure.items()} if isinstance(structure, Mapping) else {}
+    return [str(keys.get(id(tensor), tensor.name)) for tensor in _symbolic_inputs(model)]
 
 
 def emit(
@@ -145,21 +146,37 @@ def _require_known_type(what: str, dtype: str) -> None:
         )
 
 
-def _set_outputs(graph: Graph, model: keras.Model, results: Any, names: Sequence[str] | None) -> None:
+def named_outputs(model: keras.Model, results: Any) -> dict[str, Any]:
+    """Return what a model's call gave as ``{name: value}``.
+
+    The names are the keys of its output dict; "score" for a single output; else those of its last layers.
+    """
     if isinstance(results, Mapping):
-        own_names, values = list(results), list(results.values())
-    else:
-        values = tree.flatten(results)
-        own_names = ["score"] if len(values) == 1 else list(getattr(model, "output_names", []))
-    names = list(names or own_names)
+        return {str(name): results[name] for name in sorted(results)}
+    values = tree.flatten(results)
+    if len(values) == 1:
+        return {"score": values[0]}
+    taken = set(input_names(model))
+    named: dict[str, Any] = {}
+    for name, value in zip(model.output_names, values, strict=True):
+        while name in taken:
+            name += "_output"
+        taken.add(name)
+        named[name] = value
+    return named
+
+
+def _set_outputs(graph: Graph, model: keras.Model, results: Any, names: Sequence[str] | None) -> None:
+    values = named_outputs(model, results)
+    names = list(names or values)
     if len(names) != len(values):
         raise ShapeError(f"the model has {len(values)} outputs, but the names {names} were asked for.")
-    for name, value in zip(names, values, strict=True):
+    for name, value in zip(names, values.values(), strict=True):
         tensor = graph.cast(graph.tensor(value), "float32")
         if not graph.has_events(tensor, 0):
             raise UnsupportedOperationError(f"output '{name}' does not depend on the events.")
         producer = next((node for node in graph.nodes if tensor in node.outputs), None)
-        if producer is None or tensor in graph.outputs or producer.op == "Cast":
+        if producer is None or tensor in graph.outputs:
             tensor = graph.node("Identity", tensor)
         if any(name == other.name for other in (*graph.inputs, *graph.outputs)):
             raise ShapeError(f"the name '{name}' is used twice among the inputs and outputs.")
@@ -300,7 +317,8 @@ class _Emitter:
             return rule(self.graph, call, *args, **kwargs)
         if "training" in inspect.signature(layer.call).parameters:
             kwargs["training"] = False
-        return self.expand(lambda a, k: layer.call(*a, **k), args, kwargs, label=what)
+        with _traceable(layer):
+            return self.expand(lambda a, k: layer.call(*a, **k), args, kwargs, label=what)
 
     @contextlib.contextmanager
     def _inside(self, name: str) -> Iterator[None]:
@@ -309,6 +327,29 @@ class _Emitter:
             yield
         finally:
             self.graph.scope.pop()
+
+
+# Activation functions that Keras writes with its private backend, and the same for symbolic tensors.
+_TRACEABLE = {
+    keras.activations.mish: Mish(),
+    keras.activations.hard_silu: keras.ops.hard_silu,
+    keras.activations.sparsemax: keras.ops.sparsemax,
+}
+
+
+@contextlib.contextmanager
+def _traceable(layer: Any) -> Iterator[None]:
+    """Give a layer activations that take symbolic tensors, for as long as it is traced."""
+    swapped = {}
+    for name in ("activation", "recurrent_activation"):
+        function = vars(layer).get(name)
+        if inspect.isfunction(function) and function in _TRACEABLE:
+            swapped[name] = function
+            vars(layer)[name] = _TRACEABLE[function]
+    try:
+        yield
+    finally:
+        vars(layer).update(swapped)
 
 
 def _arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -338,6 +379,5 @@ def predict(model: keras.Model, blocks: Mapping[str, np.ndarray]) -> list[np.nda
     for name, tensor in zip(input_names(model), _symbolic_inputs(model), strict=True):
         values[name] = keras.ops.cast(keras.ops.convert_to_tensor(blocks[name]), tensor.dtype)
     results = model(_packed(model, values), training=False)
-    return [
-        np.asarray(keras.ops.convert_to_numpy(value), dtype=np.float32) for value in tree.flatten(results)
-    ]
+    outputs = named_outputs(model, results).values()
+    return [np.asarray(keras.ops.convert_to_numpy(value), dtype=np.float32) for value in outputs]

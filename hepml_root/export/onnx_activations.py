@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 
 from hepml_root.errors import UnsupportedOperationError
@@ -19,6 +20,21 @@ _UNARY = {
 @op_rule(*_UNARY)
 def unary(graph: Graph, call: Call, x: Any) -> Tensor:
     return graph.node(_UNARY[type(call.operation).__name__], graph.tensor(x, call.dtype))
+
+
+class Mish(keras.Operation):
+    """x·tanh(softplus(x)) for symbolic tensors, which Keras's own function does not take."""
+
+    def call(self, x: Any) -> Any:
+        return x * keras.ops.tanh(keras.ops.softplus(x))
+
+    def compute_output_spec(self, x: Any) -> Any:
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+@op_rule(Mish)
+def mish(graph: Graph, call: Call, x: Any) -> Tensor:
+    return graph.node("Mish", graph.tensor(x, call.dtype))
 
 
 def _clip(graph: Graph, value: Tensor, low: float, high: float) -> Tensor:
@@ -173,7 +189,11 @@ def softmax(graph: Graph, call: Call, x: Any) -> Tensor:
 
 @op_rule("Sparsemax")
 def sparsemax(graph: Graph, call: Call, x: Any) -> Tensor:
-    """Projection on the simplex, arXiv:1602.02068: sort, count what stays, subtract the threshold."""
+    """Keras's sparsemax, step by step.
+
+    Keras 3.15 adds up the cumulative sums of the support where arXiv:1602.02068 takes the last of them. A
+    network was trained with what Keras computes, so that is what is exported.
+    """
     value = graph.tensor(x, call.dtype)
     axis = call.operation.axis % value.rank
     length = value.shape[axis]
@@ -193,6 +213,6 @@ def sparsemax(graph: Graph, call: Call, x: Any) -> Tensor:
     reduced = [1 if index == axis else size for index, size in enumerate(value.shape)]
     axes = graph.constant([axis], "int64")
     count = graph.node("ReduceSum", kept, axes, shape=reduced)
-    total = graph.node("ReduceSum", graph.node("Mul", kept, ordered), axes, shape=reduced)
+    total = graph.node("ReduceSum", graph.node("Mul", kept, sums), axes, shape=reduced)
     level = graph.node("Div", graph.node("Sub", total, scalar(graph, 1.0)), count)
     return graph.node("Relu", graph.node("Sub", value, level))

@@ -55,9 +55,10 @@ def layer_norm(graph: Graph, call: Call, x: Any, gamma: Any = None, beta: Any = 
         factor = (
             graph.constant(np.ones(sizes, np.float32)) if gamma is None else graph.tensor(gamma, "float32")
         )
-        shift = None if beta is None else graph.reshape(graph.tensor(beta, "float32"), sizes)
+        # The bias is optional in ONNX, but ONNX Runtime 1.31 crashes without it.
+        shift = graph.constant(np.zeros(sizes, np.float32)) if beta is None else graph.tensor(beta, "float32")
         return graph.node(
-            "LayerNormalization", value, graph.reshape(factor, sizes), shift,
+            "LayerNormalization", value, graph.reshape(factor, sizes), graph.reshape(shift, sizes),
             shape=value.shape, axis=axes[0] - value.rank, epsilon=epsilon,
         )  # fmt: skip
     mean, variance = mean_and_variance(graph, value, axes)

@@ -32,7 +32,7 @@ from hepml_root.errors import UnsupportedOperationError
 Rule = Callable[..., Any]
 
 _FAMILIES = ("elementwise", "activations", "reductions", "shapes", "products", "normalization", "layers")
-_OPERATIONS: dict[str, Rule] = {}
+_OPERATIONS: dict[str | type, Rule] = {}
 _LAYERS: dict[type, Rule] = {}
 _PACKAGES = ("keras.src.ops.", "keras.src.activations.")
 
@@ -58,12 +58,14 @@ class Call:
         return self.dtypes[0]
 
 
-def op_rule(*names: str) -> Callable[[Rule], Rule]:
-    """Register the rule of `keras.ops` operations by the names of their classes (`Sum`, `Matmul`)."""
+def op_rule(*operations: str | type) -> Callable[[Rule], Rule]:
+    """Register the rule of `keras.ops` operations by the names of their classes (`Sum`, `Matmul`), which Keras
+    keeps private, or of one's own children of keras.Operation by class.
+    """
 
     def register(rule: Rule) -> Rule:
-        for name in names:
-            _OPERATIONS[name] = rule
+        for operation in operations:
+            _OPERATIONS[operation] = rule
         return rule
 
     return register
@@ -103,8 +105,9 @@ def rule_of_operation(operation: Any, where: str) -> Rule:
         There is none; the message names the operation and the layer in which it is used.
     """
     kind = type(operation)
-    ours = kind.__module__.startswith(_PACKAGES)
-    if ours and kind.__name__ in _OPERATIONS:
+    if kind in _OPERATIONS:
+        return _OPERATIONS[kind]
+    if kind.__module__.startswith(_PACKAGES) and kind.__name__ in _OPERATIONS:
         return _OPERATIONS[kind.__name__]
     raise UnsupportedOperationError(
         f"{where}: the operation keras.ops '{kind.__name__}' cannot be exported to ONNX. Express it by other "
@@ -116,4 +119,5 @@ def rule_of_operation(operation: Any, where: str) -> Rule:
 def covered() -> tuple[list[str], list[str]]:
     """Return the names of the operations and of the layer classes that have a rule."""
     load_families()
-    return sorted(_OPERATIONS), sorted(cls.__name__ for cls in _LAYERS)
+    operations = (key if isinstance(key, str) else key.__name__ for key in _OPERATIONS)
+    return sorted(operations), sorted(cls.__name__ for cls in _LAYERS)
