@@ -138,7 +138,7 @@ class FileStream(Stream):
     """Stream of a lazy dataset: the files are read once per epoch, all classes side by side.
 
     Every refill takes from each part of each class its share of what is read, so that classes stay mixed
-    from the first to the last batch. The rows go into a buffer; a chunk is a random quarter of it, and the
+    from the first to the last batch. The rows go into a buffer; a chunk is a random eighth of it, and the
     next rows take the free places. With a buffer as large as the dataset every epoch is a full permutation,
     and the files are read once only. Reading, drawing and copying happen in a thread of their own.
 
@@ -164,9 +164,9 @@ class FileStream(Stream):
         row_bytes = sum(
             int(np.prod(shape, dtype=np.int64)) * dtype.itemsize for shape, dtype in self._layout.values()
         )
-        most = max(2 * batch_size, min(buffer_events, BUFFER_BYTES // row_bytes))
-        self.buffer_events = min(most, self.events)
-        self._chunk = batch_size * max(1, self.buffer_events // 4 // batch_size)
+        least = 2 * max(batch_size, len(data.recipe.parts))
+        self.buffer_events = min(max(least, min(buffer_events, BUFFER_BYTES // row_bytes)), self.events)
+        self._chunk = batch_size * max(1, self.buffer_events // 8 // batch_size)
         self._factors = data.training_factors()
         self._readers = [data.reader(index) for index in range(len(data.recipe.parts))]
         self._part_events = data.part_events()
@@ -201,16 +201,16 @@ class FileStream(Stream):
                 slots, free = free[:share], free[share:]
                 part.take(pool, slots)
                 filled = np.concatenate([filled, slots])
-            filled = random.permutation(filled)
             if asked == self.events:
                 break
-            chosen, filled = filled[: self._chunk], filled[self._chunk :]
+            places = random.choice(len(filled), self._chunk, replace=False)
+            chosen, filled = filled[places], np.delete(filled, places)
             free = np.concatenate([free, chosen])
             given += len(chosen)
             yield self._gather(pool, chosen)
         if self.buffer_events >= self.events:
             self._kept = pool
-        yield from self._drain(pool, filled)
+        yield from self._drain(pool, random.permutation(filled))
 
     def _drain(self, pool: dict[str, NDArray[Any]], order: NDArray[np.intp]) -> Iterator[Batch]:
         for first in range(0, len(order), self._chunk):

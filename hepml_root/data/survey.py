@@ -19,7 +19,7 @@ from hepml_root.errors import SettingError
 if TYPE_CHECKING:
     from hepml_root.data.feed import Rows
 
-BLOCK_EVENTS = 65_536
+BLOCK_EVENTS = 32_768
 # A table of parameters to draw from is thinned to at most this many rows.
 _TABLE_ROWS = 1 << 17
 # Keeps the thinning apart from the splits made with the same seed.
