@@ -14,12 +14,12 @@ import argparse
 import os
 import re
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from hepml_root import __version__
+from hepml_root.cli_quiet import quieten
 from hepml_root.errors import HepmlError, SettingError, nearest
 
 _COMMANDS = ("train", "evaluate", "export", "compile", "apply", "demo", "config")
@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed the help, the version or what is wrong
         return int(stop.code or 0)
     debug = getattr(options, "debug", False)
-    _quieten(debug)
+    if not debug:
+        quieten()
     try:
         code = options.run(options) or 0
         sys.stdout.flush()
@@ -85,15 +86,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fail(message: str, code: int) -> int:
     print(f"hepml-root: {message}", file=sys.stderr)
     return code
-
-
-def _quieten(debug: bool) -> None:
-    """Keep the notes of TensorFlow, Keras and the ROOT wheel off the screen of this process."""
-    if debug:
-        return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("MPLBACKEND", "Agg")
-    warnings.filterwarnings("ignore")
 
 
 # ---------------------------------------------------------------------------------------------- the commands

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hepml_root.cli_quiet import import_keras
 from hepml_root.errors import ModelFileError, SettingError
 from hepml_root.job import Job
 from hepml_root.job_file import read_job
@@ -27,6 +28,8 @@ def evaluate_file(
 
     refuse_existing(output, overwrite)
     file, job = _model_and_job(Path(model), job_file, changes)
+    if file.suffix == ".keras":
+        import_keras()
     data = dataset_of(job)
     train, test = (None, data) if everything else split_of(job, data)
     report = evaluate(
@@ -57,6 +60,7 @@ def export_file(
     model: str, output: str, *, working_points: Mapping[str, float] | None = None, overwrite: bool = False
 ) -> None:
     """Write a saved Keras model as an ONNX file."""
+    import_keras()
     from hepml_root import export
 
     refuse_existing(output, overwrite)

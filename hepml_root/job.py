@@ -131,7 +131,7 @@ class Data:
         choices=("error", "keep"),
     )
     max_events: int | None = setting(None, "events read per class, for a quick look", minimum=1, example=5000)
-    threads: int | None = setting(None, "threads that read the files; else all cores", minimum=1, example=1)
+    threads: int | None = setting(None, "threads that read the files; else one", minimum=1, example=1)
     split: Split = setting(Split, "training and test events")
 
 

@@ -12,10 +12,12 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hepml_root.cli_quiet import import_keras
 from hepml_root.errors import (
     CompilerError,
     InterruptedTrainingError,
@@ -160,10 +162,28 @@ def _loss_of(loss: str | Loss | None, train: Dataset) -> Any:
 # ---------------------------------------------------------------------------------------------- the training
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a job has made so far: the working folder, the model and its file, and the events."""
+
+    folder: Path
+    model: Any
+    file: Path | None
+    train: Dataset
+    test: Dataset
+
+
 def run_job(
-    job: Job, *, overwrite: bool = False, resume: bool = False, stages: Stages | None = None
+    job: Job,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    stages: Stages | None = None,
+    further: Callable[[Trained], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Train, evaluate and export as ``job`` says, and return the summary that is also written.
+
+    ``further`` is called at the end, before the output folder gets its name; what it returns joins the summary.
 
     Raises
     ------
@@ -179,7 +199,12 @@ def run_job(
     work = _claim(job, output, overwrite, resume)
     stages = stages or Stages(6 if isinstance(job.model, Dense) and job.export.compile else 5)
     try:
-        summary = _train_in(work, job, stages, resume)
+        trained, summary = _train_in(work, job, stages, resume)
+        for key, value in (further(trained) if further else {}).items():
+            summary[key] = summary[key] | value if isinstance(value, dict) and key in summary else value
+        summary["seconds"] = stages.seconds | {"total": round(sum(stages.seconds.values()), 3)}
+        with writing(work / "summary.json", overwrite=True) as temporary:
+            temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"stopped; what was reached is in '{work}', and --resume continues it"
@@ -219,8 +244,8 @@ def _claim(job: Job, output: Path, overwrite: bool, resume: bool) -> Path:
     return work
 
 
-def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> dict[str, Any]:
-    """Run all stages of a job in its working folder, and return the summary."""
+def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> tuple[Trained, dict[str, Any]]:
+    """Run all stages of a job in its working folder, and return what they made and the summary."""
     from hepml_root import evaluate, export
 
     with stages.stage("read", "reading the events") as note:
@@ -229,7 +254,8 @@ def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> dict[str, A
         note(f"{len(train):,} events to train on, {len(test):,} to test on")
     with stages.stage("train", f"training the {job.model.kind} model") as note:
         model, speed = _trained(work, job, train, resume)
-        note(f"{speed:,.0f} events/s")
+        if speed:  # none if a resumed training was complete
+            note(f"{speed:,.0f} events/s")
     others = {}
     if job.evaluation.baseline and isinstance(job.model, Dense) and train.task != "regression":
         with stages.stage("baseline", "training boosted trees on the same events, to compare") as note:
@@ -248,6 +274,7 @@ def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> dict[str, A
         **_figures(report),
         "events_per_second": {"training": round(speed)},
     }
+    file = None
     if isinstance(job.model, Dense):
         with stages.stage("export", "exporting to ONNX, and comparing with Keras") as note:
             file = export(
@@ -260,13 +287,12 @@ def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> dict[str, A
         if job.export.compile:
             with stages.stage("compile", "generating and compiling C++") as note:
                 summary["parity_cpp"] = _compiled(file, model, test, note)
-    summary["seconds"] = dict(stages.seconds)
-    write_summary(work, summary)
-    return summary
+    return Trained(work, model, file, train, test), summary
 
 
 def _trained(work: Path, job: Job, train: Dataset, resume: bool) -> tuple[Any, float]:
     """Return the trained model and the training events per second; keep model and history in ``work``."""
+    import_keras()
     from hepml_root import fit
 
     model = model_of(job, train)
@@ -350,9 +376,3 @@ def _figures(report: Any) -> dict[str, Any]:
         figures["auc_bdt"] = roc.auc.value
         figures["auc_bdt_interval"] = [roc.auc.low, roc.auc.high]
     return figures
-
-
-def write_summary(folder: Path, summary: dict[str, Any]) -> None:
-    """Write ``summary.json`` into a run's folder."""
-    with writing(folder / "summary.json", overwrite=True) as temporary:
-        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

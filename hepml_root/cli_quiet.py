@@ -1,0 +1,40 @@
+"""Keeping other libraries' start-up notes off the screen of the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import warnings
+
+
+def quieten() -> None:
+    """Ask TensorFlow, Keras, matplotlib and the ROOT wheel to keep their notes to themselves, in this process."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    warnings.filterwarnings("ignore")
+
+
+def import_keras() -> None:
+    """Import Keras and its backend without what TensorFlow writes to stderr before it heeds any log level.
+
+    If the import fails, what was written is shown after all. With ``--debug`` (no level was set by
+    :func:`quieten`) nothing is held back.
+    """
+    if "keras" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            import keras
+
+            keras.ops.zeros(1)  # makes the backend look for its devices, which it also talks about
+        except BaseException:
+            notes.seek(0)
+            os.write(kept, notes.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
