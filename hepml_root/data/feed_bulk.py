@@ -20,6 +20,7 @@ from hepml_root.data.feed_library import (
     Library,
     NotPlainError,
     exact_type,
+    import_root,
     int_array,
     library,
     quiet,
@@ -28,7 +29,6 @@ from hepml_root.data.feed_rows import GrowingRows, Request, Rows
 from hepml_root.data.feed_trees import StoredTree, open_file
 from hepml_root.data.rdataframe import Frame
 from hepml_root.errors import ColumnTypeError
-
 
 # Columns that RDataFrame defines itself: rdfentry_, rdfslot_, rdfsampleinfo_.
 _LOOP_COLUMN = re.compile(r"\brdf(entry|slot|sampleinfo)_")
@@ -269,7 +269,9 @@ class Filler:
 
 def in_order(work: Callable[..., Any], tasks: Iterator[tuple[Any, ...]], threads: int) -> Iterator[Any]:
     """Do the tasks in threads, a few ahead, and give their results in order."""
-    if threads <= 1:
+    if threads > 1:
+        import_root().EnableThreadSafety()
+    else:
         for task in tasks:
             yield work(*task)
         return

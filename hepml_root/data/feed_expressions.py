@@ -23,7 +23,7 @@ _made: dict[tuple[str, tuple[str, ...]], Function] = {}
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression with its columns found: `text` names them column0_, column1_, … in the order of `columns`."""
+    """An expression with its columns found: `text` calls them column0_, column1_, … in their order."""
 
     original: str
     text: str
@@ -65,7 +65,7 @@ def find_columns(expression: str, names: Mapping[str, object]) -> Expression:
         if not re.fullmatch(rf"{_IDENTIFIER}(\.{_IDENTIFIER})*", name) and name in expression
     ]
     strange.sort(key=len, reverse=True)
-    # A word, a text literal or a strange name: one pass from left to right, so that nothing is replaced twice.
+    # One pass from left to right over words, text literals and strange names: nothing is replaced twice.
     patterns = [_TEXT.pattern]
     if strange:
         patterns.append(

@@ -147,7 +147,7 @@ class Library:
         self.compiled = path is not None
         if path is not None:
             loaded = ctypes.CDLL(str(path))
-            addresses = {key: ctypes.cast(getattr(loaded, key), _pointer).value for key in functions}
+            addresses = {key: ctypes.cast(getattr(loaded, key), _pointer).value or 0 for key in functions}
             self._loaded = loaded
         else:
             warnings.warn(
@@ -221,7 +221,7 @@ def _compiled(name: str, needs: tuple[str, ...]) -> tuple[Path | None, str]:
     libraries = str(ROOT.TROOT.GetSharedLibDir())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Compiled under another name and then renamed: processes that start together do not disturb each other.
+        # Compiled under another name, then renamed: processes that start together do not disturb each other.
         with tempfile.TemporaryDirectory(dir=path.parent, prefix="feed-") as folder:
             result = Path(folder) / "feed.so"
             command = [compiler, *_FLAGS, "-x", "c++", f"-I{include}", f"-I{HEADERS}"]

@@ -1,11 +1,11 @@
-"""The event-loop road of the feed: data frames, friends, jagged columns, and whatever else C++ can compute."""
+"""The event-loop road of the feed: data frames, friends, jagged columns, and all else that C++ computes."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,10 @@ from hepml_root.data.feed_library import (
     quiet,
     text_array,
 )
-from hepml_root.data.feed_rows import GrowingRows, Jagged, Request, Rows
-from hepml_root.data.feed_trees import NUMBER_TYPES, find_tree
+from hepml_root.data.feed_rows import GrowingRows, Request, Rows
+from hepml_root.data.feed_trees import NUMBER_TYPES
 from hepml_root.data.rdataframe import Frame
-from hepml_root.errors import ColumnTypeError, HepmlError, SettingError
+from hepml_root.errors import ColumnTypeError, SettingError
 
 _WINDOW_BYTES = 64 << 20
 _POLL_MILLISECONDS = 200
@@ -33,8 +33,8 @@ _LOOP_COLUMNS = {"rdfentry_": "ULong64_t", "rdfslot_": "unsigned int"}
 _LAST = (1 << 63) - 1
 _numbers = itertools.count()
 
-# RDataFrame keeps its nodes private, and the feed's action hangs below one. An explicit instantiation may name
-# private members, which is the one way C++ leaves open.
+# RDataFrame keeps its nodes private, and the feed's action hangs below one. An explicit instantiation may
+# name private members, which is the one way C++ leaves open.
 _PARTS = """
 #include <ROOT/RDF/RInterface.hxx>
 namespace hepml_root::feed {
@@ -216,15 +216,13 @@ class LoopPlan:
         begin, count = first, 0
         for _, stop in clusters:
             count += 1
-            if stop > begin and (stop - begin >= events and count >= slots or stop >= last):
+            if stop > begin and ((stop - begin >= events and count >= slots) or stop >= last):
                 yield begin, min(stop, last)
                 begin, count = stop, 0
                 if begin >= last:
                     return
 
-    def _run(
-        self, ROOT: Any, block_events: int, limit: int | None, slots: int
-    ) -> Iterator[tuple[Any, Rows] | Rows]:
+    def _run(self, ROOT: Any, block_events: int, limit: int | None, slots: int) -> Generator[Any]:
         ROOT.EnableThreadSafety()
         functions = library("loop")
         flat = [number for group in self.jagged for number in group]
@@ -283,7 +281,7 @@ def _sorted(loop: Iterator[Any]) -> Iterator[Rows]:
         yield pieces.pop()[1]
 
 
-def _copy(address: int | None, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _copy(address: int, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
     result = np.empty(shape, dtype)
     if result.nbytes:
         ctypes.memmove(result.ctypes.data, address, result.nbytes)
@@ -301,8 +299,8 @@ def _list_of(cpp_type: str) -> str | None:
 def _check_kind(text: str, is_jagged: bool, wanted: bool) -> None:
     if is_jagged and not wanted:
         raise ColumnTypeError(
-            f"'{text}' has several values per event (or is no number). Give the column a max_length, or make it a "
-            f"number: '{text}[0]', 'Sum({text})'."
+            f"'{text}' has several values per event (or is no number). Give the column a max_length, or make "
+            f"it a number: '{text}[0]', 'Sum({text})'."
         )
     if wanted and not is_jagged:
         raise ColumnTypeError(f"'{text}' has one value per event, so it takes no max_length.")

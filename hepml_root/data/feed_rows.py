@@ -15,7 +15,7 @@ from hepml_root.data.feed_library import exact_type
 
 @dataclass(frozen=True)
 class Jagged:
-    """Columns with several values per event that become one tensor (events, max_length, columns) and a mask."""
+    """Columns with several values per event: one tensor (events, max_length, columns) and a mask."""
 
     name: str
     expressions: tuple[str, ...]
@@ -80,7 +80,7 @@ class Rows:
 
 
 class GrowingArray:
-    """An array whose first axis grows in place: its memory is mapped anew, never copied, and touched only when used."""
+    """An array whose first axis grows in place: memory is mapped anew, never copied, touched when used."""
 
     def __init__(self, dtype: Any, shape: tuple[int, ...] = ()) -> None:
         self.dtype = np.dtype(dtype)

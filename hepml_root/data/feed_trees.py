@@ -26,19 +26,8 @@ NUMBER_TYPES: dict[str, str] = {
     **dict.fromkeys(("int", "Int_t", "int32_t", "std::int32_t"), "int32"),
     **dict.fromkeys(("unsigned int", "unsigned", "UInt_t", "uint32_t", "std::uint32_t"), "uint32"),
     **dict.fromkeys(("long", "Long_t", "long long", "Long64_t", "int64_t", "std::int64_t"), "int64"),
-    **dict.fromkeys(
-        (
-            "unsigned long",
-            "ULong_t",
-            "unsigned long long",
-            "ULong64_t",
-            "uint64_t",
-            "std::uint64_t",
-            "size_t",
-            "std::size_t",
-        ),
-        "uint64",
-    ),  # fmt: skip
+    **dict.fromkeys(("unsigned long", "ULong_t", "unsigned long long", "ULong64_t"), "uint64"),
+    **dict.fromkeys(("uint64_t", "std::uint64_t", "size_t", "std::size_t"), "uint64"),
     **dict.fromkeys(("float", "Float_t", "Float16_t"), "float32"),
     **dict.fromkeys(("double", "Double_t", "Double32_t"), "float64"),
 }
@@ -150,8 +139,9 @@ def open_file(path: str) -> Any:
         damaged = file.TestBit(ROOT.TFile.kRecovered) or (local and file.GetEND() > os.path.getsize(path))
     if damaged:
         raise CorruptFileError(
-            f"'{path}' was not closed properly or is truncated: {os.path.getsize(path) if local else 'some'} bytes are "
-            f"there, the file says it has {file.GetEND()}. Copy or write it again."
+            f"'{path}' was not closed properly or is truncated: it should have {file.GetEND()} bytes"
+            + (f" and has {os.path.getsize(path)}" if local else "")
+            + ". Copy or write it again."
         )
     return file
 
@@ -192,7 +182,8 @@ def find_tree(path: str, name: str | None) -> StoredTree:
     if name is None:
         if len(found) > 1:
             raise SourceNotFoundError(
-                f"'{path}' holds {len(found)} trees: {', '.join(found)}. Say which: '{path}:{next(iter(found))}'."
+                f"'{path}' holds {len(found)} trees: {', '.join(found)}. "
+                f"Say which: '{path}:{next(iter(found))}'."
             )
         name = next(iter(found))
     name = name.strip("/")

@@ -42,8 +42,8 @@ def shipped_file(name: str) -> str:
         return str(path)
     if not folder.is_dir():
         raise MissingDependencyError(
-            f"this ROOT installation comes without its tutorials ('{folder}' is missing), so '{name}' is not there. "
-            "ROOT from pip has them."
+            f"this ROOT installation comes without its tutorials ('{folder}' is missing), so '{name}' is not "
+            "there. ROOT from pip has them."
         )
     raise SourceNotFoundError(
         unknown("shipped file", name, sorted(item.name for item in folder.glob("*.root")))

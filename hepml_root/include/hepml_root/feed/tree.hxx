@@ -114,11 +114,16 @@ public:
    }
 
 private:
-   /// The basket a branch stands in: entries [begin, end).
+   static constexpr std::size_t window_bytes = 32 << 10;
+   static constexpr std::size_t no_basket = ~std::size_t(0);
+
+   /// Where a branch stands: the bytes of the entries [begin, end), from one basket.
    struct Cursor {
+      std::size_t basket = no_basket;
+      std::size_t header = 0; ///< bytes of the basket's key
       std::uint64_t begin = 0, end = 0;
       const unsigned char* values = nullptr;
-      std::vector<unsigned char> record, unpacked;
+      std::vector<unsigned char> bytes;
       std::uint64_t tile_first = 0;
       std::size_t tile_count = 0;
       std::vector<unsigned char> tile;
@@ -162,66 +167,93 @@ private:
       return result;
    }
 
+   /// Stand in the basket that has the entry.
    void move(const StoredBranch& stored, Cursor& cursor, std::uint64_t entry) {
       const auto after = std::upper_bound(stored.first.begin(), stored.first.end(), entry);
       if (after == stored.first.begin() || after == stored.first.end())
          throw Damaged("branch '" + stored.name + "' has no entry " + std::to_string(entry));
       const std::size_t basket = after - stored.first.begin() - 1;
       cursor.begin = cursor.end = 0; // stays so if what follows throws
-      const auto damaged = [&](const std::string& what) {
-         return Damaged("branch '" + stored.name + "', entries " + std::to_string(stored.first[basket]) +
-                        " to " + std::to_string(stored.first[basket + 1]) + ": " + what);
-      };
-      constexpr std::size_t least = 18; // what a key has before its seek pointers
-      const std::size_t size = stored.bytes[basket];
-      if (stored.bytes[basket] <= static_cast<int>(least) || stored.seek[basket] <= 0)
-         throw damaged("the basket has no place in the file");
-      cursor.record.resize(size);
       try {
-         fetch(stored.seek[basket], size, cursor);
+         if (basket != cursor.basket)
+            open(stored, cursor, basket);
+         if (cursor.end == 0)
+            look(stored, cursor, entry);
       } catch (const Damaged& error) {
-         throw damaged(error.what());
+         cursor.basket = no_basket;
+         throw Damaged("branch '" + stored.name + "', entries " + std::to_string(stored.first[basket]) +
+                       " to " + std::to_string(stored.first[basket + 1]) + ": " + error.what());
       }
-      const unsigned char* key = cursor.record.data();
+   }
+
+   /// Read a basket: all of it, or only its key if it is long and not compressed.
+   void open(const StoredBranch& stored, Cursor& cursor, std::size_t basket) {
+      constexpr std::size_t least = 18; // what a key has before its seek pointers
+      if (stored.bytes[basket] <= static_cast<int>(least) || stored.seek[basket] <= 0)
+         throw Damaged("the basket has no place in the file");
+      const std::size_t size = stored.bytes[basket];
+      const bool whole = fBytes->remote() || size <= window_bytes;
+      fetch(stored.seek[basket], size, whole ? size : least);
+      const unsigned char* key = fRecord.data();
       const std::size_t unpacked = number(key + 6, 4), header = number(key + 14, 2);
       if (number(key, 4) != size || header < least || header >= size)
-         throw damaged("the basket's record is damaged");
+         throw Damaged("the basket's record is damaged");
       if ((stored.first[basket + 1] - stored.first[basket]) * stored.stride > unpacked)
-         throw damaged("the basket is shorter than its entries");
+         throw Damaged("the basket is shorter than its entries");
+      cursor.basket = basket;
+      cursor.header = header;
       if (unpacked > size - header) {
-         unpack(key + header, size - header, unpacked, cursor.unpacked, damaged);
-         cursor.values = cursor.unpacked.data();
+         if (!whole)
+            fetch(stored.seek[basket], size, size);
+         unpack(fRecord.data() + header, size - header, unpacked, cursor.bytes);
+         cursor.values = cursor.bytes.data();
+      } else if (whole) {
+         cursor.bytes.swap(fRecord);
+         cursor.values = cursor.bytes.data() + header;
       } else {
-         cursor.values = key + header;
+         return; // look() reads what is needed
       }
       cursor.begin = stored.first[basket];
       cursor.end = stored.first[basket + 1];
    }
 
-   template <typename Error>
+   /// Read the next entries of a long basket: as many as stay in the cache, beside those of other columns.
+   void look(const StoredBranch& stored, Cursor& cursor, std::uint64_t entry) {
+      const std::uint64_t first = stored.first[cursor.basket], end = stored.first[cursor.basket + 1];
+      const std::uint64_t count = std::min<std::uint64_t>(end - entry, window_bytes / stored.stride + 1);
+      cursor.bytes.resize(count * stored.stride);
+      fBytes->read(stored.seek[cursor.basket] + cursor.header + (entry - first) * stored.stride,
+                   cursor.bytes.size(), cursor.bytes.data());
+      cursor.values = cursor.bytes.data();
+      cursor.begin = entry;
+      cursor.end = entry + count;
+   }
+
    static void unpack(const unsigned char* packed, std::size_t size, std::size_t total,
-                      std::vector<unsigned char>& to, Error&& damaged) {
+                      std::vector<unsigned char>& to) {
       to.resize(total);
       std::size_t done = 0;
       while (done < total) { // compressed data come in pieces of at most 16 MB
          int from = 0, gives = 0, wrote = 0;
          if (size < 9 || R__unzip_header(&from, packed, &gives) != 0 || from <= 0 ||
-             static_cast<std::size_t>(from) > size || static_cast<std::size_t>(gives) > total - done)
-            throw damaged("the compressed data are damaged");
+             static_cast<std::size_t>(from) > size || gives <= 0 ||
+             static_cast<std::size_t>(gives) > total - done)
+            throw Damaged("the compressed data are damaged");
          R__unzip(&from, packed, &gives, to.data() + done, &wrote);
-         if (wrote <= 0)
-            throw damaged("the compressed data are damaged");
+         if (wrote != gives)
+            throw Damaged("the compressed data are damaged");
          done += wrote;
          packed += from;
          size -= from;
       }
    }
 
-   /// Put a basket's record into the cursor. Of a remote file, the baskets of all columns for about the same
-   /// entries come with it, since a file lists them together.
-   void fetch(std::int64_t seek, std::size_t size, Cursor& cursor) {
+   /// Read the first `part` bytes of a record of `size` bytes. Of a remote file, the baskets of all columns
+   /// for about the same entries come with it, since a file has them side by side.
+   void fetch(std::int64_t seek, std::size_t size, std::size_t part) {
       if (!fBytes->remote()) {
-         fBytes->read(seek, size, cursor.record.data());
+         fRecord.resize(part);
+         fBytes->read(seek, part, fRecord.data());
          return;
       }
       auto found = fFetched.find(seek);
@@ -229,7 +261,9 @@ private:
          fetch_around(seek);
          found = fFetched.find(seek);
       }
-      cursor.record = std::move(found->second);
+      if (found == fFetched.end() || found->second.size() != size)
+         throw Damaged("the basket cannot be read");
+      fRecord = std::move(found->second);
       fFetched.erase(found);
    }
 
@@ -262,6 +296,7 @@ private:
    const std::vector<StoredBranch>& fBranches;
    const std::vector<StoredColumn>& fColumns;
    std::vector<Cursor> fCursors;
+   std::vector<unsigned char> fRecord; ///< of the basket that is being opened
    std::map<std::int64_t, std::vector<unsigned char>> fFetched;
 };
 
