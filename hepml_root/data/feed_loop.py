@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import itertools
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -306,9 +307,13 @@ def _check_kind(text: str, is_jagged: bool, wanted: bool) -> None:
         raise ColumnTypeError(f"'{text}' has one value per event, so it takes no max_length.")
 
 
+@functools.cache
+def _declare_parts() -> None:
+    import_root().gInterpreter.Declare(_PARTS)
+
+
 def _parts(ROOT: Any, node: Any) -> Any:
-    if not hasattr(ROOT.hepml_root, "feed") or not hasattr(ROOT.hepml_root.feed, "NodeParts"):
-        ROOT.gInterpreter.Declare(_PARTS)
+    _declare_parts()
     return ROOT.hepml_root.feed.NodeParts(node)
 
 

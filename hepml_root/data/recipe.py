@@ -220,7 +220,7 @@ def resolve(
         )
         if section is None and luminosity is not None and not (unnormalised and name in cross_section):
             raise SettingError(
-                f"there is a luminosity, but no cross section for class '{name}' ({frame.name}): give one in pb, "
+                f"no cross section was given for class '{name}' ({frame.name}), only a luminosity. Give both "
                 f"or cross_section={{'{name}': None, …}} if its weights are normalised already."
             )
         if section is not None and luminosity is None:
