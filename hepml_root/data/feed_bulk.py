@@ -216,18 +216,16 @@ class Table:
 
         Threads that stop inside a cluster would unpack its baskets twice.
         """
-        borders = range(first, last, events)
-        if whole:
+        borders = list(range(first, last, events))
+        if whole and borders:
             count = int(self._library.hepml_table_clusters(self._handle, None, 0))
             starts = (ctypes.c_ulonglong * max(count, 1))()
             self._library.hepml_table_clusters(self._handle, starts, count)
-            chosen = [first]
+            borders = [first]
             for start in starts[:count]:
-                if first < start < last and start - chosen[-1] >= events:
-                    chosen.append(start)
-            borders = chosen  # type: ignore[assignment]
-        ends = [*list(borders)[1:], last]
-        return ((begin, end) for begin, end in zip(borders, ends, strict=True) if begin < end)
+                if start < last and start - borders[-1] >= events:
+                    borders.append(start)
+        return zip(borders, [*borders[1:], last], strict=False)
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None):

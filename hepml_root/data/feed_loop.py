@@ -38,6 +38,7 @@ _numbers = itertools.count()
 # name private members, which is the one way C++ leaves open.
 _PARTS = """
 #include <ROOT/RDF/RInterface.hxx>
+#include <ROOT/RTTreeDS.hxx>
 namespace hepml_root::feed {
 struct NodeMember {
    using type = std::shared_ptr<ROOT::Detail::RDF::RNodeBase> ROOT::RDF::RNode::*;
@@ -51,6 +52,11 @@ struct NodeParts : ROOT::RDF::RNode {
    NodeParts(const ROOT::RDF::RNode &node) : ROOT::RDF::RNode(node) {}
    unsigned long long node() { return reinterpret_cast<unsigned long long>(&(this->*member(NodeMember{}))); }
    unsigned long long columns() { return reinterpret_cast<unsigned long long>(&fColRegister); }
+   bool reads_data() { return fLoopManager->GetDataSource(); }
+   TTree *tree() {
+      auto *source = dynamic_cast<ROOT::Internal::RDF::RTTreeDS *>(fLoopManager->GetDataSource());
+      return source ? source->GetTree() : nullptr;
+   }
 };
 }
 """
@@ -182,14 +188,14 @@ class LoopPlan:
         slots = int(self._node.GetNSlots())
         left = limit
         ranges: list[tuple[int, int] | None] = [None]
-        if slots > 1:
+        if slots > 1 and _parts(ROOT, self._node).reads_data():
             ranges = list(self._windows(first, last, slots)) or [None]
         elif first or last is not None:
             ranges = [(first, _LAST if last is None else last)]
         for window in ranges:
             with _entries(ROOT, self._node, window):
                 loop = self._run(ROOT, block_events, left if slots == 1 else None, slots)
-                for piece in loop if slots == 1 else _sorted(loop):
+                for piece in loop if slots == 1 else _sorted(loop, self._files()):
                     if left is not None:
                         piece = piece[:left]
                         left -= len(piece)
@@ -222,6 +228,14 @@ class LoopPlan:
                 begin, count = stop, 0
                 if begin >= last:
                     return
+
+    def _files(self) -> dict[str, int]:
+        """Position of each file of a chain, by the name that the event loop gives its samples."""
+        tree = _parts(import_root(), self._node).tree()
+        if not tree or not hasattr(tree, "GetListOfFiles"):
+            return {}
+        names = [f"{item.GetTitle()}/{item.GetName()}" for item in tree.GetListOfFiles()]
+        return {name: position for position, name in enumerate(names)}
 
     def _run(self, ROOT: Any, block_events: int, limit: int | None, slots: int) -> Generator[Any]:
         ROOT.EnableThreadSafety()
@@ -275,10 +289,17 @@ class LoopPlan:
         return Rows(matrix, jagged, exact)
 
 
-def _sorted(loop: Iterator[Any]) -> Iterator[Rows]:
-    pieces = sorted(loop, key=lambda piece: piece[0])
-    pieces.reverse()
-    while pieces:
+def _sorted(loop: Iterator[Any], files: dict[str, int]) -> Iterator[Rows]:
+    """Order the pieces of a multi-threaded loop as one thread would give them: by file, range and entry."""
+
+    def key(piece: Any) -> tuple[Any, ...]:
+        sample, first, entry = piece[0]
+        if sample.startswith(b"Empty source"):
+            return 0, 0, entry
+        return files.get(sample.decode(), len(files)), first, entry
+
+    pieces = sorted(loop, key=key, reverse=True)
+    while pieces:  # one by one, so that their memory is free when it has been used
         yield pieces.pop()[1]
 
 
