@@ -158,7 +158,9 @@ class InputBlocks:
 
 
 def _sample(data: Any) -> Any:
-    """Return at most half a million events, evenly spread: enough for any transform."""
+    """Return at most half a million events in memory, evenly spread: enough for any transform."""
+    if data.lazy:
+        return data.sample(_ADAPT_EVENTS)
     if len(data) <= _ADAPT_EVENTS:
         return data
     return data[np.unique(np.linspace(0, len(data) - 1, _ADAPT_EVENTS).astype(np.int64))]
