@@ -77,8 +77,7 @@ def compile_file(
         from hepml_root.export.cpp import generate
 
         path = refuse_existing(output, overwrite)
-        for written in generate(model, path.stem).save(path.parent, overwrite=overwrite):
-            print(written)
+        print(generate(model, path.stem).save(path.parent, overwrite=overwrite))
         return
     if output is not None and Path(output).suffix != ".so":
         raise SettingError(

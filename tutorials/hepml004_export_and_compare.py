@@ -62,8 +62,8 @@ def main() -> None:
     print("\n--- The network as C++ that needs the standard library only ---")
     from hepml_root.export.cpp import generate
 
-    for file in generate(path).save(out, overwrite=True):
-        print(f"{file}: {file.read_text().count(chr(10)):,} lines")
+    header = generate(path).save(out, overwrite=True)
+    print(f"{header}: {len(header.read_text().splitlines()):,} lines")
     print("  #include \"higgs.hxx\"\n  TMVA_SOFIE_higgs::Session session;\n  float score = session.infer(x)[0];")
 
 

@@ -1,0 +1,190 @@
+"""The commands, on real events: what they write, print and refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uproot
+
+import hepml_root
+from hepml_root.cli import main
+
+PROGRAM = [sys.executable, "-m", "hepml_root"]
+
+
+def test_train_writes_everything_and_nothing_else(run_folder):
+    names = {path.name for path in run_folder.iterdir()}
+    files = {"small.keras", "small.onnx", "small.hxx", "job.yaml", "summary.json", "history.json", "report"}
+    assert files <= names
+    assert not (run_folder.parent / "small.unfinished").exists()
+    summary = json.loads((run_folder / "summary.json").read_text())
+    assert summary["events"] == {"train": 700, "test": 300}
+    low, high = summary["auc_test_interval"]
+    assert low < summary["auc_test"] < high
+    assert 0 <= summary["parity_onnxruntime"] < 1e-5
+    assert 0 <= summary["parity_cpp"] < 1e-5
+    assert summary["seconds"]["total"] == pytest.approx(
+        sum(value for name, value in summary["seconds"].items() if name != "total"), abs=0.01
+    )
+
+
+def test_the_written_job_runs_again_from_anywhere(run_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    before = json.loads((run_folder / "summary.json").read_text())["auc_test"]
+    again = tmp_path / "again"
+    assert main(["train", str(run_folder / "job.yaml"), "--set", f"output={again}"]) == 0
+    assert json.loads((again / "summary.json").read_text())["auc_test"] == pytest.approx(before, abs=1e-6)
+    capsys.readouterr()
+
+
+def test_evaluate_from_a_run_and_from_a_file(run_folder, tmp_path, capsys):
+    assert main(["evaluate", str(run_folder), "-o", str(tmp_path / "a")]) == 0
+    model, job = run_folder / "small.keras", run_folder / "job.yaml"
+    assert main(["evaluate", str(model), "--job", str(job), "--all", "-o", str(tmp_path / "b")]) == 0
+    assert "1,000 events" in capsys.readouterr().out
+    stored = json.loads((run_folder / "summary.json").read_text())["auc_test"]
+    report = json.loads((tmp_path / "a" / "report.json").read_text())
+    assert report["auc"]["value"] == pytest.approx(stored, abs=1e-6)
+    assert report["auc_train"]["value"] > 0.5
+    everything = json.loads((tmp_path / "b" / "report.json").read_text())
+    assert everything["auc_train"] is None
+    assert everything["yields"]["test"]["signal"]["events"] == 500
+
+
+def test_export_and_compile(run_folder, tmp_path, capsys):
+    onnx, header, library = tmp_path / "cuts.onnx", tmp_path / "fast.hxx", tmp_path / "out" / "libsmall.so"
+    assert main(["export", str(run_folder / "small.keras"), "-o", str(onnx), "--working-point", "tight=0.9"]) == 0
+    points = hepml_root.export.read_manifest(onnx)["working_points"]
+    assert points == [{"name": "tight", "threshold": 0.9}]
+    assert main(["compile", str(onnx), "-o", str(header)]) == 0
+    assert "namespace TMVA_SOFIE_fast" in header.read_text()
+    assert main(["compile", str(onnx), "-o", str(library)]) == 0
+    assert library.read_bytes()[:4] == b"\x7fELF"
+    assert library.with_suffix(".hxx").exists()
+    said = capsys.readouterr().out.split()
+    assert [str(header), str(library)] == [word for word in said if word in (str(header), str(library))]
+
+
+def test_apply_writes_a_friend_tree(run_folder, tmp_path, capsys):
+    file, scores = hepml_root.data.shipped_file("Higgs_data.root"), tmp_path / "scores.root"
+    command = ["apply", str(run_folder / "small.onnx"), f"{file}:sig_tree", "-o", str(scores)]
+    assert main([*command, "--column", "dnn", "--keep", "m_bb"]) == 0
+    assert "10,000 events" in capsys.readouterr().out
+    tree = uproot.open(scores)["scores"].arrays(library="np")
+    session = hepml_root.Session(run_folder / "small.onnx")
+    source = uproot.open(file)["sig_tree"].arrays(
+        ["m_bb", "jet1_b-tag", "lepton_phi", "jet1_phi"], library="np", entry_stop=100
+    )
+    dphi = np.abs(source["lepton_phi"] - source["jet1_phi"])
+    expected = session.infer(np.stack([source["m_bb"], source["jet1_b-tag"], dphi], axis=1))[:, 0]
+    np.testing.assert_allclose(tree["dnn"][:100], expected, atol=2e-6)
+    np.testing.assert_array_equal(tree["m_bb"][:100], source["m_bb"])
+    before = scores.read_bytes()
+    assert main(command) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert scores.read_bytes() == before
+
+
+def test_help_version_and_mistyped_words(capsys):
+    for words in (["--help"], ["train", "--help"], ["apply", "--help"]):
+        assert main(words) == 0
+        assert "examples:" in capsys.readouterr().out or words == ["--help"]
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.split() == ["hepml-root", hepml_root.__version__]
+    for words, meant in ((["trian"], "train"), (["train", "--ovrwrite", "j"], "--overwrite"), ([], "COMMAND")):
+        assert main(words) == 2
+        said = capsys.readouterr()
+        assert meant in said.err
+        assert "--help" in said.err
+        assert said.out == ""
+
+
+def test_config_names_folders_that_exist(capsys):
+    assert main(["config", "--include-dir"]) == 0
+    assert Path(capsys.readouterr().out.strip(), "hepml_root").is_dir()
+    assert main(["config", "--cmake-dir"]) == 0
+    assert list(Path(capsys.readouterr().out.strip()).glob("hepml_rootConfig.cmake"))
+    assert main(["config"]) == 0
+    table = capsys.readouterr().out
+    assert {"ROOT", "keras", "onnxruntime", "C++"} <= {line.split()[0] for line in table.splitlines()}
+
+
+def test_config_says_what_to_install(monkeypatch):
+    from hepml_root import cli_config
+
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr(cli_config, "_PACKAGES", (("lightgbm", "no_such_module", "trees", "pip install lightgbm"),))
+    rows = {name: (version, note) for name, version, note in cli_config.installation()}
+    assert rows["lightgbm"] == ("missing", "trees: pip install lightgbm")
+    assert rows["C++ compiler"][0] == "missing"
+    assert "apt install g++" in rows["C++ compiler"][1]
+
+
+def test_the_command_starts_fast_and_loads_nothing_heavy():
+    code = (
+        "import sys; from hepml_root.cli import main; main(['train', '--schema']);"
+        "heavy = {'ROOT', 'keras', 'tensorflow', 'onnx', 'onnxruntime', 'matplotlib'} & set(sys.modules);"
+        "sys.exit(str(sorted(heavy)) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("# A job file of hepml-root")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    done = subprocess.run(
+        f"{' '.join(PROGRAM)} train --schema | head -1",
+        shell=True, capture_output=True, text=True, check=False, executable="/bin/bash",
+    )  # fmt: skip
+    assert done.stdout.startswith("# A job file")
+    assert done.stderr == ""
+
+
+def test_ctrl_c_keeps_what_was_reached_and_resume_continues(job_file, tmp_path):
+    """A training is stopped in the middle, refused to begin again by accident, and resumed to its end."""
+    command = [*PROGRAM, "train", str(job_file), "--set", "training.patience=500"]
+    command += ["--set", "training.epochs=200", "--set", "training.validation=0.3"]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    work = tmp_path / "runs" / "small.unfinished"
+    for _ in range(1200):
+        if running.poll() is not None or (work / "checkpoint").exists() and any((work / "checkpoint").iterdir()):
+            break
+        time.sleep(0.05)
+    assert running.poll() is None, running.communicate()
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    assert errors.strip().count("\n") == 0
+    assert "--resume" in errors
+    assert not (tmp_path / "runs" / "small").exists()
+
+    assert main(command[3:]) == 2  # neither --resume nor --overwrite
+    assert main([*command[3:], "--resume", "--set", "model.hidden=[9]"]) == 2
+    assert main([*command[3:], "--resume"]) == 0
+    resumed = json.loads((tmp_path / "runs" / "small" / "history.json").read_text())
+    assert len(resumed["metrics"]["loss"]) == 200
+
+
+def test_nothing_to_resume(job_file, capsys):
+    assert main(["train", str(job_file), "--resume"]) == 2
+    assert "nothing to resume" in capsys.readouterr().err
+
+
+def test_only_folders_of_our_own_are_replaced(job_file, tmp_path, capsys):
+    mine = tmp_path / "thesis"
+    mine.mkdir()
+    (mine / "chapter1.tex").write_text("dear")
+    assert main(["train", str(job_file), "--set", f"output={mine}", "--overwrite"]) == 2
+    assert "not made by hepml-root" in capsys.readouterr().err
+    assert (mine / "chapter1.tex").read_text() == "dear"
