@@ -172,7 +172,7 @@ def apply(
     description = {
         "model": Path(path).name,
         "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
-        "sources": frame.provenance(),
+        "sources": [{"path": stored.path, "tree": stored.tree} for stored in frame.trees],
         "inputs": dict(inputs or {}),
         "parameters": dict(parameters or {}),
         "cut": cut,
@@ -190,8 +190,7 @@ def apply(
             advance(scored)
         if not events:
             raise EmptySelectionError(
-                f"no event to score in {frame.name}"
-                + (f" after the cut '{cut}'." if cut else ": it is empty.")
+                f"no event of {frame.name} passes the cut '{cut}'." if cut else f"{frame.name} has no events."
             )
     return Applied(Path(output), tree, tuple(columns), events, time.perf_counter() - start)
 

@@ -15,7 +15,7 @@ from hepml_root.inference.bindings import (
     output_columns,
     output_labels,
 )
-from hepml_root.inference.compile import compile as compile_model
+from hepml_root.inference.compile import compile_or_interpret
 from hepml_root.inference.declaration import declare
 from hepml_root.inference.frame_columns import FrameColumns
 
@@ -66,7 +66,7 @@ def define(
     SettingError
         A column of the asked name exists, or an input or parameter is not one of the model's.
     ModelFileError
-        The file is no model exported by hepml_root.
+        The file is no model exported by hepml_root; SourceNotFoundError if there is no such file.
 
     Example
     -------
@@ -76,7 +76,7 @@ def define(
     >>> frame.Histo1D(("score", "", 50, 0, 1), "score").GetMean()                       # doctest: +SKIP
     """
     frame = FrameColumns(df)
-    compiled = compile_model(path)
+    compiled = compile_or_interpret(path)
     labels = output_labels(compiled.manifest)
     names = output_columns(column, labels)
     for name in [names] if isinstance(names, str) else names:

@@ -8,7 +8,7 @@
 #ifndef HEPML_ROOT_MANIFEST_HXX
 #define HEPML_ROOT_MANIFEST_HXX
 
-#include "hepml_root/json.hxx"
+#include "json.hxx"
 
 #include <cstddef>
 #include <string>

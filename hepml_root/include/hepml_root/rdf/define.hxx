@@ -10,15 +10,18 @@
 #ifndef HEPML_ROOT_RDF_DEFINE_HXX
 #define HEPML_ROOT_RDF_DEFINE_HXX
 
-#include "hepml_root/manifest.hxx"
-#include "hepml_root/rdf/padding.hxx"
+#include "../manifest.hxx"
+#include "padding.hxx"
 
 #include <ROOT/RDataFrame.hxx>
 #include <TInterpreter.h>
+#include <TSystem.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <sstream>
 #include <stdexcept>
@@ -44,6 +47,36 @@ template <class Session> Model ModelOf() {
               static const Session session;
               session.infer(inputs, events, outputs);
            }};
+}
+
+/// The model of a compiled library (hepml-root compile higgs.onnx -o higgs.so).
+///
+/// Throws std::runtime_error if the file cannot be loaded or is no such library.
+inline Model Load(const std::string& library) {
+   // The functions have names that are unique to the model; the library's table of symbols tells them.
+   std::ifstream file(library, std::ios::binary);
+   const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+   static const std::string begin = "hepml_root_", end = "_infer";
+   constexpr std::size_t digits = 32;
+   std::string symbol;
+   for (auto at = bytes.find(begin); at != std::string::npos && symbol.empty();
+        at = bytes.find(begin, at + 1)) {
+      const std::string found = bytes.substr(at, begin.size() + digits);
+      if (bytes.compare(at + found.size(), end.size(), end) == 0 &&
+          found.find_first_not_of("0123456789abcdef", begin.size()) == std::string::npos)
+         symbol = found;
+   }
+   if (symbol.empty())
+      throw std::runtime_error("hepml_root: '" + library + "' is no compiled model; make one with " +
+                               "hepml-root compile MODEL.onnx -o MODEL.so");
+   if (gSystem->Load(library.c_str()) < 0)
+      throw std::runtime_error("hepml_root: the library '" + library + "' cannot be loaded");
+   const auto infer = gSystem->DynFindSymbol("*", (symbol + "_infer").c_str());
+   const auto manifest = gSystem->DynFindSymbol("*", (symbol + "_manifest").c_str());
+   if (!infer || !manifest)
+      throw std::runtime_error("hepml_root: the library '" + library + "' lacks the functions of a model");
+   return {Manifest::Parse(reinterpret_cast<const char* (*)()>(manifest)()),
+           reinterpret_cast<Model::Infer>(infer)};
 }
 
 /// Builds the C++ that scores one event, and the aliases for branches whose names are no C++ names.
@@ -171,7 +204,9 @@ private:
 /// missing or there is one of the new name already.
 inline ROOT::RDF::RNode Define(ROOT::RDF::RNode node, const Model& model, const std::string& column = "score",
                                const std::map<std::string, std::string>& expressions = {}) {
-   gInterpreter->Declare("#include \"hepml_root/rdf/padding.hxx\"");
+   // Beside this file, wherever that is.
+   const std::string here = __FILE__;
+   gInterpreter->Declare(("#include \"" + here.substr(0, here.rfind('/') + 1) + "padding.hxx\"").c_str());
    const Caller caller(node, model, expressions);
    const std::vector<std::string> labels = caller.Labels();
    std::vector<std::string> names;
