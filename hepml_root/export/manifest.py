@@ -84,7 +84,7 @@ def validate(manifest: Any, proto: onnx.ModelProto | None = None) -> dict[str, A
         raise ModelFileError(f"the manifest's task '{manifest['task']}' is none of {', '.join(TASKS)}.")
     _check_inputs(manifest["inputs"])
     if proto is not None:
-        _check_names(manifest, proto)
+        require_names(manifest, proto)
     return manifest
 
 
@@ -131,7 +131,8 @@ def graph_inputs(proto: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     return [value for value in proto.graph.input if value.name not in weights]
 
 
-def _check_names(manifest: Mapping[str, Any], proto: onnx.ModelProto) -> None:
+def require_names(manifest: Mapping[str, Any], proto: onnx.ModelProto) -> None:
+    """Raise ModelFileError unless inputs and outputs of a manifest are those of the graph, name by name."""
     for what, values in (("inputs", graph_inputs(proto)), ("outputs", proto.graph.output)):
         stated, real = [block["name"] for block in manifest[what]], [value.name for value in values]
         if stated != real:

@@ -59,7 +59,7 @@ class Call:
 
 
 def op_rule(*operations: str | type) -> Callable[[Rule], Rule]:
-    """Register the rule of `keras.ops` operations by the names of their classes (`Sum`, `Matmul`), which Keras
+    """Register the rule of operations of `keras.ops` by the names of their classes (`Sum`), which Keras
     keeps private, or of one's own children of keras.Operation by class.
     """
 

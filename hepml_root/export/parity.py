@@ -90,7 +90,7 @@ def onnxruntime_predict(model: onnx.ModelProto | bytes, names: Sequence[str]) ->
     Raises
     ------
     ModelFileError
-        ONNX Runtime refuses the model.
+        ONNX Runtime refuses the model, or, when called, the events.
     """
     import onnxruntime
 
@@ -109,7 +109,12 @@ def onnxruntime_predict(model: onnx.ModelProto | bytes, names: Sequence[str]) ->
             name: np.ascontiguousarray(blocks[name], bool if types[name] == "tensor(bool)" else np.float32)
             for name in names
         }
-        return session.run(None, feed)
+        try:
+            return session.run(None, feed)
+        except Exception as error:
+            raise ModelFileError(
+                f"ONNX Runtime cannot run the model on {len(feed[names[0]])} events: {error}"
+            ) from error
 
     return predict
 
@@ -135,7 +140,7 @@ def edge_events(
         ``{block: "flat" | "parameter" | "jagged" | "mask"}``.
     """
     size = {
-        name: np.nan_to_num(np.abs(np.where(np.isfinite(array), array, 0.0)).max(axis=0, initial=1e-3))
+        name: np.abs(np.where(np.isfinite(array), array, 0.0)).max(axis=0, initial=1e-3)
         for name, array in real.items()
     }
     first = {name: np.nan_to_num(np.asarray(array[0], np.float32)) for name, array in real.items()}
