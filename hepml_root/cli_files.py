@@ -28,12 +28,17 @@ def evaluate_file(
 
     refuse_existing(output, overwrite)
     file, job = _model_and_job(Path(model), job_file, changes)
+    subject: Any = str(file)
     if file.suffix == ".keras":
         import_keras()
+    elif file.suffix == ".trees":
+        from hepml_root.models.boosted import BoostedModel
+
+        subject = BoostedModel.load(file)
     data = dataset_of(job)
     train, test = (None, data) if everything else split_of(job, data)
     report = evaluate(
-        str(file), test, train, bootstrap=job.evaluation.bootstrap, seed=job.evaluation.seed,
+        subject, test, train, bootstrap=job.evaluation.bootstrap, seed=job.evaluation.seed,
         systematic=job.evaluation.systematic, working_points=job.export.working_points,
     )  # fmt: skip
     page = report.save(output, overwrite=overwrite)
@@ -50,20 +55,20 @@ def _model_and_job(model: Path, job_file: str | None, changes: Sequence[str]) ->
         raise ModelFileError(f"'{model}' is no folder of `hepml-root train`: it has no job.yaml.")
     job = read_job(job_file or model / "job.yaml", changes)
     name = read_job(model / "job.yaml").name
-    for file in (model / f"{name}.onnx", model / f"{name}.keras"):
+    for file in (model / f"{name}.onnx", model / f"{name}.keras", model / f"{name}.trees"):
         if file.exists():
             return file, job
-    raise ModelFileError(f"'{model}' has neither {name}.onnx nor {name}.keras.")
+    raise ModelFileError(f"'{model}' has none of {name}.onnx, {name}.keras and {name}.trees.")
 
 
 def export_file(
     model: str, output: str, *, working_points: Mapping[str, float] | None = None, overwrite: bool = False
 ) -> None:
     """Write a saved Keras model as an ONNX file."""
+    refuse_existing(output, overwrite)
     import_keras()
     from hepml_root import export
 
-    refuse_existing(output, overwrite)
     file = export(model, output, working_points=working_points, overwrite=overwrite)
     parity = export.read_manifest(file)["parity"]["onnxruntime"]
     print(f"{file}: Keras and ONNX Runtime agree within {parity['max_abs_difference']:.1e}")

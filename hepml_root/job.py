@@ -164,8 +164,9 @@ class Boosted:
 
     kind: str = setting("boosted", "which model", choices=("dense", "boosted"))
     trees: int = setting(400, "number of trees at most", minimum=1)
-    leaves: int = setting(31, "leaves per tree", minimum=2)
+    leaves: int = setting(15, "leaves per tree", minimum=2)
     learning_rate: float = setting(0.05, "shrinkage of each tree", minimum=0.0)
+    patience: int = setting(30, "trees without a better validation loss before the training ends", minimum=1)
     seed: int = setting(1, "random seed")
 
 

@@ -206,9 +206,12 @@ def run_job(
         with writing(work / "summary.json", overwrite=True) as temporary:
             temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"stopped; what was reached is in '{work}', and --resume continues it"
-        ) from None
+        if (work / "checkpoint").exists():
+            raise KeyboardInterrupt(f"stopped; '{work}' has what was reached, --resume continues it") from None
+        raise
+    finally:
+        if work.exists() and not (work / "checkpoint").exists() and not (work / "summary.json").exists():
+            shutil.rmtree(work)  # nothing was reached that could be resumed
     if output.exists():
         shutil.rmtree(output)
     os.replace(work, output)
@@ -234,7 +237,7 @@ def _claim(job: Job, output: Path, overwrite: bool, resume: bool) -> Path:
                     "Put the job back as it was, or leave --resume out and give --overwrite."
                 )
         return work
-    if work.exists() and not overwrite:
+    if (work / "checkpoint").exists() and not overwrite:
         raise OutputExistsError(
             f"'{work}' holds an unfinished run. --resume continues it, --overwrite starts again."
         )
@@ -254,7 +257,7 @@ def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> tuple[Train
         note(f"{len(train):,} events to train on, {len(test):,} to test on")
     with stages.stage("train", f"training the {job.model.kind} model") as note:
         model, speed = _trained(work, job, train, resume)
-        if speed:  # none if a resumed training was complete
+        if speed:  # none for trees, and if a resumed training was complete
             note(f"{speed:,.0f} events/s")
     others = {}
     if job.evaluation.baseline and isinstance(job.model, Dense) and train.task != "regression":
@@ -272,7 +275,7 @@ def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> tuple[Train
         "task": train.task,
         "events": {"train": len(train), "test": len(test)},
         **_figures(report),
-        "events_per_second": {"training": round(speed)},
+        "events_per_second": {"training": round(speed)} if speed else {},
     }
     file = None
     if isinstance(job.model, Dense):
@@ -297,7 +300,8 @@ def _trained(work: Path, job: Job, train: Dataset, resume: bool) -> tuple[Any, f
 
     model = model_of(job, train)
     if isinstance(job.model, Boosted):
-        return model, model.history.events_per_second
+        model.save(work / f"{job.name}.trees", overwrite=True)
+        return model, 0.0
     settings = {field.name: getattr(job.training, field.name) for field in dataclasses.fields(job.training)}
     settings["loss"] = _loss_of(job.training.loss, train)
     history = fit(

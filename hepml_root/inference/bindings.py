@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hepml_root.errors import SettingError, unknown
+from hepml_root.errors import ModelFileError, SettingError, unknown
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ def bind(
 
     Raises
     ------
+    ModelFileError
+        The manifest does not name the columns of an input.
     SettingError
         A label in ``inputs`` or ``parameters`` is none of the model's (nearest names are given), or a
         value is neither a number nor an expression.
@@ -110,6 +112,11 @@ def bind(
             label = column["label"]
             labels["parameter" if is_parameter else "input"].append(label)
             columns.append(_bound(label, replaced.get(label, column["expression"]), is_parameter))
+        if entry["kind"] != "mask" and len(columns) != entry["shape"][-1]:
+            raise ModelFileError(
+                f"the model's input '{entry['name']}' takes {entry['shape'][-1]} values, and the file does not say "
+                "which: it has no manifest of hepml_root. hepml_root.export.adopt writes one into it."
+            )
         blocks.append(
             InputBlock(entry["name"], entry["kind"], tuple(entry["shape"]), tuple(columns), entry.get("mask"))
         )

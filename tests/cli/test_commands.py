@@ -188,3 +188,15 @@ def test_only_folders_of_our_own_are_replaced(job_file, tmp_path, capsys):
     assert main(["train", str(job_file), "--set", f"output={mine}", "--overwrite"]) == 2
     assert "not made by hepml-root" in capsys.readouterr().err
     assert (mine / "chapter1.tex").read_text() == "dear"
+
+
+def test_boosted_trees_as_a_job(job_file, tmp_path, capsys):
+    pytest.importorskip("lightgbm")
+    changes = ["--set", "model={kind: boosted, trees: 20}"]
+    assert main(["train", str(job_file), *changes]) == 0
+    folder = tmp_path / "runs" / "small"
+    assert {"small.trees", "report", "summary.json"} <= {path.name for path in folder.iterdir()}
+    assert main(["evaluate", str(folder), "-o", str(tmp_path / "again")]) == 0
+    again = json.loads((tmp_path / "again" / "report.json").read_text())["auc"]["value"]
+    assert again == pytest.approx(json.loads((folder / "summary.json").read_text())["auc_test"], abs=1e-6)
+    capsys.readouterr()
