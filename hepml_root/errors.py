@@ -56,6 +56,10 @@ class ShapeError(HepmlError, ValueError):
     """Arrays or inputs do not have the shape that is asked for."""
 
 
+class NotInMemoryError(HepmlError, AttributeError):
+    """The arrays of a lazy dataset were asked for."""
+
+
 class SettingError(HepmlError, ValueError):
     """A setting is unknown or has a value out of its range."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +14,15 @@ from hepml_root.data.described import Described
 from hepml_root.data.part_reader import PartReader, changed
 from hepml_root.data.reading import Arrays, refuse_empty
 from hepml_root.data.recipe import Recipe
-from hepml_root.data.split import PARTS, SplitRule
+from hepml_root.data.split import PARTS, KFold, SplitRule
 from hepml_root.data.survey import Condition, PartSummary, Selection, Survey
 from hepml_root.data.weights import Yield, Yields, balance_factors, check_total
-from hepml_root.errors import EmptySelectionError, SettingError, unknown
+from hepml_root.errors import EmptySelectionError, NotInMemoryError, SettingError, unknown
 
 if TYPE_CHECKING:
     from hepml_root.data.stream import FileStream
 
+_IN_MEMORY = ("X", "labels", "target", "weight", "training_weight", "spectators", "event_number", "column")
 # Keeps the draw of a sample apart from the splits made with the same seed.
 _SAMPLE = 0x73616D706C65
 
@@ -160,17 +163,51 @@ class LazyDataset(Described):
             "test": (0.0, test_edge),
         }
         return tuple(
-            LazyDataset(
-                self.recipe,
-                (*self.selection, Condition(by, seed, self.split_depth, *edges[name])),
-                survey=self._survey,
-                provenance=self._with_split(name, rule.to_dict()),
-                split_depth=self.split_depth + 1,
-                yield_of=self if renormalise else None,
-            )
+            self._part(name, rule.to_dict(), Condition(by, seed, self.split_depth, *edges[name]), renormalise)
             for name in PARTS
             if edges[name][1] > edges[name][0]
         )
+
+    def folds(
+        self, k: int, seed: int = 1, *, by: str | None = None, renormalise: bool | None = None
+    ) -> KFold:
+        """Make k folds by hash: iterate over (train, test), both lazy; see :class:`Dataset.folds`."""
+        if by is not None:
+            self._check_number(by)
+        return KFold(self, k, seed=seed, by=by, renormalise=renormalise)
+
+    def fold_parts(
+        self, rule: Mapping[str, Any], renormalise: bool | None = None
+    ) -> tuple[LazyDataset, LazyDataset]:
+        """Return (train, test) of the fold that ``rule`` describes."""
+        fold = Condition(
+            rule["by"], rule["seed"], self.split_depth, rule["fold"], rule["fold"] + 1, scale=rule["folds"]
+        )
+        if renormalise is None:
+            renormalise = not self.recipe.counts_as_yields
+        return (
+            self._part("train", rule, replace(fold, outside=True), renormalise),
+            self._part("test", rule, fold, renormalise),
+        )
+
+    def _part(
+        self, name: str, rule: Mapping[str, Any], condition: Condition, renormalise: bool
+    ) -> LazyDataset:
+        return LazyDataset(
+            self.recipe,
+            (*self.selection, condition),
+            survey=self._survey,
+            provenance=self._with_split(name, rule),
+            split_depth=self.split_depth + 1,
+            yield_of=self if renormalise else None,
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _IN_MEMORY:
+            raise NotInMemoryError(
+                f"a lazy dataset has no '{name}' in memory: stream() it, or read it with load() or sample()."
+            )
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def _check_number(self, by: str) -> None:
         if by == "event_number" and self.recipe.event_number is not None:

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hepml_root.errors import ColumnTypeError, SettingError, ShapeError, unknown
+from hepml_root.errors import ColumnTypeError, NotInMemoryError, SettingError, ShapeError, unknown
 
 if TYPE_CHECKING:
     from hepml_root.data.dataset import Dataset
+    from hepml_root.data.lazy import LazyDataset
 
 MODES = ("random", "alternate", "block")
 PARTS = ("train", "validation", "test")
@@ -260,12 +261,12 @@ class KFold:
     Fold i is the test part of the i-th pair; the i-th model is trained on all other folds. By event number
     the fold is floor(k · u), u being the hash of :mod:`hepml_root.data.split`, so that the right model is
     found for any later event too. Without one the folds are drawn per class, equal in size, and known only
-    for the events of this dataset.
+    for the events of this dataset (by the hash of the position, for a lazy one).
 
     Arguments
     ---------
     data:
-        The dataset to fold.
+        The dataset to fold, in memory or lazy.
     k:
         Number of folds, at least 2.
     seed:
@@ -290,35 +291,46 @@ class KFold:
     """
 
     def __init__(
-        self, data: Dataset, k: int, *, seed: int = 1, by: str | None = None, renormalise: bool | None = None
+        self,
+        data: Dataset | LazyDataset,
+        k: int,
+        *,
+        seed: int = 1,
+        by: str | None = None,
+        renormalise: bool | None = None,
     ) -> None:
         if k < 2:
             raise SettingError(f"folds need k of at least 2, not {k}.")
         self.k, self.seed, self.by, self.renormalise = k, seed, by, renormalise
         self._data = data
-        if by is not None:
-            self.fold = self._fold_of_numbers(data.event_numbers(by))
-        else:
-            self.fold = np.empty(len(data), dtype=np.int8 if k < 128 else np.int32)
-            labels = data.labels if data.classes else None
-            for index, name, where in positions(labels, data.classes, len(data)):
-                if len(where) < k:
-                    raise SettingError(f"class '{name}' has {len(where)} events, too few for {k} folds.")
-                sizes = [int(size) for size in np.diff(np.linspace(0, len(where), k + 1).round())]
-                self.fold[where] = _deal(sizes, "random", split_key(seed, data.split_depth, index + 1))
+        self._fold = None if data.lazy else self._draw(data)  # type: ignore[arg-type]
+
+    def _draw(self, data: Dataset) -> NDArray[np.integer[Any]]:
+        if self.by is not None:
+            return self._fold_of_numbers(data.event_numbers(self.by))
+        fold: NDArray[np.integer[Any]] = np.empty(len(data), np.int8 if self.k < 128 else np.int32)
+        for index, name, where in positions(data.labels, data.classes, len(data)):
+            if len(where) < self.k:
+                raise SettingError(f"class '{name}' has {len(where)} events, too few for {self.k} folds.")
+            sizes = [int(size) for size in np.diff(np.linspace(0, len(where), self.k + 1).round())]
+            fold[where] = _deal(sizes, "random", split_key(self.seed, data.split_depth, index + 1))
+        return fold
 
     def __len__(self) -> int:
         return self.k
 
-    def __iter__(self) -> Iterator[tuple[Dataset, Dataset]]:
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
         for index in range(self.k):
             yield self[index]
 
-    def __getitem__(self, index: int) -> tuple[Dataset, Dataset]:
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        """Return (train, test) of one fold; lazy if the dataset is."""
         if not 0 <= index < self.k:
             raise IndexError(f"fold {index} of {self.k}")
         rule = {"folds": self.k, "fold": index, "seed": self.seed, "by": self.by, "hash": "splitmix64"}
-        test = self.fold == index
+        if self._fold is None:
+            return self._data.fold_parts(rule, self.renormalise)  # type: ignore[union-attr]
+        test = self._fold == index
         parts = {"train": np.flatnonzero(~test), "test": np.flatnonzero(test)}
         train_data, test_data = self._data.divide(parts, rule, self.renormalise)
         return train_data, test_data
@@ -336,8 +348,12 @@ class KFold:
         SettingError
             Other events are asked for, and the folds were not made by event number.
         """
-        if events is None or events is self._data:
-            return self.fold
+        if (events is None or events is self._data) and self._fold is not None:
+            return self._fold
+        if events is None:
+            raise NotInMemoryError(
+                "the events are not in memory: give fold_of those to look up, with load()."
+            )
         if self.by is None:
             raise SettingError(
                 "these folds were drawn by position and are known for their own dataset only. "
@@ -375,9 +391,10 @@ class KFold:
         """
         if len(models) != self.k:
             raise ShapeError(f"{self.k} folds need {self.k} models, not {len(models)}.")
-        if data is None:
-            data = self._data
         fold = self.fold_of(data)
+        if data is None:
+            data = self._data  # type: ignore[assignment]
+        assert data is not None
         outputs: NDArray[Any] | None = None
         for index, model in enumerate(models):
             where = np.flatnonzero(fold == index)

@@ -28,7 +28,7 @@ _THINNING = 0x7468696E
 
 @dataclass(frozen=True)
 class Condition:
-    """Events with low ≤ u < high are in; u is the hash of event number or position in the source."""
+    """Events with low ≤ scale · u < high are in (or out); u is the hash of event number or of position."""
 
     by: str | None
     seed: int
@@ -36,6 +36,8 @@ class Condition:
     low: float
     high: float
     stream: int = 0
+    scale: float = 1.0
+    outside: bool = False
 
     @property
     def need(self) -> Need | None:
@@ -54,7 +56,8 @@ class Condition:
             u = uniform_hash(
                 integral(exact[self.need], str(self.by)), split_key(self.seed, self.depth, self.stream)
             )
-        return (u >= self.low) & (u < self.high)
+        u *= self.scale
+        return ((u >= self.low) & (u < self.high)) != self.outside
 
 
 Selection = tuple[Condition, ...]

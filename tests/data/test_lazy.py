@@ -19,6 +19,7 @@ from hepml_root.errors import (
     CorruptFileError,
     EmptySelectionError,
     NonFiniteInputError,
+    NotInMemoryError,
     SettingError,
     WeightError,
 )
@@ -80,6 +81,37 @@ class TestSums:
         assert len(inner) + len(validation) == len(train)
         assert abs(len(validation) - 0.2 * len(train)) < 5 * np.sqrt(0.16 * len(train))
         assert inner.describe()["provenance"]["split"]["of"]["part"] == "train"
+
+    @pytest.mark.parametrize("by", [None, "event_number"])
+    def test_folds(self, toy: SimpleNamespace, by: str | None) -> None:
+        folds = lazy(toy).folds(3, by=by)
+        tested = []
+        for index, (train, test) in enumerate(folds):
+            loaded = test.load()
+            assert len(train) + len(test) == 5000
+            assert not set(train.load().event_number.tolist()) & set(loaded.event_number.tolist())
+            tested += loaded.event_number.tolist()
+            if by:
+                assert (folds.fold_of(loaded) == index).all()
+                assert (folds.fold_of(loaded.event_number) == index).all()
+            assert abs(len(test) - 5000 / 3) < 5 * np.sqrt(5000 * 2 / 9)
+        assert sorted(tested) == sorted(toy.both["event"].tolist())
+        with pytest.raises(NotInMemoryError):
+            folds.fold_of()
+
+    def test_folds_by_event_number_as_in_memory(self, toy: SimpleNamespace) -> None:
+        whole = hr.Dataset.from_root(toy.sources, inputs=["x"], event_number="event")
+        for (_, mine), (_, its) in zip(
+            lazy(toy).folds(4, seed=3, by="event_number"),
+            whole.folds(4, seed=3, by="event_number"),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(mine.load().event_number, its.event_number)
+
+    def test_arrays_are_not_in_memory(self, toy: SimpleNamespace) -> None:
+        with pytest.raises(NotInMemoryError, match=r"'X'.*load\(\)"):
+            _ = lazy(toy).X
+        assert not hasattr(lazy(toy), "weight")
 
     def test_one_pass_serves_all_parts(self, toy: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
         data = lazy(toy)

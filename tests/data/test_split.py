@@ -264,7 +264,7 @@ class TestFolds:
         for index, (train, test) in enumerate(folds):
             assert not set(position(train)) & set(position(test))
             assert len(train) + len(test) == len(data)
-            assert (folds.fold_of()[position(test)] == index).all()
+            assert (folds.fold_of(data)[position(test)] == index).all()
             tested += position(test).tolist()
         assert sorted(tested) == list(range(len(data)))
         scores = folds.predict([Constant(i) for i in range(4)])
