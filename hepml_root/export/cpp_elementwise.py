@@ -225,11 +225,12 @@ def gelu(node: Node, lowering: Lowering) -> list[Tensor]:
 def clip(node: Node, lowering: Lowering) -> list[Tensor]:
     source, low, high = node.tensor(), node.optional(1), node.optional(2)
     floats(node, [source])
-    expression: Expression = Load(source)
-    if low is not None:
-        expression = Call("engine::clip_below({0}, {1})", (expression, operand(node, low, source.shape)))
-    if high is not None:
-        expression = Call("engine::clip_above({0}, {1})", (expression, operand(node, high, source.shape)))
+    # Where a bound is left out, the standard sets the largest finite number.
+    largest = np.finfo(np.float32).max
+    bounds: list[Value] = [np.array(-largest) if low is None else low, np.array(largest) if high is None else high]
+    below, above = (operand(node, bound, source.shape) for bound in bounds)
+    expression = Call("engine::clip_below({0}, {1})", (Load(source), below))
+    expression = Call("engine::clip_above({0}, {1})", (expression, above))
     return [lowering.add(Map(source.size, expression), source.shape)]
 
 

@@ -5,12 +5,13 @@ Every step has its own storage of ``size`` floats per event.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hepml_root.export.cpp_expression import Expression, Sum, emit, loads, redirected
+from hepml_root.export.cpp_expression import Call, Expression, Sum, emit, loads, parts, redirected
 from hepml_root.export.cpp_weights import Weights
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ Moved = Callable[["Tensor"], "Tensor"]
 
 TILE = 16  # neurons side by side, as engine/dense.hxx reads them
 MOST_ROWS = 4  # left-over neurons that are stored one by one
+MOST_LIGHT_CALLS = 6
 ALWAYS_INLINE = "__attribute__((always_inline))"
 
 
@@ -96,14 +98,26 @@ class Dense(Step):
     def code(self, to: str, place: Place, weights: Weights) -> list[str]:
         inputs, neurons = self.matrix.shape
         packed, bias = weights.place(pack(self.matrix)), weights.place(self.bias)
+        when = "in_registers" if _is_light(self.epilogue) else "after_storing"
         start = (
-            f"engine::dense<M, {self.rows}, {inputs}, {neurons}>({place(self.source)}, w + {packed}, w + {bias}, {to},"
+            f"engine::dense<M, engine::Epilogue::{when}, {self.rows}, {inputs}, {neurons}>"
+            f"({place(self.source)}, w + {packed}, w + {bias}, {to},"
         )
         if isinstance(self.epilogue, Sum):
             return [f"{start} engine::Identity{{}});"]
         body = emit(self.epilogue, place, weights)
         at = "auto at" if any("at." in line for line in body) else "auto"
         return [f"{start} [&](auto sum, {at}) {ALWAYS_INLINE} {{", *(f"   {line}" for line in body), "});"]
+
+
+# Functions that need so few registers that they are computed while the sums of a product fill the others.
+LIGHT = ("relu", "leaky_relu", "clip_above", "clip_below", "absolute", "minimum", "maximum", "where", "less", "equal")
+
+
+def _is_light(epilogue: Expression) -> bool:
+    formulas = [part.formula for part in parts(epilogue) if isinstance(part, Call)]
+    functions = {name for formula in formulas for name in re.findall(r"engine::(\w+)\(", formula)}
+    return functions <= set(LIGHT) and len(formulas) <= MOST_LIGHT_CALLS
 
 
 def pack(matrix: np.ndarray) -> np.ndarray:

@@ -20,6 +20,10 @@ struct Tiling {
    static constexpr std::size_t tiles = (N - rows + tile_neurons - 1) / tile_neurons;
 };
 
+// When the epilogue is computed: on the sums while they are in registers, or, if it needs many registers
+// itself, from memory after they have been stored.
+enum class Epilogue { in_registers, after_storing };
+
 // The epilogue that does nothing.
 struct Identity {
    template <class V, class At>
@@ -29,13 +33,25 @@ struct Identity {
    }
 };
 
+// The epilogue of `count` neurons whose sums are stored.
+template <class M, class F>
+HEPML_ROOT_INLINE void finish(float *y, std::size_t neuron, std::size_t count, const F &epilogue)
+{
+   using V = typename M::V;
+   for (std::size_t n = neuron; n < neuron + count; n += M::step)
+      for (std::size_t v = 0; v < M::vectors; ++v) {
+         float *const at = y + n * M::lanes + v * width<V>;
+         store<V>(at, epilogue(load<V>(at), typename M::At{n, v}));
+      }
+}
+
 // ---- events in lanes ------------------------------------------------------------------------------------
 
 // R neurons of one tile, for all registers of events of the block: R x vectors sums stay in registers, each
 // weight is read once and used for every register of events.
-template <class M, std::size_t R, std::size_t K, class Epilogue>
+template <class M, Epilogue When, std::size_t R, std::size_t K, class F>
 HEPML_ROOT_INLINE void tile_pass(const float *x, const float *w, const float *bias, float *y, std::size_t neuron,
-                                 const Epilogue &epilogue)
+                                 const F &epilogue)
 {
    using V = typename M::V;
    V sum[R][M::vectors];
@@ -60,27 +76,34 @@ HEPML_ROOT_INLINE void tile_pass(const float *x, const float *w, const float *bi
    HEPML_ROOT_UNROLL
    for (std::size_t r = 0; r < R; ++r)
       HEPML_ROOT_UNROLL
-      for (std::size_t v = 0; v < M::vectors; ++v)
-         store<V>(y + (neuron + r) * M::lanes + v * width<V>, epilogue(sum[r][v], typename M::At{neuron + r, v}));
+      for (std::size_t v = 0; v < M::vectors; ++v) {
+         float *const to = y + (neuron + r) * M::lanes + v * width<V>;
+         if constexpr (When == Epilogue::in_registers)
+            store<V>(to, epilogue(sum[r][v], typename M::At{neuron + r, v}));
+         else
+            store<V>(to, sum[r][v]);
+      }
+   if constexpr (When == Epilogue::after_storing)
+      finish<M>(y, neuron, R, epilogue);
 }
 
 // The neurons [First, Last) of a tile in passes of at most `most`.
-template <class M, std::size_t First, std::size_t Last, std::size_t K, class Epilogue>
+template <class M, Epilogue When, std::size_t First, std::size_t Last, std::size_t K, class F>
 HEPML_ROOT_INLINE void tile_passes(const float *x, const float *w, const float *bias, float *y, std::size_t neuron,
-                                   const Epilogue &epilogue)
+                                   const F &epilogue)
 {
    constexpr std::size_t most = HEPML_ROOT_LANES == 16 ? 8 : 4;
    if constexpr (First < Last) {
       constexpr std::size_t count = Last - First < most ? Last - First : most;
-      tile_pass<M, count, K>(x, w + First, bias, y, neuron + First, epilogue);
-      tile_passes<M, First + count, Last, K>(x, w, bias, y, neuron, epilogue);
+      tile_pass<M, When, count, K>(x, w + First, bias, y, neuron + First, epilogue);
+      tile_passes<M, When, First + count, Last, K>(x, w, bias, y, neuron, epilogue);
    }
 }
 
 // Neurons outside the tiles: several partial sums over k, so that the chain of additions is short.
-template <class M, std::size_t R, std::size_t K, class Epilogue>
+template <class M, std::size_t R, std::size_t K, class F>
 HEPML_ROOT_INLINE void row_pass(const float *x, const float *w, const float *bias, float *y, std::size_t neuron,
-                                const Epilogue &epilogue)
+                                const F &epilogue)
 {
    using V = typename M::V;
    constexpr std::size_t parts = R == 1 ? 4 : 2;
@@ -118,9 +141,9 @@ HEPML_ROOT_INLINE void row_pass(const float *x, const float *w, const float *bia
 // ---- one event: neurons in lanes ------------------------------------------------------------------------
 
 // T neighbouring tiles at once, with P partial sums over k each: T x P chains of additions hide their latency.
-template <std::size_t T, std::size_t P, std::size_t K, class Epilogue>
+template <Epilogue When, std::size_t T, std::size_t P, std::size_t K, class F>
 HEPML_ROOT_INLINE void tiles_single(const float *x, const float *w, const float *bias, float *y, std::size_t neuron,
-                                    const Epilogue &epilogue)
+                                    const F &epilogue)
 {
    using V = Single::V;
    constexpr std::size_t parts_of_tile = tile_neurons / width<V>;
@@ -155,27 +178,28 @@ HEPML_ROOT_INLINE void tiles_single(const float *x, const float *w, const float 
       for (std::size_t p = 1; p < P; ++p)
          total += sum[p][t];
       const std::size_t n = neuron + t * width<V>;
-      store<V>(y + n, epilogue(total, Single::At{n, 0}));
+      store<V>(y + n, When == Epilogue::in_registers ? epilogue(total, Single::At{n, 0}) : total);
    }
 }
 
-template <std::size_t Tiles, std::size_t K, class Epilogue>
-HEPML_ROOT_INLINE void all_tiles_single(const float *x, const float *w, const float *bias, float *y,
-                                        const Epilogue &epilogue)
+template <Epilogue When, std::size_t Tiles, std::size_t K, class F>
+HEPML_ROOT_INLINE void all_tiles_single(const float *x, const float *w, const float *bias, float *y, const F &epilogue)
 {
    constexpr std::size_t together = HEPML_ROOT_LANES == 16 ? 4 : HEPML_ROOT_LANES == 8 ? 2 : 1;
+   constexpr std::size_t parts = HEPML_ROOT_LANES == 16 ? 4 : 2;
    constexpr std::size_t groups = Tiles / together;
    for (std::size_t g = 0; g < groups; ++g)
-      tiles_single<together, 2, K>(x, w + g * together * tile_neurons * K, bias, y, g * together * tile_neurons,
-                                   epilogue);
+      tiles_single<When, together, parts, K>(x, w + g * together * tile_neurons * K, bias, y,
+                                             g * together * tile_neurons, epilogue);
    constexpr std::size_t rest = Tiles % together;
    if constexpr (rest > 0)
-      tiles_single<rest, rest == 1 ? 4 : 2, K>(x, w + groups * together * tile_neurons * K, bias, y,
-                                               groups * together * tile_neurons, epilogue);
+      tiles_single<When, rest, 4, K>(x, w + groups * together * tile_neurons * K, bias, y,
+                                     groups * together * tile_neurons, epilogue);
+   if constexpr (When == Epilogue::after_storing)
+      finish<Single>(y, 0, Tiles * tile_neurons, epilogue);
 }
 
-// One neuron: a dot product with k in lanes. x and w are read in whole registers; w is zero beyond K, and x
-// may hold anything there, so the last register is masked.
+// One neuron: a dot product with k in lanes; what is left of K goes one by one.
 template <std::size_t K>
 HEPML_ROOT_INLINE float dot_single(const float *x, const float *w)
 {
@@ -190,10 +214,7 @@ HEPML_ROOT_INLINE float dot_single(const float *x, const float *w)
          sum[p] += load<V>(x + (i + p) * width<V>) * load<V>(w + (i + p) * width<V>);
    for (; i < whole; ++i)
       sum[0] += load<V>(x + i * width<V>) * load<V>(w + i * width<V>);
-   const V total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-   float result = 0;
-   for (std::size_t lane = 0; lane < width<V>; ++lane)
-      result += total[lane];
+   float result = sum_of_lanes<V>((sum[0] + sum[1]) + (sum[2] + sum[3]));
    for (std::size_t k = whole * width<V>; k < K; ++k)
       result += x[k] * w[k];
    return result;
@@ -202,8 +223,8 @@ HEPML_ROOT_INLINE float dot_single(const float *x, const float *w)
 // ---- the product of one layer ---------------------------------------------------------------------------
 
 // x: Rows x K values, y: Rows x N values (Rows > 1 where the same layer is applied to every constituent).
-template <class M, std::size_t Rows, std::size_t K, std::size_t N, class Epilogue>
-HEPML_ROOT_INLINE void dense(const float *x, const float *w, const float *bias, float *y, const Epilogue &epilogue)
+template <class M, Epilogue When, std::size_t Rows, std::size_t K, std::size_t N, class F>
+HEPML_ROOT_INLINE void dense(const float *x, const float *w, const float *bias, float *y, const F &epilogue)
 {
    using Tiles = Tiling<N>;
    constexpr std::size_t in_tiles = N - Tiles::rows;
@@ -217,15 +238,15 @@ HEPML_ROOT_INLINE void dense(const float *x, const float *w, const float *bias, 
       };
       float *const to = y + row * N * M::lanes;
       if constexpr (M::single) {
-         all_tiles_single<Tiles::tiles, K>(from, w, bias, to, shifted);
+         all_tiles_single<When, Tiles::tiles, K>(from, w, bias, to, shifted);
          for (std::size_t r = 0; r < Tiles::rows; ++r) {
             const float sum = bias[in_tiles + r] + dot_single<K>(from, w_rows + r * padded(K));
             to[in_tiles + r] = shifted(splat<typename M::V>(sum), typename M::At{in_tiles + r, 0})[0];
          }
       } else {
          for (std::size_t t = 0; t < in_tiles / tile_neurons; ++t)
-            tile_passes<M, 0, tile_neurons, K>(from, w + t * tile_neurons * K, bias, to, t * tile_neurons, shifted);
-         tile_passes<M, 0, in_tiles % tile_neurons, K>(from, w + in_tiles / tile_neurons * tile_neurons * K, bias, to,
+            tile_passes<M, When, 0, tile_neurons, K>(from, w + t * tile_neurons * K, bias, to, t * tile_neurons, shifted);
+         tile_passes<M, When, 0, in_tiles % tile_neurons, K>(from, w + in_tiles / tile_neurons * tile_neurons * K, bias, to,
                                                        in_tiles / tile_neurons * tile_neurons, shifted);
          if constexpr (Tiles::rows > 0)
             row_pass<M, Tiles::rows, K>(from, w_rows, bias, to, in_tiles, shifted);

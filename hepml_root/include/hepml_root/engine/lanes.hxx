@@ -86,6 +86,26 @@ HEPML_ROOT_INLINE V from_bits(Mask<V> value)
    return (V)value;
 }
 
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define HEPML_ROOT_SHUFFLE 1
+#endif
+#endif
+
+// The sum of all lanes, halves first: log2(lanes) additions in a row.
+template <class V>
+HEPML_ROOT_INLINE float sum_of_lanes(V x)
+{
+   if constexpr (width<V> == 1) {
+      return x[0];
+   } else {
+      using Half = typename Vector<width<V> / 2>::Float;
+      Half parts[2];
+      std::memcpy(parts, &x, sizeof(V));
+      return sum_of_lanes<Half>(parts[0] + parts[1]);
+   }
+}
+
 // A weight or an intermediate value of fewer axes, read as if repeated along the axes where Stride is 0.
 template <std::size_t... Extents>
 struct Extent {};

@@ -24,12 +24,6 @@ HEPML_ROOT_INLINE void copy(const float *x, float *y)
    std::memcpy(y, x, Size * M::lanes * sizeof(float));
 }
 
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector)
-#define HEPML_ROOT_SHUFFLE 1
-#endif
-#endif
-
 #ifdef HEPML_ROOT_SHUFFLE
 // Exchanges the off-diagonal squares of side D between two rows: one step of transposing a square matrix.
 template <std::size_t D, class V, int... L>
@@ -134,11 +128,8 @@ struct Room<Floats, false> {
    }
 };
 
-#if HEPML_ROOT_LANES == 16
-using Wide = Block<2>;
-#else
+// Three registers of events times eight (with AVX-512; else four) neurons fill the register file with sums.
 using Wide = Block<3>;
-#endif
 using Narrow = Block<1>;
 
 // Never inlined, so that each mode is compiled once and keeps its registers to itself.
