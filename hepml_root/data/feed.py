@@ -63,7 +63,7 @@ def read(
     >>> frame = Frame.open(shipped_file("Higgs_data.root") + ":sig_tree")
     >>> rows, counts = read([(frame, Request(matrix=("m_bb", "abs(lepton_phi)"), cut="lepton_pT > 1"))])
     >>> rows.matrix.shape, counts
-    ((3756, 2), [3756])
+    ((3712, 2), [3712])
     """
     if not parts:
         raise SettingError("nothing to read: no part was given.")
