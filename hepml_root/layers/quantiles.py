@@ -79,9 +79,10 @@ class _Table(Transform):
         """Return knots and steps of one column, filled up with steps of height zero."""
         x_knots, function = weighted.distribution(x, weight)
         if len(x_knots) > self.knots:
-            chosen = np.searchsorted(function, wanted).clip(0, len(x_knots) - 1)
-            chosen[0], chosen[-1] = 0, len(x_knots) - 1
-            x_knots, function = x_knots[np.unique(chosen)], function[np.unique(chosen)]
+            x_knots, function = (
+                np.interp(wanted, function, x_knots),
+                np.clip(wanted, function[0], function[-1]),
+            )
         # Neighbouring knots must differ clearly in float32.
         least = 1e-6 * max(np.ptp(x_knots), np.abs(x_knots).max())
         apart = np.concatenate([[True], np.diff(x_knots) > least])

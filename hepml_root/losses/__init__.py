@@ -41,6 +41,20 @@ NAMES: dict[str, Callable[..., keras.losses.Loss]] = {
 }
 
 
+class FunctionLoss(keras.losses.Loss):
+    """A loss from a function (y_true, y_pred) that gives one number for each event."""
+
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        super().__init__(name=getattr(function, "__name__", "loss"))
+        self.function = function
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self.function(y_true, y_pred)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+
 def get(loss: str | keras.losses.Loss | Callable[..., Any], **settings: Any) -> keras.losses.Loss:
     """Return a loss from its name here or in Keras, with its settings; a loss object is given back as it is.
 
@@ -63,7 +77,7 @@ def get(loss: str | keras.losses.Loss | Callable[..., Any], **settings: Any) -> 
             raise SettingError(
                 f"a loss is a name, a Keras loss or a function (y_true, y_pred), not {loss!r}."
             )
-        return keras.losses.LossFunctionWrapper(loss, name=getattr(loss, "__name__", "loss"))  # type: ignore[attr-defined]
+        return FunctionLoss(loss)
     key = loss.replace("_", "").casefold()
     of_keras = {
         name.casefold(): made

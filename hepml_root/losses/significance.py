@@ -152,6 +152,12 @@ class _SignificanceLoss(keras.losses.Loss):
     def significance(self, s: Any, b: Any) -> Any:
         raise NotImplementedError
 
+    @property
+    def magnitude(self) -> float:
+        """The loss before any selection, as a scale: penalties on weights are meant for losses of order one."""
+        value = float(keras.ops.convert_to_numpy(self.significance(self.signal, self.background)))
+        return value if self.form == "negative" else 1.0 / value
+
     # Keras would weight and average one loss per event in __call__; here the weights belong inside the
     # counts.
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:

@@ -80,7 +80,9 @@ class BoostedModel:
             The file exists and ``overwrite`` is not set.
         """
         with writing(path, overwrite) as temporary:
-            temporary.write_text(self.booster.model_to_string() + _MANIFEST + json.dumps(self.manifest) + "\n")
+            temporary.write_text(
+                self.booster.model_to_string() + _MANIFEST + json.dumps(self.manifest) + "\n"
+            )
         return Path(path)
 
     @classmethod
@@ -99,7 +101,9 @@ class BoostedModel:
             text, _, manifest = Path(path).read_text().rpartition(_MANIFEST)
             return cls(lightgbm.Booster(model_str=text), json.loads(manifest))
         except (OSError, ValueError, lightgbm.basic.LightGBMError) as error:
-            raise ModelFileError(f"'{path}' holds no boosted trees that this package saved ({error}).") from error
+            raise ModelFileError(
+                f"'{path}' holds no boosted trees that this package saved ({error})."
+            ) from error
 
 
 def boosted(
@@ -190,7 +194,9 @@ def boosted(
 
     def table(part: Any, reference: Any = None) -> Any:
         target = part.target.argmax(axis=1) if part.task == "multiclass" else part.target[:, 0]
-        return lightgbm.Dataset(flat(part, manifest), target, weight=part.training_weight, reference=reference)
+        return lightgbm.Dataset(
+            flat(part, manifest), target, weight=part.training_weight, reference=reference
+        )
 
     learned = table(train)
     held_out = [table(held, learned)] if held is not None else []

@@ -158,9 +158,9 @@ class InputBlocks:
 
 
 def _sample(data: Any) -> Any:
-    """Return at most half a million events in memory, evenly spread: enough for any transform."""
+    """Return events enough for any transform: all, or evenly spread ones; a sample of a lazy dataset."""
     if data.lazy:
-        return data.sample(_ADAPT_EVENTS)
+        return data.sample()
     if len(data) <= _ADAPT_EVENTS:
         return data
     return data[np.unique(np.linspace(0, len(data) - 1, _ADAPT_EVENTS).astype(np.int64))]

@@ -60,6 +60,11 @@ class InputNames:
         return tensors if self.by_name else tensors[self.names[0]]
 
 
+def magnitude_of(loss: keras.losses.Loss) -> float:
+    """Return the size of a loss that is not of order one, by which it is divided before penalties are added."""
+    return float(getattr(loss, "magnitude", 1.0))
+
+
 class KerasLoop:
     """Steps through ``keras.Model.fit``, one call for each block. The learning rate is constant in a block."""
 
@@ -74,9 +79,11 @@ class KerasLoop:
         steps_per_execution: int = 16,
     ) -> None:
         self.model, self.names, self.batch_size = model, names, batch_size
+        self.magnitude = magnitude_of(loss)
         model.compile(
             optimizer=optimizer,
             loss=loss,
+            loss_weights=1.0 / self.magnitude,
             jit_compile=jit,
             steps_per_execution=steps_per_execution,
             auto_scale_loss=False,
@@ -95,8 +102,10 @@ class KerasLoop:
             shuffle=False,
             verbose=0,
         )
-        return float(fitted.history["loss"][0])
+        return float(fitted.history["loss"][0]) * self.magnitude
 
     def predict(self, X: Inputs) -> NDArray[np.float32]:
         """Return the model's outputs, ``(events, outputs)``."""
-        return np.asarray(self.model.predict(self.names.argument(self.names.select(X)), batch_size=8192, verbose=0))
+        return np.asarray(
+            self.model.predict(self.names.argument(self.names.select(X)), batch_size=8192, verbose=0)
+        )

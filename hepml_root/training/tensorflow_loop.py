@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from hepml_root.training.loop import InputNames, Inputs
+from hepml_root.training.loop import InputNames, Inputs, magnitude_of
 
 _PREDICT_EVENTS = 8192
 
@@ -50,6 +50,7 @@ class TensorFlowLoop:
         self.model, self.optimizer, self.loss, self.names = model, optimizer, loss, names
         self.batch_size = batch_size
         self.jit, self.may_fall_back = jit, may_fall_back
+        self.magnitude = magnitude_of(loss)
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
         self._train = tf.function(self._steps, jit_compile=jit, autograph=False)
@@ -101,7 +102,7 @@ class TensorFlowLoop:
             with tf.GradientTape() as tape:
                 score = self.model(batch, training=True)
                 data_loss = self.loss(rows(target, step), score, sample_weight=rows(weight, step))
-                loss = tf.add_n([data_loss, *self.model.losses]) if self.model.losses else data_loss
+                loss = tf.add_n([data_loss / self.magnitude, *self.model.losses])
             gradients = tape.gradient(loss, variables)
             self.optimizer.learning_rate.assign(rates[step])
             self.optimizer.apply(gradients, variables)
