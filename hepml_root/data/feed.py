@@ -79,9 +79,9 @@ def read(
     for current in plans:
         before = result.rows
         result.request = current.request
-        current.fill(result, max_events, workers)
+        in_own_types = current.fill(result, max_events, workers)
         for array, own, kind in zip(result.exact, current.exact_types, kinds, strict=True):
-            if exact_type(own) != exact_type(kind) and isinstance(current, BulkPlan):
+            if exact_type(own) != exact_type(kind) and in_own_types:
                 written = array.view(before, result.rows)
                 written[...] = written.view(exact_type(own)).astype(exact_type(kind))
                 del written

@@ -25,6 +25,7 @@ from hepml_root.data.feed_library import (
     library,
     quiet,
 )
+from hepml_root.data.feed_loop import LoopPlan
 from hepml_root.data.feed_rows import GrowingRows, Request, Rows
 from hepml_root.data.feed_trees import StoredTree, open_file
 from hepml_root.data.rdataframe import Frame
@@ -45,6 +46,7 @@ class BulkPlan:
             raise NotPlainError("the source is no plain file, or a column is jagged")
         self.frame = frame
         self.request = request
+        self._cut_text = cut
         self._places: list[tuple[str, str, int]] = []
         self._types: list[str] = []
         self._kernels: list[tuple[int, list[int], str]] = []
@@ -96,11 +98,42 @@ class BulkPlan:
             return self._stored(*column)
         return len(self._places) + self._kernel_of[expression]
 
-    def fill(self, rows: GrowingRows, limit: int | None, threads: int) -> None:
-        """Append all rows, ``limit`` at most."""
+    def fill(self, rows: GrowingRows, limit: int | None, threads: int) -> bool:
+        """Append all rows, ``limit`` at most; return whether exact columns were written in their own types."""
+        before = rows.rows
+        try:
+            self._fill(rows, limit, threads)
+        except NotPlainError:  # what the columns hold is plain, but not how a file stores it
+            rows.rows = before
+        else:
+            return True
+        self._loop().fill(rows, limit, threads)
+        return False
+
+    def blocks(self, block_events: int, first: int, last: int | None, threads: int) -> Iterator[Rows]:
+        """Give the rows of the entries [first, last) in order, at most ``block_events`` at a time."""
+        given = 0
+        try:
+            for rows in self._blocks(block_events, first, last, threads):
+                given += len(rows)
+                yield rows
+        except NotPlainError:
+            pass
+        else:
+            return
+        for rows in self._loop().blocks(block_events, first, last, threads):
+            if len(rows) > given:
+                yield rows[given:] if given else rows
+            given = max(given - len(rows), 0)
+
+    def _loop(self) -> LoopPlan:
+        """Return the plan that reads the same in the event loop."""
+        return LoopPlan(self.frame, self.request, self._cut_text)
+
+    def _fill(self, rows: GrowingRows, limit: int | None, threads: int) -> None:
         end = None if limit is None else rows.rows + limit
         if threads > 1 and self.cut >= 0:
-            for piece in self.blocks(1 << 16, 0, None, threads):
+            for piece in self._blocks(1 << 16, 0, None, threads):
                 if end is not None and rows.rows + len(piece) > end:
                     piece = piece[: end - rows.rows]
                 rows.append(piece)
@@ -138,9 +171,7 @@ class BulkPlan:
             pass
         rows.rows += count
 
-    def blocks(self, block_events: int, first: int, last: int | None, threads: int) -> Iterator[Rows]:
-        """Give the rows of the entries [first, last) in order, at most ``block_events`` at a time."""
-
+    def _blocks(self, block_events: int, first: int, last: int | None, threads: int) -> Iterator[Rows]:
         def tasks() -> Iterator[tuple[Table, int, int]]:
             offset = 0
             for stored in self.frame.trees:
