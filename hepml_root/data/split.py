@@ -378,7 +378,7 @@ class KFold:
         data:
             Events to apply them to; the dataset of the folds if None.
         predict:
-            Function (model, dataset) → outputs; ``model.predict(dataset.X)`` if None.
+            Function (model, dataset) → outputs; ``model.predict(dataset.X, verbose=0)`` if None.
 
         Returns
         -------
@@ -401,7 +401,7 @@ class KFold:
             if not len(where):
                 continue
             part = data[where]
-            result = np.asarray(predict(model, part) if predict else model.predict(part.X))
+            result = np.asarray(predict(model, part) if predict else model.predict(part.X, verbose=0))
             if outputs is None:
                 outputs = np.empty((len(data), *result.shape[1:]), dtype=result.dtype)
             outputs[where] = result

@@ -33,9 +33,11 @@ BUFFER_BYTES = 64 * 2**20
 class Stream(ABC):
     """Shuffled batches (X, target, training weight) of a dataset; made by ``data.stream(...)``.
 
-    Iterate it for batches, or over :meth:`chunks` for many batches at once. Each event comes exactly once in
-    each epoch; the last batch of an epoch may be smaller. Same data, same settings and same seed give the
-    same batches; every epoch has another order.
+    Iterate it for batches, or over :meth:`chunks` for many batches at once. ``hr.fit`` makes its own; plain Keras
+    takes one with ``epochs=None`` as ``model.fit(iter(stream), steps_per_epoch=stream.steps_per_epoch)``.
+
+    Each event comes exactly once in each epoch; the last batch of an epoch may be smaller. Same data, same
+    settings and same seed give the same batches; every epoch has another order.
 
     Attributes
     ----------

@@ -251,7 +251,7 @@ class Constant:
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def predict(self, X: dict) -> np.ndarray:
+    def predict(self, X: dict, verbose: int = 0) -> np.ndarray:  # noqa: ARG002
         return np.full((len(X["features"]), 1), self.number, dtype=np.float32)
 
 
@@ -282,7 +282,9 @@ class TestFolds:
         folds = dataset(50, 50).folds(3, by="event_number")
         later = dataset(20, 10)
         np.testing.assert_array_equal(folds.fold_of(later), folds.fold_of(later.event_number))
-        own = folds.predict([Constant(i) for i in range(3)], later, predict=lambda m, d: m.predict(d.X))
+        own = folds.predict(
+            [Constant(i) for i in range(3)], later, predict=lambda model, data: model.predict(data.X)
+        )
         np.testing.assert_array_equal(own[:, 0], folds.fold_of(later))
 
     def test_later_events_need_an_event_number(self) -> None:
