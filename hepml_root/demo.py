@@ -72,7 +72,7 @@ def in_rdataframe(trained: Trained) -> dict[str, Any]:
     import ROOT
 
     from hepml_root import apply, define
-    from hepml_root.evaluation.predict import predict
+    from hepml_root.evaluation.prediction import predict
 
     assert trained.file is not None
     file = shipped_file("Higgs_data.root")

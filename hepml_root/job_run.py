@@ -329,7 +329,7 @@ def _compiled(file: Path, model: Any, test: Dataset, note: Any) -> float | None:
     import numpy as np
 
     from hepml_root import Session
-    from hepml_root.evaluation.predict import predict
+    from hepml_root.evaluation.prediction import predict
     from hepml_root.export.cpp import generate
 
     generate(file).save(file.parent)
@@ -347,7 +347,7 @@ def headline(report: Any) -> str:
     """Return the one figure that a report is looked at for first."""
     if report.auc is not None:
         return f"AUC on test events {report.auc}"
-    return "; ".join(f"resolution of {study.name} {study.resolution}" for study in report.residuals)
+    return "; ".join(f"resolution of {study.target} {study.resolution}" for study in report.residuals)
 
 
 def thresholds(report: Any) -> list[dict[str, Any]] | None:
@@ -370,7 +370,7 @@ def _figures(report: Any) -> dict[str, Any]:
     if report.auc is None:
         return {
             "residuals": {
-                study.name: {"bias": study.bias.value, "resolution": study.resolution.value}
+                study.target: {"bias": study.bias.value, "resolution": study.resolution.value}
                 for study in report.residuals
             }
         }

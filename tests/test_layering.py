@@ -46,7 +46,7 @@ KERAS_ALLOWED = (
     "training/",
     "export/",
     "solvers/",
-    "evaluation/predict.py",
+    "evaluation/prediction.py",
 )
 
 

@@ -22,24 +22,43 @@ _PUBLIC: dict[str, str] = {
     "ks_test": "overtraining",
     "compare_scores": "overtraining",
     "reliability": "calibration",
-    "correlation": "correlation",
-    "confusion": "confusion",
+    "correlation": "correlations",
+    "confusion": "confusion_matrix",
     "rank_inputs": "ranking",
     "study_residuals": "regression",
-    "predict": "predict",
+    "predict": "prediction",
     "evaluate": "report",
     "Report": "report",
 }
 
-__all__ = sorted(_PUBLIC)
+__all__ = [
+    "Estimate",
+    "Report",
+    "Roc",
+    "asimov_significance",
+    "auc",
+    "auc_difference",
+    "compare_scores",
+    "confusion",
+    "correlation",
+    "evaluate",
+    "ks_test",
+    "mean_auc",
+    "predict",
+    "rank_inputs",
+    "reliability",
+    "roc_curve",
+    "scan_significance",
+    "study_residuals",
+]
 
 if TYPE_CHECKING:  # what type checkers and editors see
     from hepml_root.evaluation.calibration import reliability
-    from hepml_root.evaluation.confusion import confusion
-    from hepml_root.evaluation.correlation import correlation
+    from hepml_root.evaluation.confusion_matrix import confusion
+    from hepml_root.evaluation.correlations import correlation
     from hepml_root.evaluation.estimate import Estimate
     from hepml_root.evaluation.overtraining import compare_scores, ks_test
-    from hepml_root.evaluation.predict import predict
+    from hepml_root.evaluation.prediction import predict
     from hepml_root.evaluation.ranking import rank_inputs
     from hepml_root.evaluation.regression import study_residuals
     from hepml_root.evaluation.report import Report, evaluate

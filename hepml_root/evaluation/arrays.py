@@ -27,12 +27,15 @@ def checked_vector(name: str, values: ArrayLike, events: int | None = None) -> F
     if array.ndim != 1:
         raise ShapeError(f"{name} must have the shape (events,), not {array.shape}.")
     if events is not None and len(array) != events:
-        raise ShapeError(f"{name} has {len(array)} entries, but there are {events} events: give one per event.")
+        raise ShapeError(
+            f"{name} has {len(array)} entries, but there are {events} events: give one per event."
+        )
     finite = np.isfinite(array)
     if not finite.all():
         raise NonFiniteInputError(
             f"{name} holds {np.count_nonzero(~finite)} values that are NaN or infinite "
-            f"(first at entry {int(np.argmin(finite))}): look for such values in the inputs, or for a training "
+            f"(first at entry {int(np.argmin(finite))}): look for such values in the inputs, or for a "
+            "training "
             "that has diverged."
         )
     return array
@@ -81,7 +84,9 @@ def checked_binary(
     flags = checked_vector("the label", labels, len(scores))
     signal = flags == 1.0
     if not np.all(signal | (flags == 0.0)):
-        raise ShapeError("labels must be 0 (background) or 1 (signal); for more classes study one against the rest.")
+        raise ShapeError(
+            "labels must be 0 (background) or 1 (signal); for more classes study one against the rest."
+        )
     weights = checked_weights(weights, len(scores))
     for name, members in (("signal", signal), ("background", ~signal)):
         if not members.any():

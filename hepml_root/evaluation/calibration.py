@@ -62,9 +62,10 @@ def reliability(
     """Return the reliability curve and the expected calibration error of probabilities.
 
     ``ECE = Σ_k W_k |f_k − p_k| / Σ_k W_k`` over bins k with sum of weights ``W_k``, signal fraction
-    ``f_k = Σ_{signal} w / W_k`` and mean score ``p_k``. Bins hold equal numbers of events, so that each has the
-    same statistics. A score is calibrated for one mixture of the classes: give the weights it was trained
-    with (training weights), not the physics weights. Bins whose sum of weights is not positive are left out.
+    ``f_k = Σ_{signal} w / W_k`` and mean score ``p_k``. Bins hold equal numbers of events, so that each
+    has the same statistics. A score is calibrated for one mixture of the classes: give the weights it was
+    trained with (training weights), not the physics weights. Bins whose sum of weights is not positive
+    are left out.
 
     Arguments
     ---------

@@ -42,7 +42,7 @@ class Histogram:
     unit: str = ""
 
     def normalised(self) -> Histogram:
-        """Return the histogram divided by its sum of weights (outside included); unchanged if that is not positive."""
+        """Return the histogram divided by its sum of weights, outside included; unchanged if that is ≤ 0."""
         total = float(self.values.sum()) + self.underflow + self.overflow
         if total <= 0:
             return self
@@ -90,10 +90,18 @@ def histogram(
     bins = len(edges) - 1
     index = np.searchsorted(edges, values, side="right")
     index[values == edges[-1]] = bins
-    sums = np.bincount(index, weights, bins + 2)
-    squares = np.bincount(index, weights**2, bins + 2)
+    sums: Floats = np.bincount(index, weights, bins + 2).astype(np.float64)
+    squares: Floats = np.bincount(index, weights**2, bins + 2).astype(np.float64)
     return Histogram(
-        name, edges, sums[1:-1], squares[1:-1], float(sums[0]), float(sums[-1]), len(values), title or name, unit
+        name,
+        edges,
+        sums[1:-1],
+        squares[1:-1],
+        float(sums[0]),
+        float(sums[-1]),
+        len(values),
+        title or name,
+        unit,
     )
 
 

@@ -66,22 +66,29 @@ class Estimate:
         return self.format()
 
     def format(self, unit: str = "") -> str:
-        """Return the value and its error, rounded to two digits of the error (``0.785 ± 0.003``)."""
+        """Return value and error, rounded to one or two digits of the error: ``0.785 ± 0.003``.
+
+        Two errors are written only if one is at least two thirds larger than the other: bootstrap ends
+        fluctuate by less.
+        """
         unit = f" {unit}" if unit else ""
         if not math.isfinite(self.value):
             text = "∞" if self.value > 0 else "undefined"
             return f"{text}{unit}" if not math.isfinite(self.low) else f"> {self.low:.3g}{unit}"
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
-            return f"{self.value:.4g}{unit}"
+            return _minus(f"{self.value:.4g}{unit}")
         up, down = self.high - self.value, self.value - self.low
         largest = max(abs(up), abs(down))
         if largest == 0:
-            return f"{self.value:.4g} ± 0{unit}"
+            return _minus(f"{self.value:.4g} ± 0{unit}")
+        symmetric = abs(up - down) <= 0.25 * (up + down)
+        if symmetric:
+            largest = 0.5 * (up + down)
         digits = min(8, max(0, -math.floor(math.log10(largest)) + (1 if _leading(largest) < 3 else 0)))
-        rounded_up, rounded_down = f"{up:.{digits}f}", f"{down:.{digits}f}"
-        if rounded_up == rounded_down:
-            return f"{self.value:.{digits}f} ± {rounded_up}{unit}"
-        return f"{self.value:.{digits}f} +{rounded_up} −{rounded_down}{unit}"
+        value = f"{self.value:.{digits}f}"
+        if symmetric:
+            return _minus(f"{value} ± {largest:.{digits}f}{unit}")
+        return _minus(f"{value} +{up:.{digits}f} -{down:.{digits}f}{unit}")
 
     def to_dict(self) -> dict[str, float | None]:
         """Return the four numbers for JSON, with None for what is not finite."""
@@ -91,6 +98,11 @@ class Estimate:
 def _leading(number: float) -> float:
     """Return the first digits of ``number``, as a number from 1 to 10."""
     return number / 10.0 ** math.floor(math.log10(number))
+
+
+def _minus(text: str) -> str:
+    """Return the text with typographic minus signs."""
+    return text.replace("-", "−")
 
 
 def finite_or_none(number: float) -> float | None:

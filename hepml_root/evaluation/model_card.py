@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hepml_root.errors import ModelFileError
-from hepml_root.evaluation.predict import is_keras_model
+from hepml_root.evaluation.prediction import is_keras_model
 
 # Packages whose versions can change a result.
 _PACKAGES = ("hepml_root", "numpy", "keras", "tensorflow", "onnx", "onnxruntime", "lightgbm", "ROOT")
@@ -19,9 +19,9 @@ _PACKAGES = ("hepml_root", "numpy", "keras", "tensorflow", "onnx", "onnxruntime"
 def describe_model(model: Any, given: Any = None) -> dict[str, Any]:
     """Return ``{"name", "kind", "parameters", "layers", "manifest"}`` of a model.
 
-    ``layers`` is a list of ``{"name", "type", "output", "parameters"}`` (Keras only), ``parameters`` the number
-    of trainable parameters or None, ``manifest`` the model's manifest or an empty dictionary. ``given`` is what the
-    user gave, such as the path that ``model`` was read from.
+    ``layers`` is a list of ``{"name", "type", "output", "parameters"}`` (Keras only), ``parameters`` the
+    number of trainable parameters or None, ``manifest`` the model's manifest or an empty dictionary.
+    ``given`` is what the user gave, such as the path that ``model`` was read from.
 
     Example
     -------
@@ -31,7 +31,13 @@ def describe_model(model: Any, given: Any = None) -> dict[str, Any]:
     """
     import numpy as np
 
-    card: dict[str, Any] = {"name": "", "kind": type(model).__name__, "parameters": None, "layers": [], "manifest": {}}
+    card: dict[str, Any] = {
+        "name": "",
+        "kind": type(model).__name__,
+        "parameters": None,
+        "layers": [],
+        "manifest": {},
+    }
     if isinstance(model, np.ndarray):
         card["kind"] = "array of scores"
     elif is_keras_model(model):
@@ -68,8 +74,10 @@ def _keras_card(model: Any) -> dict[str, Any]:
         manifest = manifest_of(model)
     except ModelFileError:  # a Keras model of the user's own can be evaluated without one
         manifest = {}
-    trainable = sum(int(weight.numpy().size if hasattr(weight, "numpy") else weight.size)
-                    for weight in model.trainable_variables)  # fmt: skip
+    trainable = sum(
+        int(weight.numpy().size if hasattr(weight, "numpy") else weight.size)
+        for weight in model.trainable_variables
+    )
     return {
         "name": model.name,
         "kind": "Keras model",

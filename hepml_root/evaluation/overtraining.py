@@ -20,7 +20,7 @@ from hepml_root.evaluation.estimate import to_json
 
 @dataclasses.dataclass(frozen=True)
 class KsResult:
-    """A two-sample Kolmogorov–Smirnov test: largest distance, its p-value, effective events of the samples."""
+    """A two-sample Kolmogorov–Smirnov test: largest distance, p-value, effective events of the samples."""
 
     distance: float
     p_value: float
@@ -39,9 +39,10 @@ def ks_test(
     """Return the weighted two-sample Kolmogorov–Smirnov test.
 
     The distance is ``D = max_t |F₁(t) − F₂(t)|`` with ``F(t) = Σ_{x≤t} w / Σ w``. Its p-value is Kolmogorov's
-    ``Q(λ) = 2 Σ_k (−1)^{k−1} exp(−2k²λ²)`` at ``λ = D (√n + 0.12 + 0.11/√n)``, ``1/n = 1/n₁ + 1/n₂``, with the
-    effective events ``n_i = (Σw)²/Σw²`` (exact only asymptotically, for n above about 4, and for weights that do
-    not depend on x; with negative weights it is a guide). The test is unbinned; ties are taken together.
+    ``Q(λ) = 2 Σ_k (−1)^{k−1} exp(−2k²λ²)`` at ``λ = D (√n + 0.12 + 0.11/√n)``, ``1/n = 1/n₁ + 1/n₂``,
+    with the effective events ``n_i = (Σw)²/Σw²`` (exact only asymptotically, for n above about 4, and for
+    weights that do not depend on x; with negative weights it is a guide). The test is unbinned; ties are
+    taken together.
 
     Raises
     ------
@@ -65,7 +66,9 @@ def ks_test(
             raise EmptySelectionError(f"the {name} sample of the Kolmogorov–Smirnov test is empty.")
         weights = checked_weights(weights, len(values))
         if not weights.sum() > 0:
-            raise WeightError(f"the weights of the {name} sample sum to {weights.sum():.6g}, not to a positive number.")
+            raise WeightError(
+                f"the weights of the {name} sample sum to {weights.sum():.6g}, not to a positive number."
+            )
         samples.append((values, weights))
     (values_1, weights_1), (values_2, weights_2) = samples
     together = np.concatenate([values_1, values_2])

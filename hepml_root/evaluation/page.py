@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +23,9 @@ _SECTIONS = {
 
 
 def write_page(
-    report: Report, pictures: list[Picture], vectors: dict[str, bytes], path: Path, *, root_file: bool = True
+    report: Report, pictures: list[Picture], sources: dict[str, str], path: Path, *, root_file: bool = True
 ) -> None:
-    """Write the page; ``vectors`` holds each picture as SVG, by name."""
+    """Write the page; ``sources`` holds each picture as a data URI, by name."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -35,12 +35,13 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["symbols"] = _symbols
     shown: dict[str, list[dict[str, Any]]] = {}
     for number, picture in enumerate(pictures, start=1):
         entry = {
             "number": number,
             "picture": picture,
-            "source": "data:image/svg+xml;base64," + base64.b64encode(vectors[picture.name]).decode(),
+            "source": sources[picture.name],
         }
         shown.setdefault(picture.section, []).append(entry)
     page = environment.get_template("report.html").render(
@@ -60,6 +61,13 @@ def write_page(
     path.write_text(page, encoding="utf-8")
 
 
+def _symbols(text: str) -> Any:
+    """Return text as HTML, with the indices of ε_s, ε_b and Z_A set below the line."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"(ε|Z)_([sbA])\b", r"\1<sub>\2</sub>", str(escape(text))))
+
+
 def _thousands(number: float) -> str:
     return f"{number:,.0f}".replace(",", "\u202f")
 
@@ -75,28 +83,46 @@ def key_numbers(report: Report) -> list[tuple[str, str, str]]:
     for name, difference in report.auc_differences.items():
         tiles.append((f"AUC minus {name}", _signed(difference), "on the same events"))
     if report.task == "binary":
-        point = min(next(iter(report.roc.values())).working_points, key=lambda p: abs(p.signal_efficiency - 0.5),
-                    default=None)  # fmt: skip
+        point = min(
+            next(iter(report.roc.values())).working_points,
+            key=lambda p: abs(p.signal_efficiency - 0.5),
+            default=None,
+        )
         if point is not None:
-            tiles.append(("Rejection 1/ε_b", str(point.background_rejection), f"at ε_s = {point.signal_efficiency:g}"))
+            tiles.append(
+                ("Rejection 1/ε_b", str(point.background_rejection), f"at ε_s = {point.signal_efficiency:g}")
+            )
     if report.significance is not None and report.significance.best_asimov is not None:
         best = report.significance.best_asimov
-        tiles.append(("Best Z_A", str(best.significance), f"cut at {best.threshold.value:.3g}, "
-                      f"{100 * report.significance.systematic:.3g} % syst."))  # fmt: skip
+        tiles.append(
+            (
+                "Best Z_A",
+                str(best.significance),
+                f"cut at {best.threshold.value:.3g}, {100 * report.significance.systematic:.3g} % syst.",
+            )
+        )
     if report.confusion is not None:
         tiles.append(("Mean accuracy", str(report.confusion.accuracy), "each class counts the same"))
     for study in report.residuals:
-        tiles.append((f"Resolution, {study.target}", study.resolution.format(study.unit), "68.3 % half-width"))
+        tiles.append(
+            (f"Resolution, {study.target}", study.resolution.format(study.unit), "68.3 % half-width")
+        )
         tiles.append((f"Bias, {study.target}", study.bias.format(study.unit), "mean residual"))
     if len(report.calibration) == 1:
         curve = next(iter(report.calibration.values()))
-        tiles.append(("Calibration error", str(curve.ece), f"{curve.ece_if_calibrated.value:.2g} expected from fluctuations"))
+        tiles.append(
+            (
+                "Calibration error",
+                str(curve.ece),
+                f"{curve.ece_if_calibrated.value:.2g} expected from fluctuations",
+            )
+        )
     return tiles
 
 
 def _signed(estimate: Estimate) -> str:
     text = str(estimate)
-    return text if text.startswith("-") else f"+{text}"
+    return text if text.startswith("−") else f"+{text}"
 
 
 def model_facts(report: Report) -> list[tuple[str, str]]:
@@ -105,7 +131,8 @@ def model_facts(report: Report) -> list[tuple[str, str]]:
     if report.model["parameters"] is not None:
         facts.append(("trainable parameters", _thousands(report.model["parameters"])))
     if report.events_per_second is not None:
-        facts.append(("speed of prediction", f"{report.events_per_second:.3g} events/s on this machine"))
+        speed = _thousands(float(f"{report.events_per_second:.2g}"))
+        facts.append(("speed of prediction", f"{speed} events/s on this machine"))
     for key, value in (report.model["manifest"].get("training") or {}).items():
         if isinstance(value, (str, int, float)):
             shown = f"{value:.5g}" if isinstance(value, float) else str(value)
@@ -119,7 +146,9 @@ def provenance_facts(report: Report) -> list[tuple[str, str]]:
     for key, value in report.provenance.items():
         if key != "files" and value:
             facts.append((key.replace("_", " "), _flat(value)))
-    facts.append(("settings", _flat({key: value for key, value in report.settings.items() if value is not None})))
+    facts.append(
+        ("settings", _flat({key: value for key, value in report.settings.items() if value is not None}))
+    )
     facts.append(("software", ", ".join(f"{name} {version}" for name, version in report.software.items())))
     facts.append(("evaluation", f"{report.created}, {report.seconds:.1f} s"))
     return facts
@@ -134,8 +163,11 @@ def _flat(value: Any) -> str:
 
 
 def tables(report: Report) -> dict[str, dict[str, Any]]:
-    """Return the page's tables: {section: {"title", "head", "rows", "note"}}; the first column is text."""
-    found = {}
+    """Return the page's tables: {section: {"title", "head", "rows", "texts", "note"}}.
+
+    The first column is text, and the second one as well if ``texts``.
+    """
+    found: dict[str, dict[str, Any]] = {}
     rows = []
     for name, roc in report.roc.items():
         for point in roc.working_points:
@@ -161,43 +193,91 @@ def tables(report: Report) -> dict[str, dict[str, Any]]:
             head = ["class", *head]
         else:
             head += [f"1/ε_b of {name}" for name in report.compared]
-        found["performance"] = {"title": "Working points", "head": head, "rows": rows, "note": (
-            "Signal efficiency, smallest score that passes, background efficiency and its inverse, on the test events.")}
+        found["performance"] = {
+            "title": "Working points",
+            "head": head,
+            "rows": rows,
+            "note": (
+                "Signal efficiency, smallest score that passes, background efficiency and its inverse, on "
+                "the test events."
+            ),
+        }
     ks_rows = [
-        [scores.score, name, f"{ks.distance:.4f}", f"{ks.p_value:.3g}", *(_thousands(n) for n in ks.effective_events)]
+        [
+            scores.score,
+            name,
+            f"{ks.distance:.4f}",
+            f"{ks.p_value:.3g}",
+            *(_thousands(n) for n in ks.effective_events),
+        ]
         for scores in report.scores
         for name, ks in scores.ks.items()
     ]
     if ks_rows:
         found["scores"] = {
             "title": "Kolmogorov–Smirnov tests, training against test",
-            "head": ["score", "class", "distance", "p-value", "effective training events", "effective test events"],
+            "head": [
+                "score",
+                "class",
+                "distance",
+                "p-value",
+                "effective training events",
+                "effective test events",
+            ],
             "rows": ks_rows,
+            "texts": True,
             "note": "",
         }
     if report.significance is not None:
         rows = []
-        for name, best in (("s/√(s+b)", report.significance.best_simple), ("Z_A", report.significance.best_asimov)):
+        for name, best in (
+            ("s/√(s+b)", report.significance.best_simple),
+            ("Z_A", report.significance.best_asimov),
+        ):
             if best is not None:
-                rows.append([name, str(best.significance), str(best.threshold), str(best.signal), str(best.background),
-                             _thousands(best.effective_background)])  # fmt: skip
+                rows.append(
+                    [
+                        name,
+                        str(best.significance),
+                        str(best.threshold),
+                        str(best.signal),
+                        str(best.background),
+                        _thousands(best.effective_background),
+                    ]
+                )
         found["significance"] = {
             "title": "Best cuts",
             "head": ["measure", "significance", "cut", "s", "b", "effective background events"],
             "rows": rows,
-            "note": "The error of the cut is the spread of the optimum over the bootstrap replicas; the others are at the "
-            "fixed cut.",
-        }  # fmt: skip
+            "note": "The error of the cut is the spread of the optimum over the bootstrap replicas; the "
+            "others are at the fixed cut.",
+        }
     if report.residuals:
         found["performance"] = {
             "title": "Residuals",
-            "head": ["target", "bias", "resolution", "RMS", "explained variance", "beyond 3 resolutions", "pull mean",
-                     "pull width"],
+            "head": [
+                "target",
+                "bias",
+                "resolution",
+                "RMS",
+                "explained variance",
+                "beyond 3 resolutions",
+                "pull mean",
+                "pull width",
+            ],
             "rows": [
-                [s.target, s.bias.format(s.unit), s.resolution.format(s.unit), s.rms.format(s.unit), str(s.explained),
-                 f"{100 * s.tail_fraction.value:.2f} %", str(s.pull_mean), str(s.pull_width)]
+                [
+                    s.target,
+                    s.bias.format(s.unit),
+                    s.resolution.format(s.unit),
+                    s.rms.format(s.unit),
+                    str(s.explained),
+                    f"{100 * s.tail_fraction.value:.2f} %",
+                    str(s.pull_mean),
+                    str(s.pull_width),
+                ]
                 for s in report.residuals
             ],
             "note": "",
-        }  # fmt: skip
+        }
     return found

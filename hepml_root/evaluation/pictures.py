@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hepml_root.evaluation import plot_inputs, plot_regression, plot_scores, plot_style
 
@@ -56,15 +59,23 @@ def pictures_of(report: Report) -> list[Picture]:
     return maker.pictures
 
 
-def write_pictures(pictures: list[Picture], folder: Path) -> dict[str, bytes]:
-    """Write each picture as PDF and PNG into ``folder`` and return ``{name: SVG}`` for the page."""
+def write_pictures(pictures: list[Picture], folder: Path) -> dict[str, str]:
+    """Write each picture as PDF and PNG into ``folder`` and return ``{name: data URI}`` for the page.
+
+    The page shows SVG, but of pictures with many small parts the PNG, which is smaller and as quick to draw.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    vectors = {}
+    sources = {}
     for picture in pictures:
-        for form in ("pdf", "png"):
-            (folder / f"{picture.name}.{form}").write_bytes(plot_style.rendered(picture.figure, form))
-        vectors[picture.name] = plot_style.rendered(picture.figure, "svg")
-    return vectors
+        drawn = {form: plot_style.rendered(picture.figure, form) for form in ("pdf", "png")}
+        for form, content in drawn.items():
+            (folder / f"{picture.name}.{form}").write_bytes(content)
+        if picture.wide:
+            kind, content = "image/png", drawn["png"]
+        else:
+            kind, content = "image/svg+xml", plot_style.rendered(picture.figure, "svg")
+        sources[picture.name] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return sources
 
 
 class _Maker:
@@ -75,178 +86,197 @@ class _Maker:
         self.pictures: list[Picture] = []
         self.title = report.model["name"]
         self.sample = f"{len(report.events):,} test events".replace(",", "\u202f")
-        percent = f"{100 * report.settings['level']:.1f} %"
+        self.labels = {"title": self.title, "sample": self.sample}
+        self.signal = report.signal if report.task == "binary" else None
         number = report.settings["bootstrap"]
         self.errors = (
-            f"the {percent} interval of {number} Poisson bootstrap replicas of the events"
+            f"the {100 * report.settings['level']:.1f} % interval of {number} Poisson bootstrap replicas of "
+            "the events"
             if number
             else "not computed (no bootstrap was asked for)"
         )
 
-    def add(self, name: str, section: str, title: str, caption: str, figure: Figure, wide: bool = False) -> None:
+    def add(
+        self, name: str, section: str, title: str, caption: str, figure: Figure, wide: bool = False
+    ) -> None:
         self.pictures.append(Picture(file_name(name), section, title, caption, figure, wide))
 
     def performance(self) -> None:
         report = self.report
-        multiclass = report.task == "multiclass"
-        curves = dict(report.roc)
-        if not multiclass:
+        if report.task == "multiclass":
+            curves, what, remark = report.roc, "each class against all others", ""
+        else:
+            what, remark = f"{report.signal} against background", ""
             curves = {"test": report.roc[str(report.signal)]}
             if report.train_roc:
                 curves["training"] = report.train_roc[str(report.signal)]
-        what = "each class against all others" if multiclass else f"{report.signal} against background"
-        self.add(
-            "roc", "performance", "ROC curve",
-            f"One minus the background efficiency against the signal efficiency of a cut on the score, {what}, with "
-            f"physics weights. The band is {self.errors}. AUC is the area under the curve: 1 for perfect "
-            "separation, 0.5 for none." + (
-                " The training curve lies above the test curve as far as the model has learned its training events by "
-                "heart." if report.train_roc and not multiclass else ""),
-            plot_scores.plot_roc(curves, title=self.title, sample=self.sample),
-        )  # fmt: skip
-        name = "test" if not multiclass else next(iter(report.roc))
-        others = {self.title or name: next(iter(report.roc.values())), **report.compared}
-        shown = others if report.compared or not multiclass else report.roc
-        self.add(
-            "rejection", "performance", "Background rejection",
+                remark = (
+                    " The training curve lies above the test curve as far as the model has learned its "
+                    "training events by heart."
+                )
+        caption = (
+            "One minus the background efficiency against the signal efficiency of a cut on the score, "
+            f"{what}, with physics weights. The band is {self.errors}. AUC is the area under the curve: 1 "
+            f"for perfect separation, 0.5 for none.{remark}"
+        )
+        self.add("roc", "performance", "ROC curve", caption, plot_scores.plot_roc(curves, **self.labels))
+
+        caption = (
             "Inverse background efficiency against signal efficiency, on the test events. "
-            f"The band is {self.errors}; curves end where no background event is left. " + (
-                "The lower panel divides each curve by the first (above 1: better)." if len(shown) > 1 else ""),
-            plot_scores.plot_rejection(shown, title="" if report.compared else self.title, sample=self.sample),
-        )  # fmt: skip
+            f"The band is {self.errors}; curves end where no background event is left."
+        )
+        if report.compared:
+            caption += " The lower panel divides each curve by the first (above 1: better)."
+            first = next(iter(report.roc))
+            shown = {self.title or first: report.roc[first], **report.compared}
+            labels = {"title": f"Signal: {first}", "sample": self.sample}
+        else:
+            shown, labels = report.roc, self.labels
+        figure = plot_scores.plot_rejection(shown, ratio=bool(report.compared), **labels)
+        self.add("rejection", "performance", "Background rejection", caption, figure)
+
         if report.confusion is not None:
-            self.add(
-                "confusion", "performance", "Confusion matrix",
+            caption = (
                 "Share of each true class (rows, physics weights) that gets its largest score for each class "
-                f"(columns), in percent; errors are standard deviations of {report.settings['bootstrap']} bootstrap "
-                f"replicas. Mean of the diagonal: {report.confusion.accuracy}.",
-                plot_scores.plot_confusion(report.confusion, title=self.title, sample=self.sample),
-            )  # fmt: skip
+                "(columns), in percent; errors are standard deviations of "
+                f"{report.settings['bootstrap']} bootstrap replicas. Mean of the diagonal: "
+                f"{report.confusion.accuracy}."
+            )
+            figure = plot_scores.plot_confusion(report.confusion, **self.labels)
+            self.add("confusion", "performance", "Confusion matrix", caption, figure)
 
     def regression(self) -> None:
-        report = self.report
-        for column, study in enumerate(report.residuals):
-            truth, prediction = report.events.target[:, column], report.outputs[:, column]  # type: ignore[index]
-            settings = {"title": self.title, "sample": self.sample}
-            key = file_name(study.target)
-            self.add(
-                f"response_{key}", "performance", f"Prediction against truth, {study.target}",
-                "Density of test events (physics weights) in true and predicted value. Points: mean prediction in bins "
-                "of the truth with equal numbers of events; their bars are the resolution in the bin.",
-                plot_regression.plot_response(prediction, truth, report.events.weight, study, **settings),
-            )  # fmt: skip
-            self.add(
-                f"residual_{key}", "performance", f"Residuals, {study.target}",
-                "Prediction minus truth; bars are statistical (√Σw²). The resolution is half of the central interval with "
-                f"68.3 % of the events, which tails do not move; its error is {self.errors}. "
+        for column, study in enumerate(self.report.residuals):
+            key, target = file_name(study.target), study.target
+            truth = self.report.events.target[:, column].astype(np.float64)
+            prediction = np.asarray(self.report.outputs, dtype=np.float64)[:, column]
+            caption = (
+                "Density of test events (physics weights) in true and predicted value. Points: mean "
+                "prediction in bins of the truth with equal numbers of events; their bars are the "
+                "resolution in the bin."
+            )
+            figure = plot_regression.plot_response(
+                prediction, truth, self.report.events.weight, study, **self.labels
+            )
+            self.add(f"response_{key}", "performance", f"Prediction against truth, {target}", caption, figure)
+            caption = (
+                "Prediction minus truth; bars are statistical (√Σw²). The resolution is half of the central "
+                f"interval with 68.3 % of the events, which tails do not move; its error is {self.errors}. "
                 f"{100 * study.tail_fraction.value:.2g} % of the events are more than three resolutions off "
-                "(Gaussian: 0.27 %).",
-                plot_regression.plot_residuals(study, **settings),
-            )  # fmt: skip
-            self.add(
-                f"resolution_{key}", "performance", f"Resolution and bias, {study.target}",
+                "(Gaussian: 0.27 %)."
+            )
+            figure = plot_regression.plot_residuals(study, **self.labels)
+            self.add(f"residual_{key}", "performance", f"Residuals, {target}", caption, figure)
+            caption = (
                 f"In bins of the truth with equal numbers of events; vertical bars are {self.errors}, "
-                "horizontal bars the bins.",
-                plot_regression.plot_resolution(study, **settings),
-            )  # fmt: skip
-            self.add(
-                f"pull_{key}", "performance", f"Pull, {study.target}",
-                "Residual divided by " + (
-                    "the uncertainty that the model gives" if study.pull_from == "model" else
-                    "the resolution in the event's bin of the truth: its width is near one by construction, its shape shows "
-                    "tails and bias") + f", with the unit Gaussian. Errors of mean and width are {self.errors}.",
-                plot_regression.plot_pull(study, **settings),
-            )  # fmt: skip
+                "horizontal bars the bins."
+            )
+            figure = plot_regression.plot_resolution(study, **self.labels)
+            self.add(f"resolution_{key}", "performance", f"Resolution and bias, {target}", caption, figure)
+            divisor = (
+                "the uncertainty that the model gives"
+                if study.pull_from == "model"
+                else "the resolution in the event's bin of the truth (so its width is near one by "
+                "construction; its shape shows tails and bias)"
+            )
+            caption = (
+                f"Residual divided by {divisor}, with the unit Gaussian; the lower panel divides by it. "
+                f"Errors of mean and width are {self.errors}."
+            )
+            figure = plot_regression.plot_pull(study, **self.labels)
+            self.add(f"pull_{key}", "performance", f"Pull, {target}", caption, figure)
 
     def distributions(self) -> None:
         residuals = self.report.task == "regression"
         for scores in self.report.scores:
-            against = ""
+            caption = "Residuals" if residuals else "Score"
+            caption += (
+                " of test events, physics weights, each class scaled to unit area; bars are statistical "
+                "(√Σw²)."
+            )
+            title = scores.score if residuals else f"{scores.score}, test"
             if scores.train:
-                against = (
-                    " Points are training events, and the lower panel divides them by the test histogram (whose error is "
-                    "shaded). p is that of a two-sample Kolmogorov–Smirnov test, unbinned, with weights and effective "
-                    "events: a small value (below about 0.01) means that the model behaves differently on events it has seen."
+                title += "" if residuals else " and training"
+                caption += (
+                    " Points are training events, and the lower panel divides them by the test histogram "
+                    "(whose error is shaded). p is that of a two-sample Kolmogorov–Smirnov test, unbinned, "
+                    "with weights and effective events: a small value (below about 0.01) means that the "
+                    "model behaves differently on events it has seen."
                 )
-            self.add(
-                scores.score, "scores",
-                scores.score if residuals else f"{scores.score}, test" + (" and training" if scores.train else ""),
-                ("Residuals" if residuals else "Score") + " of test events, physics weights, each class scaled to unit area; "
-                "bars are statistical (√Σw²)." + against,
-                plot_scores.plot_scores(
-                    scores, signal=self.report.signal if self.report.task == "binary" else None,
-                    title=self.title, sample=self.sample,
-                ),
-            )  # fmt: skip
+            figure = plot_scores.plot_scores(scores, signal=self.signal, **self.labels)
+            self.add(scores.score, "scores", title, caption, figure)
 
     def calibration(self) -> None:
-        if not self.report.calibration:
+        curves = self.report.calibration
+        if not curves:
             return
-        first = next(iter(self.report.calibration.values()))
-        single = len(self.report.calibration) == 1
-        expected = (
-            f" Statistical fluctuations alone would give ECE = {first.ece_if_calibrated} (toys with labels drawn from the "
-            f"scores); {100 * first.p_value:.2g} % of the toys have an ECE at least as large as the observed one."
-            if single and self.report.settings["bootstrap"]
-            else ""
+        caption = (
+            "Fraction of the class against the mean score, in bins with equal numbers of test events, with "
+            "the training weights: a score is a probability for the mixture of classes it was trained "
+            f"with. Bars are {self.errors}. ECE is the mean distance from the diagonal, weighted with the "
+            "bins' content; it is never negative."
         )
-        self.add(
-            "reliability", "calibration", "Reliability",
-            "Fraction of the class against the mean score, in bins with equal numbers of test events, with the training "
-            "weights: a score is a probability for the mixture of classes it was trained with. Bars are "
-            f"{self.errors}. ECE is the mean distance from the diagonal, weighted with the bins' content; it is never "
-            f"negative.{expected}",
-            plot_scores.plot_reliability(self.report.calibration, title=self.title, sample=self.sample),
-        )  # fmt: skip
+        if len(curves) == 1 and self.report.settings["bootstrap"]:
+            curve = next(iter(curves.values()))
+            caption += (
+                f" Statistical fluctuations alone would give ECE = {curve.ece_if_calibrated} (toys with "
+                f"labels drawn from the scores); {100 * curve.p_value:.2g} % of the toys have an ECE at "
+                "least as large as the observed one."
+            )
+        figure = plot_scores.plot_reliability(curves, **self.labels)
+        self.add("reliability", "calibration", "Reliability", caption, figure)
 
     def significance(self) -> None:
         scan = self.report.significance
         if scan is None:
             return
-        self.add(
-            "significance", "significance", "Expected significance",
-            "Significance of a counting experiment above the cut on the score: s/√(s+b), and the Asimov significance Z_A "
-            f"(arXiv:1806.00322) with a background uncertainty of {100 * scan.systematic:.3g} %. The band is {self.errors}. "
-            f"Expected before the cut: s = {scan.signal[0]:.4g}, b = {scan.background[0]:.4g}. The best cut (triangle) is "
-            f"sought where at least {scan.minimum_background:.3g} effective simulated background events pass; as the largest "
-            "of many fluctuating values it is somewhat optimistic.",
-            plot_scores.plot_significance(scan, title=self.title, sample=self.sample),
-        )  # fmt: skip
+        caption = (
+            "Significance of a counting experiment above the cut on the score: s/√(s+b), and the Asimov "
+            "significance Z_A (arXiv:1806.00322) with a background uncertainty of "
+            f"{100 * scan.systematic:.3g} %. The band is {self.errors}. Expected before the cut: s = "
+            f"{scan.signal[0]:.4g}, b = {scan.background[0]:.4g}. The best cut (triangle) is sought where "
+            f"at least {scan.minimum_background:.3g} effective simulated background events pass; as the "
+            "largest of many fluctuating values it is somewhat optimistic."
+        )
+        figure = plot_scores.plot_significance(scan, **self.labels)
+        self.add("significance", "significance", "Expected significance", caption, figure)
 
     def inputs(self) -> None:
         report = self.report
-        settings = {"title": self.title, "sample": self.sample}
         if report.ranking is not None and report.ranking.inputs:
             ranking = report.ranking
-            self.add(
-                "ranking", "inputs", "Permutation ranking",
-                f"Loss of {ranking.metric} when one input is shuffled among the events, mean of {ranking.repeats} shuffles of "
-                f"{ranking.events} test events. Errors (68.3 %) join the spread of the shuffles and the statistics of the "
-                "events. Of strongly correlated inputs each can look unimportant, since the others remain.",
-                plot_inputs.plot_ranking(ranking, **settings),
-            )  # fmt: skip
+            caption = (
+                f"Loss of {ranking.metric} when one input is shuffled among the events, mean of "
+                f"{ranking.repeats} shuffles of {ranking.events} test events. Errors (68.3 %) join the "
+                "spread of the shuffles and the statistics of the events. Of strongly correlated inputs "
+                "each can look unimportant, since the others remain."
+            )
+            figure = plot_inputs.plot_ranking(ranking, **self.labels)
+            self.add("ranking", "inputs", "Permutation ranking", caption, figure)
         shown = list(plot_style.pages(report.inputs, _INPUTS_A_PICTURE))
         for page, inputs in enumerate(shown):
             part = f" ({page + 1} of {len(shown)})" if len(shown) > 1 else ""
-            self.add(
-                f"inputs_{page + 1}", "inputs", f"Input distributions{part}",
-                "Test events with physics weights, each class scaled to unit area. The axes show the central 99 % of the "
-                "values." + (" No errors are drawn." if page == 0 else ""),
-                plot_inputs.plot_inputs(inputs, signal=report.signal if report.task == "binary" else None), wide=True,
-            )  # fmt: skip
+            caption = (
+                "Test events with physics weights, each class scaled to unit area; no errors are drawn. "
+                "The axes show the central 99 % of the values."
+            )
+            figure = plot_inputs.plot_inputs(inputs, signal=self.signal)
+            self.add(f"inputs_{page + 1}", "inputs", f"Input distributions{part}", caption, figure, wide=True)
         for name, matrix in report.correlations.items():
-            self.add(
-                f"correlation_{name}", "inputs", f"Correlation of the inputs, {name}",
-                "Linear (Pearson) correlation coefficients in percent, with physics weights; blank where an input is "
-                "constant. The statistical error of a coefficient r is about (1 − r²)/√N with N effective events.",
-                plot_inputs.plot_correlation(matrix, title=name, sample=self.sample),
-            )  # fmt: skip
+            caption = (
+                "Linear (Pearson) correlation coefficients in percent, with physics weights; blank where "
+                "an input is constant. The statistical error of a coefficient r is about (1 − r²)/√N with "
+                "N effective events."
+            )
+            figure = plot_inputs.plot_correlation(matrix, title=name, sample=self.sample)
+            self.add(f"correlation_{name}", "inputs", f"Correlation of the inputs, {name}", caption, figure)
 
     def training(self) -> None:
         if self.report.history:
-            self.add(
-                "history", "training", "Training history",
+            caption = (
                 "Loss, metrics and learning rate after each epoch, on training and on validation events "
-                "(the validation events choose the best epoch; the test events take no part).",
-                plot_inputs.plot_history(self.report.history, self.report.best_epoch, title=self.title),
-            )  # fmt: skip
+                "(the validation events choose the best epoch; the test events take no part). Single "
+                "values, without errors."
+            )
+            figure = plot_inputs.plot_history(self.report.history, self.report.best_epoch, title=self.title)
+            self.add("history", "training", "Training history", caption, figure)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hepml_root.evaluation.correlation import Correlation
+from hepml_root.evaluation.correlations import Correlation
 from hepml_root.evaluation.distributions import Histogram
 from hepml_root.evaluation.plot_style import (
     COLOURS,
@@ -25,6 +25,9 @@ from hepml_root.evaluation.ranking import Ranking
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# Numbers in a larger correlation matrix could not be read.
+_MOST_NUMBERED = 20
+
 
 @styled
 def plot_inputs(
@@ -36,8 +39,7 @@ def plot_inputs(
     """
     columns = min(4, max(1, len(inputs)))
     rows = -(-len(inputs) // columns)
-    figure = new_figure(3.1 * columns + 0.2, 2.5 * rows + 0.5)
-    figure.get_layout_engine().set(wspace=0.05, hspace=0.06)  # type: ignore[union-attr]
+    figure = new_figure(3.1 * columns + 0.2, 2.5 * rows + 0.5, wspace=0.05, hspace=0.06)
     for position, per_class in enumerate(inputs):
         axes = figure.add_subplot(rows, columns, position + 1)
         names = list(per_class)
@@ -82,15 +84,16 @@ def plot_correlation(matrix: Correlation, *, title: str = "", sample: str = "") 
     axes.set_yticks(range(number), matrix.columns, fontsize=size)
     axes.tick_params(which="both", length=0)
     axes.minorticks_off()
-    if number <= 30:
+    if number <= _MOST_NUMBERED:
         for row in range(number):
             for column in range(number):
                 value = 100 * matrix.matrix[row, column]
                 if np.isfinite(value) and (abs(value) >= 0.5 or number <= 12):
+                    colour = "white" if abs(value) > 60 else INK
+                    small = 0.72 * size if number > 12 else 9
                     axes.text(
-                        column, row, f"{value:.0f}", ha="center", va="center", fontsize=0.72 * size if number > 12 else 9,
-                        color="white" if abs(value) > 60 else INK,
-                    )  # fmt: skip
+                        column, row, f"{value:.0f}", ha="center", va="center", fontsize=small, color=colour
+                    )
     figure.colorbar(image, ax=axes, label="Linear correlation [%]", shrink=0.85)
     header(axes, title, sample)
     return figure
@@ -118,25 +121,34 @@ def plot_ranking(ranking: Ranking, *, most: int = 30, title: str = "", sample: s
 
 @styled
 def plot_history(
-    metrics: Mapping[str, Sequence[float]], best_epoch: int | None = None, *, title: str = "", sample: str = ""
+    metrics: Mapping[str, Sequence[float | None]],
+    best_epoch: int | None = None,
+    *,
+    title: str = "",
+    sample: str = "",
 ) -> Figure:
-    """Draw each metric against the epoch, with its validation twin (``val_…``) in the same colour, dashed."""
-    names = [name for name in metrics if not name.startswith("val_") and len(metrics[name])]
-    names.sort(key=lambda name: name != "loss")
-    figure = new_figure(6.4, 2.2 + 2.6 * len(names) if len(names) < 3 else 1.6 + 2.1 * len(names))
-    figure.get_layout_engine().set(hspace=0.03)  # type: ignore[union-attr]
+    """Draw each metric against the epoch, its validation twin (``val_…``) dashed in the same panel.
+
+    ``best_epoch`` is a position from 0; epochs are drawn from 1. A metric that was not finite is left out.
+    """
+    names = list(dict.fromkeys(name.removeprefix("val_") for name, values in metrics.items() if len(values)))
+    names.sort(key=lambda name: (name != "loss", name == "learning_rate"))
+    figure = new_figure(6.4, 1.6 + 2.1 * max(2, len(names)), hspace=0.03)
     grid = figure.add_gridspec(max(1, len(names)), 1)
-    first = None
+    first, longest = None, 1
     for row, name in enumerate(names):
         axes = figure.add_subplot(grid[row], sharex=first)
         first = first or axes
-        epochs = np.arange(1, len(metrics[name]) + 1)
-        axes.plot(epochs, metrics[name], "-", color=COLOURS[0], label="training")
-        twin = metrics.get(f"val_{name}")
-        if twin is not None and len(twin):
-            axes.plot(np.arange(1, len(twin) + 1), twin, "--", color=COLOURS[1], label="validation")
+        lines = (name, "-", COLOURS[0], "training"), (f"val_{name}", "--", COLOURS[1], "validation")
+        for key, line, colour, label in lines:
+            values = metrics.get(key)
+            if values is not None and len(values):
+                longest = max(longest, len(values))
+                numbers = np.array([np.nan if value is None else value for value in values])
+                axes.plot(np.arange(1, len(values) + 1), numbers, line, color=colour, label=label)
         if best_epoch is not None:
-            axes.axvline(best_epoch, color="0.5", linestyle=":", linewidth=1.3, label=f"best epoch {best_epoch}")
+            label = f"best epoch {best_epoch + 1}"
+            axes.axvline(best_epoch + 1, color="0.5", linestyle=":", linewidth=1.3, label=label)
         if name == "learning_rate":
             axes.set_yscale("log")
         axes.set_ylabel(name.replace("_", " "))
@@ -147,5 +159,5 @@ def plot_history(
             axes.tick_params(labelbottom=False)
         else:
             axis_labels(axes, "Epoch")
-            axes.set_xlim(0.5, max(len(metrics[item]) for item in names) + 0.5)
+            axes.set_xlim(0.5, longest + 0.5)
     return figure

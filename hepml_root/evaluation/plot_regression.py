@@ -21,6 +21,7 @@ from hepml_root.evaluation.plot_style import (
 from hepml_root.evaluation.regression import Residuals
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -37,18 +38,31 @@ def plot_residuals(study: Residuals, *, title: str = "", sample: str = "") -> Fi
     centres = 0.5 * (shape.edges[1:] + shape.edges[:-1])
     axes.stairs(shape.values / width, shape.edges, color=COLOURS[0], fill=True, alpha=0.25)
     axes.errorbar(
-        centres, shape.values / width, np.sqrt(shape.variances) / width, fmt="o", markersize=3.5, linewidth=1.1,
-        color=COLOURS[0], label="test events",
-    )  # fmt: skip
+        centres,
+        shape.values / width,
+        np.sqrt(shape.variances) / width,
+        fmt="o",
+        markersize=3.5,
+        linewidth=1.1,
+        color=COLOURS[0],
+        label="test events",
+    )
     x = np.linspace(shape.edges[0], shape.edges[-1], 400)
     if study.resolution.value > 0:
-        axes.plot(x, _gaussian(x, study.bias.value, study.resolution.value), "--", color=COLOURS[1],
-                  label="Gaussian of bias and resolution")  # fmt: skip
+        axes.plot(
+            x,
+            _gaussian(x, study.bias.value, study.resolution.value),
+            "--",
+            color=COLOURS[1],
+            label="Gaussian of bias and resolution",
+        )
     unit = study.unit
-    text = (
-        f"bias {study.bias.format(unit)}\nresolution {study.resolution.format(unit)}\nRMS {study.rms.format(unit)}"
+    lines = (
+        f"bias {study.bias.format(unit)}",
+        f"resolution {study.resolution.format(unit)}",
+        f"RMS {study.rms.format(unit)}",
     )
-    axes.text(0.04, 0.95, text, transform=axes.transAxes, va="top", fontsize=11.5)
+    axes.text(0.04, 0.95, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=11.5)
     axes.axvline(0.0, color="0.4", linewidth=1.0, linestyle=":")
     axes.set_xlim(shape.edges[0], shape.edges[-1])
     axes.set_ylim(0, 1.5 * float((shape.values / width).max()))
@@ -71,8 +85,16 @@ def plot_pull(study: Residuals, *, title: str = "", sample: str = "") -> Figure:
     centres = 0.5 * (shape.edges[1:] + shape.edges[:-1])
     density, error = shape.values / width, np.sqrt(shape.variances) / width
     axes.stairs(density, shape.edges, color=COLOURS[0], fill=True, alpha=0.25)
-    axes.errorbar(centres, density, error, fmt="o", markersize=3.5, linewidth=1.1, color=COLOURS[0],
-                  label=f"mean {study.pull_mean}\nwidth {study.pull_width}")  # fmt: skip
+    axes.errorbar(
+        centres,
+        density,
+        error,
+        fmt="o",
+        markersize=3.5,
+        linewidth=1.1,
+        color=COLOURS[0],
+        label=f"mean {study.pull_mean}\nwidth {study.pull_width}",
+    )
     x = np.linspace(-5, 5, 300)
     axes.plot(x, _gaussian(x, 0.0, 1.0), "--", color=COLOURS[1], label="unit Gaussian")
     axes.set_ylim(0, 1.45 * max(0.4, float(density.max())))
@@ -80,7 +102,15 @@ def plot_pull(study: Residuals, *, title: str = "", sample: str = "") -> Figure:
     # Mean of the Gaussian over each bin, since bins are wide in the tails.
     cumulative = np.array([0.5 * (1 + math.erf(edge / math.sqrt(2))) for edge in shape.edges])
     expected = np.diff(cumulative) / width
-    panel.errorbar(centres, density / expected, error / expected, fmt="o", markersize=3.5, linewidth=1.1, color=COLOURS[0])
+    panel.errorbar(
+        centres,
+        density / expected,
+        error / expected,
+        fmt="o",
+        markersize=3.5,
+        linewidth=1.1,
+        color=COLOURS[0],
+    )
     panel.axhline(1.0, color="0.4", linewidth=1.0)
     panel.set(xlim=(-5, 5), ylim=(0, 3))
     axis_labels(axes, "", "Events, unit area")
@@ -98,9 +128,9 @@ def plot_resolution(study: Residuals, *, title: str = "", sample: str = "") -> F
     x = study.mean_target
     across = np.abs(np.stack([x - study.edges[:-1], study.edges[1:] - x]))
 
-    def points(where: object, y: Floats, low: Floats, high: Floats, colour: str) -> None:
+    def points(where: Axes, y: Floats, low: Floats, high: Floats, colour: str) -> None:
         error = np.maximum(np.nan_to_num(np.stack([y - low, high - y])), 0.0)
-        where.errorbar(x, y, error, across, fmt="o", color=colour, linewidth=1.3)  # type: ignore[attr-defined]
+        where.errorbar(x, y, error, across, fmt="o", color=colour, linewidth=1.3)
 
     points(axes, study.bin_resolution, study.bin_resolution_low, study.bin_resolution_high, COLOURS[0])
     axes.axhline(study.resolution.value, color=COLOURS[0], linestyle="--", linewidth=1.1, label="all events")
@@ -118,7 +148,13 @@ def plot_resolution(study: Residuals, *, title: str = "", sample: str = "") -> F
 
 @styled
 def plot_response(
-    prediction: Floats, target: Floats, weights: Floats, study: Residuals, *, title: str = "", sample: str = ""
+    prediction: Floats,
+    target: Floats,
+    weights: Floats,
+    study: Residuals,
+    *,
+    title: str = "",
+    sample: str = "",
 ) -> Figure:
     """Draw the prediction against the truth as a weighted density, with the median prediction in bins."""
     from matplotlib.colors import LogNorm
@@ -129,19 +165,36 @@ def plot_response(
     low, high = np.quantile(both, [0.002, 0.998])
     if not high > low:
         low, high = low - 0.5, high + 0.5
-    counts, x_edges, y_edges = np.histogram2d(target, prediction, bins=80, range=[[low, high]] * 2, weights=weights)
+    counts, x_edges, y_edges = np.histogram2d(
+        target, prediction, bins=80, range=[[low, high]] * 2, weights=weights
+    )
     positive = counts[counts > 0]
-    norm = LogNorm(positive.min(), positive.max()) if len(positive) and positive.max() > positive.min() else None
+    norm = (
+        LogNorm(positive.min(), positive.max()) if len(positive) and positive.max() > positive.min() else None
+    )
     mesh = axes.pcolormesh(
         x_edges, y_edges, np.where(counts > 0, counts, np.nan).T, cmap="viridis", norm=norm, rasterized=True
     )
     axes.plot([low, high], [low, high], "--", color=COLOURS[1], linewidth=1.3, label="prediction = truth")
-    axes.errorbar(study.mean_target, study.mean_target + study.bin_bias, study.bin_resolution, fmt="o", color="white",
-                  ecolor="white", markeredgecolor="black", linewidth=1.3, label="mean and resolution in bins")  # fmt: skip
+    axes.errorbar(
+        study.mean_target,
+        study.mean_target + study.bin_bias,
+        study.bin_resolution,
+        fmt="o",
+        color="white",
+        ecolor="black",
+        markeredgecolor="black",
+        linewidth=1.3,
+        label="mean and resolution in bins",
+    )
     axes.set(xlim=(low, high), ylim=(low, high))
     legend = axes.legend(loc="upper left", frameon=True)
     legend.get_frame().set(facecolor="0.55", alpha=0.6, edgecolor="none")
     figure.colorbar(mesh, ax=axes, label="Events")
-    axis_labels(axes, with_unit(f"True {study.target}", study.unit), with_unit(f"Predicted {study.target}", study.unit))
+    axis_labels(
+        axes,
+        with_unit(f"True {study.target}", study.unit),
+        with_unit(f"Predicted {study.target}", study.unit),
+    )
     header(axes, title, sample)
     return figure

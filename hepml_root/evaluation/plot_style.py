@@ -1,4 +1,4 @@
-"""The look of all pictures: mplhep's ROOT style, made smaller and neutral, with colours safe for colour-blind eyes."""
+"""The look of all pictures: mplhep's ROOT style, smaller and neutral, with colours for all eyes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,17 @@ if TYPE_CHECKING:
 
 #: M. Petroff's accessible colour cycle, arXiv:2107.02270, with ten colours.
 COLOURS = (
-    "#3f90da", "#bd1f01", "#ffa90e", "#832db6", "#94a4a2", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
-)  # fmt: skip
+    "#3f90da",
+    "#bd1f01",
+    "#ffa90e",
+    "#832db6",
+    "#94a4a2",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+)
 SIGNAL, BACKGROUND = COLOURS[1], COLOURS[0]
 INK = "#1a1a1a"
 
@@ -45,13 +54,14 @@ _SMALLER = {
     "mathtext.fontset": "dejavusans",
     "svg.fonttype": "path",
     "svg.hashsalt": "hepml_root",
+    "savefig.bbox": None,
     "pdf.fonttype": 42,
     "pdf.compression": 6,
 }
 
 
 @functools.cache
-def _style() -> dict[str, Any]:
+def _style() -> Any:
     import mplhep
 
     return {**mplhep.style.ROOT, **_SMALLER}
@@ -73,11 +83,15 @@ def styled(function: _Function) -> _Function:
     return inside  # type: ignore[return-value]
 
 
-def new_figure(width: float = 6.4, height: float = 5.4) -> Figure:
-    """Return an empty figure in inches, outside pyplot, so that no window system and no global list knows it."""
-    from matplotlib.figure import Figure
+def new_figure(width: float = 6.4, height: float = 5.4, **spaces: Any) -> Figure:
+    """Return an empty figure (in inches) outside pyplot, so that no window system and no list holds it.
 
-    return Figure(figsize=(width, height), layout="constrained")
+    ``spaces`` are those of matplotlib's constrained layout: ``wspace``, ``hspace``, ``w_pad``, ``h_pad``.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(**spaces))
 
 
 def single(width: float = 6.4, height: float = 5.4) -> tuple[Figure, Axes]:
@@ -88,8 +102,7 @@ def single(width: float = 6.4, height: float = 5.4) -> tuple[Figure, Axes]:
 
 def with_panel(width: float = 6.4, height: float = 6.2, share: float = 0.3) -> tuple[Figure, Axes, Axes]:
     """Return a figure with main axes above a smaller panel that shares the x axis."""
-    figure = new_figure(width, height)
-    figure.get_layout_engine().set(hspace=0.02, h_pad=0.03)  # type: ignore[union-attr]
+    figure = new_figure(width, height, hspace=0.02, h_pad=0.03)
     grid = figure.add_gridspec(2, 1, height_ratios=(1.0 - share, share))
     top = figure.add_subplot(grid[0])
     bottom = figure.add_subplot(grid[1], sharex=top)
@@ -100,7 +113,16 @@ def with_panel(width: float = 6.4, height: float = 6.2, share: float = 0.3) -> t
 def header(axes: Axes, left: str = "", right: str = "") -> None:
     """Write above the axes what is shown (bold, left) and the sample (right)."""
     if left:
-        axes.text(0.0, 1.015, left, transform=axes.transAxes, ha="left", va="bottom", fontweight="bold", fontsize=12.5)
+        axes.text(
+            0.0,
+            1.015,
+            left,
+            transform=axes.transAxes,
+            ha="left",
+            va="bottom",
+            fontweight="bold",
+            fontsize=12.5,
+        )
     if right:
         axes.text(1.0, 1.015, right, transform=axes.transAxes, ha="right", va="bottom", fontsize=11.5)
 
@@ -132,6 +154,10 @@ def colour_of(position: int, classes: Sequence[str] = (), signal: str | None = N
 @styled
 def rendered(figure: Figure, form: str) -> bytes:
     """Return the figure as "svg", "png" or "pdf", without dates, so that equal reports give equal files."""
+    layout = figure.get_layout_engine()
+    if layout is not None:  # it takes as long as drawing: find it once, not for each format again
+        layout.execute(figure)
+        figure.set_layout_engine(None)
     buffer = io.BytesIO()
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[form]
     figure.savefig(buffer, format=form, dpi=140, metadata=metadata)
@@ -139,7 +165,6 @@ def rendered(figure: Figure, form: str) -> bytes:
 
 
 def pages(items: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
-    """Give the items in pages of nearly equal length, none longer than ``most``."""
-    number = -(-len(items) // most)
-    for page in range(number):
-        yield items[page * len(items) // number : (page + 1) * len(items) // number]
+    """Give the items in pages of ``most``, the last one shorter."""
+    for begin in range(0, len(items), most):
+        yield items[begin : begin + most]

@@ -61,12 +61,12 @@ def rank_inputs(
 ) -> Ranking:
     """Return how much worse the model does when one input at a time is shuffled among the events.
 
-    Importance of column j: ``M(x) − ⟨M(x with column j permuted)⟩`` over ``repeats`` permutations, where M is the
-    weighted AUC (binary), the mean one-against-rest AUC (multiclass) or minus the root mean square residual
-    relative to the target's spread, averaged over targets (regression). Labels, weights and the other inputs
-    stay with their event. In a jagged block the values of one feature are permuted among all real
-    constituents, padding stays. Of strongly correlated inputs each can look unimportant, since the others
-    remain: the ranking is about this model, not about the information in a variable.
+    Importance of column j: ``M(x) − ⟨M(x with column j permuted)⟩`` over ``repeats`` permutations, where
+    M is the weighted AUC (binary), the mean one-against-rest AUC (multiclass) or minus the root mean
+    square residual relative to the target's spread, averaged over targets (regression). Labels, weights
+    and the other inputs stay with their event. In a jagged block the values of one feature are permuted
+    among all real constituents, padding stays. Of strongly correlated inputs each can look unimportant,
+    since the others remain: the ranking is about this model, not about the information in a variable.
 
     The error joins the spread of the permutations with the statistics of the events; the latter comes from
     each event's own contribution to the difference (DeLong's placements), so that what is common to both
@@ -144,11 +144,17 @@ def rank_inputs(
             value, error = float(np.mean(falls)), float(np.sqrt(variance))
             ranked.append(RankedInput(label, block, Estimate(value, value - error, value + error, ONE_SIGMA)))
     ranked.sort(key=lambda item: -item.importance.value)
-    metric = {"binary": "AUC", "multiclass": "mean one-against-rest AUC", "regression": "−RMS residual / spread"}
+    metric = {
+        "binary": "AUC",
+        "multiclass": "mean one-against-rest AUC",
+        "regression": "−RMS residual / spread",
+    }
     return Ranking(metric[task], nominal, tuple(ranked), events, repeats)
 
 
-def _shuffled(blocks: Blocks, block: str, position: int, generator: np.random.Generator) -> dict[str, NDArray[Any]]:
+def _shuffled(
+    blocks: Blocks, block: str, position: int, generator: np.random.Generator
+) -> dict[str, NDArray[Any]]:
     """Return the blocks with one feature of one block permuted among events (or real constituents)."""
     array = blocks[block].copy()
     if array.ndim == 2:

@@ -180,7 +180,9 @@ def study_residuals(
 
     def per_bin(w: Floats) -> tuple[Floats, Floats]:
         biases = [_mean(residual[chosen], w[:, chosen]) for chosen in members]
-        widths = [_half_width(order, w[:, chosen]) for order, chosen in zip(bin_ordered, members, strict=True)]
+        widths = [
+            _half_width(order, w[:, chosen]) for order, chosen in zip(bin_ordered, members, strict=True)
+        ]
         return np.stack(biases, axis=1), np.stack(widths, axis=1)
 
     central = overall(one)
@@ -199,7 +201,12 @@ def study_residuals(
     for counts in poisson_replicas(len(residual), bootstrap, seed):
         replica = counts * weights
         of_pull = replica[:, usable]
-        values = (*overall(replica), *per_bin(replica), _mean(pull, of_pull), _half_width(pull_ordered, of_pull))
+        values = (
+            *overall(replica),
+            *per_bin(replica),
+            _mean(pull, of_pull),
+            _half_width(pull_ordered, of_pull),
+        )
         for store, value in zip(collected, values, strict=True):
             store.append(value)
     replicas = [np.concatenate(store) if store else np.empty(0) for store in collected]
@@ -229,9 +236,16 @@ def study_residuals(
         bin_resolution_low=band(6)[0],
         bin_resolution_high=band(6)[1],
         histogram=histogram(
-            f"residual_{name}", residual, binning(residual, 60), weights, title=f"prediction − true {name}", unit=unit
+            f"residual_{name}",
+            residual,
+            binning(residual, 60),
+            weights,
+            title=f"prediction − true {name}",
+            unit=unit,
         ),
-        pull=histogram(f"pull_{name}", pull, np.linspace(-5, 5, 51), weights[usable], title=f"pull of {name}"),
+        pull=histogram(
+            f"pull_{name}", pull, np.linspace(-5, 5, 51), weights[usable], title=f"pull of {name}"
+        ),
         pull_mean=estimate(_mean(pull, pull_one)[0], 7),
         pull_width=estimate(_half_width(pull_ordered, pull_one)[0], 8),
         pull_from="resolution" if uncertainty is None else "model",

@@ -171,7 +171,7 @@ def roc_curve(
     >>> scores = np.concatenate([generator.normal(0, 1, 2000), generator.normal(1, 1, 2000)])
     >>> roc = roc_curve(scores, np.arange(4000) >= 2000)
     >>> print(roc.auc)  # the truth is Φ(1/√2) = 0.760
-    0.762 +0.007 −0.006
+    0.762 ± 0.007
     """
     scores, signal, weights = checked_binary(scores, labels, weights)
     if points < 2:
@@ -179,7 +179,9 @@ def roc_curve(
     if bad := [point for point in working_points if not 0.0 < point <= 1.0]:
         raise SettingError(f"working points are signal efficiencies between 0 and 1, got {bad[0]!r}.")
     ranked = _Ranked(scores, signal, weights)
-    targets = np.concatenate([np.arange(1, points + 1) / points, np.asarray(working_points, dtype=np.float64)])
+    targets = np.concatenate(
+        [np.arange(1, points + 1) / points, np.asarray(working_points, dtype=np.float64)]
+    )
     above_s, above_b = ranked.cumulative()
     central, groups = _background_at(above_s, above_b, targets, ranked.monotone)
     central, thresholds = central[0], ranked.thresholds[groups[0] - 1]
@@ -208,7 +210,14 @@ def roc_curve(
         )
     grid = slice(0, points)
     return Roc(
-        targets[grid], central[grid], low[grid], high[grid], thresholds[grid], auc_estimate, tuple(marks), bootstrap
+        targets[grid],
+        central[grid],
+        low[grid],
+        high[grid],
+        thresholds[grid],
+        auc_estimate,
+        tuple(marks),
+        bootstrap,
     )
 
 

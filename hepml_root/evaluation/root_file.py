@@ -23,7 +23,8 @@ def _root() -> Any:
         import ROOT
     except ImportError as error:
         raise MissingDependencyError(
-            "the report's ROOT file needs ROOT, which is not installed: `pip install 'hepml_root[root]'`, or save the "
+            "the report's ROOT file needs ROOT, which is not installed: `pip install 'hepml_root[root]'`, "
+            "or save the "
             "report without it (root_file=False)."
         ) from error
     ROOT.gROOT.SetBatch(True)
@@ -42,12 +43,14 @@ def object_name(text: str) -> str:
     return name if name and not name[0].isdigit() else f"_{name}"
 
 
-def tree_columns(report: Report) -> tuple[dict[str, NDArray[Any]], dict[str, tuple[NDArray[Any], NDArray[Any]]]]:
+def tree_columns(
+    report: Report,
+) -> tuple[dict[str, NDArray[Any]], dict[str, tuple[NDArray[Any], NDArray[Any]]]]:
     """Return the columns of the tree: plain ones (events,), and jagged ones as (offsets, values).
 
     Plain: ``score`` (one per output: ``score_<class>``, ``prediction_<target>`` and ``target_<target>``),
-    ``class_index``, ``weight``, ``training_weight``, ``event_number``, spectators, inputs and parameters, each
-    under its label made an identifier; a label that is taken gets ``_`` at its end.
+    ``class_index``, ``weight``, ``training_weight``, ``event_number``, spectators, inputs and parameters,
+    each under its label made an identifier; a label that is taken gets ``_`` at its end.
 
     Raises
     ------
@@ -80,7 +83,8 @@ def tree_columns(report: Report) -> tuple[dict[str, NDArray[Any]], dict[str, tup
     for label, values in data.spectators.items():
         if values.dtype.kind not in "biuf":
             raise ColumnTypeError(
-                f"the spectator '{label}' has the type {values.dtype}; a ROOT tree takes numbers and bools here."
+                f"the spectator '{label}' has the type {values.dtype}; a ROOT tree takes numbers and bools "
+                "here."
             )
         plain[free(label)] = values.astype(np.float32) if values.dtype == np.float16 else values
     for block in data.blocks:
@@ -91,7 +95,10 @@ def tree_columns(report: Report) -> tuple[dict[str, NDArray[Any]], dict[str, tup
             real = np.asarray(data.X[f"{block.name}_mask"], dtype=bool)
             offsets = np.concatenate([[0], np.cumsum(real.sum(axis=1))]).astype(np.uint64)
             for position, label in enumerate(block.labels):
-                jagged[free(label)] = offsets, np.ascontiguousarray(array[..., position][real], dtype=np.float32)
+                jagged[free(label)] = (
+                    offsets,
+                    np.ascontiguousarray(array[..., position][real], dtype=np.float32),
+                )
         else:
             for position, label in enumerate(block.labels):
                 plain[free(label)] = array[:, position]
@@ -111,11 +118,11 @@ def write_root_file(report: Report, path: Path) -> None:
         A spectator has a type that a tree does not take.
     """
     root = _root()
-    _write_tree(root, report, path)
-    file = root.TFile.Open(str(path), "UPDATE")
+    file = root.TFile.Open(str(path), "RECREATE")
     if not file or file.IsZombie():
         raise OutputWriteError(f"ROOT could not open '{path}' for writing.")
     try:
+        _write_tree(root, report, file)
         _Writer(root, file).report(report)
         if file.Write() < 0 or file.TestBit(root.TFile.kWriteError):
             raise OutputWriteError(f"ROOT could not write '{path}' to its end: the disk may be full.")
@@ -123,25 +130,79 @@ def write_root_file(report: Report, path: Path) -> None:
         file.Close()
 
 
-def _write_tree(root: Any, report: Report, path: Path) -> None:
+# Fills a tree from arrays in memory: one row-wise copy per event into the branches' buffers. It is far
+# quicker to compile than a data frame with as many columns.
+_FILL = """
+namespace hepml_root_report {
+struct Filler {
+  TTree &tree;
+  std::vector<const char *> sources;
+  std::vector<std::size_t> sizes;
+  std::vector<std::unique_ptr<char[]>> buffers;
+  std::vector<const ULong64_t *> offsets;
+  std::vector<const float *> values;
+  std::vector<std::unique_ptr<std::vector<float>>> lists;
+
+  explicit Filler(TTree &into) : tree(into) {}
+
+  void plain(const char *name, const char *leaf, std::size_t size, ULong64_t address) {
+    sources.push_back(reinterpret_cast<const char *>(address));
+    sizes.push_back(size);
+    buffers.emplace_back(new char[8]);
+    tree.Branch(name, buffers.back().get(), (std::string(name) + "/" + leaf).c_str());
+  }
+  void jagged(const char *name, ULong64_t offsets_address, ULong64_t values_address) {
+    offsets.push_back(reinterpret_cast<const ULong64_t *>(offsets_address));
+    values.push_back(reinterpret_cast<const float *>(values_address));
+    lists.emplace_back(new std::vector<float>);
+    tree.Branch(name, lists.back().get());
+  }
+  Long64_t fill(ULong64_t events) {
+    for (ULong64_t event = 0; event < events; ++event) {
+      for (std::size_t i = 0; i < sources.size(); ++i)
+        std::memcpy(buffers[i].get(), sources[i] + event * sizes[i], sizes[i]);
+      for (std::size_t i = 0; i < lists.size(); ++i)
+        lists[i]->assign(values[i] + offsets[i][event], values[i] + offsets[i][event + 1]);
+      if (tree.Fill() < 0)
+        return -1;
+    }
+    tree.ResetBranchAddresses();
+    return tree.GetEntries();
+  }
+};
+} // namespace hepml_root_report
+"""
+
+# Letters of TTree's leaf lists by numpy type.
+_LEAVES = {
+    "float32": "F",
+    "float64": "D",
+    "bool": "O",
+    "int8": "B",
+    "uint8": "b",
+    "int16": "S",
+    "uint16": "s",
+    "int32": "I",
+    "uint32": "i",
+    "int64": "L",
+    "uint64": "l",
+}
+
+
+def _write_tree(root: Any, report: Report, file: Any) -> None:
     plain, jagged = tree_columns(report)
-    # With several threads a snapshot does not keep the order of the events.
-    threads = root.GetThreadPoolSize() if root.IsImplicitMTEnabled() else 0
-    if threads:
-        root.DisableImplicitMT()
-    try:
-        frame = root.RDF.FromNumpy(plain)
-        for name, (offsets, values) in jagged.items():
-            begin, numbers = offsets.ctypes.data, values.ctypes.data if values.size else 0
-            frame = frame.Define(
-                name,
-                f"ROOT::RVecF(reinterpret_cast<float*>({numbers}ULL) + reinterpret_cast<ULong64_t*>({begin}ULL)[rdfentry_],"
-                f" reinterpret_cast<float*>({numbers}ULL) + reinterpret_cast<ULong64_t*>({begin}ULL)[rdfentry_ + 1])",
-            )
-        frame.Snapshot(TREE, str(path), [*plain, *jagged])
-    finally:
-        if threads:
-            root.EnableImplicitMT(threads)
+    if not hasattr(root, "hepml_root_report"):
+        root.gInterpreter.Declare(_FILL)
+    file.cd()
+    tree = root.TTree(TREE, "test events with the model's scores")
+    filler = root.hepml_root_report.Filler(tree)
+    for name, values in plain.items():
+        filler.plain(name, _LEAVES[values.dtype.name], values.dtype.itemsize, values.ctypes.data)
+    for name, (offsets, values) in jagged.items():
+        filler.jagged(name, offsets.ctypes.data, values.ctypes.data)
+    if filler.fill(len(report.events)) < 0:
+        raise OutputWriteError(f"ROOT could not write the tree '{TREE}': the disk may be full.")
+    tree.Write()
 
 
 class _Writer:
@@ -152,22 +213,29 @@ class _Writer:
         self.file = file
 
     def report(self, report: Report) -> None:
-        for name, roc in report.roc.items():
-            self.graph("roc", f"test_{name}", roc.signal_efficiency, roc.background_efficiency, roc.low, roc.high,
-                       "ROC;Signal efficiency;Background efficiency")  # fmt: skip
-        for name, roc in report.train_roc.items():
-            self.graph("roc", f"train_{name}", roc.signal_efficiency, roc.background_efficiency, roc.low, roc.high,
-                       "ROC;Signal efficiency;Background efficiency")  # fmt: skip
-        for name, roc in report.compared.items():
-            self.graph("roc", f"compared_{name}", roc.signal_efficiency, roc.background_efficiency, roc.low, roc.high,
-                       "ROC;Signal efficiency;Background efficiency")  # fmt: skip
+        title = "ROC;Signal efficiency;Background efficiency"
+        for part, curves in (
+            ("test", report.roc),
+            ("train", report.train_roc),
+            ("compared", report.compared),
+        ):
+            for name, roc in curves.items():
+                y, low, high = roc.background_efficiency, roc.low, roc.high
+                self.graph("roc", f"{part}_{name}", roc.signal_efficiency, y, low, high, title)
         for scores in report.scores:
             for histograms in (scores.test, scores.train):
                 for histogram in histograms.values():
                     self.histogram("scores", histogram.name, histogram)
         for name, curve in report.calibration.items():
-            self.graph("calibration", f"reliability_{name}", curve.mean_score, curve.fraction, curve.low, curve.high,
-                       "Reliability;Mean score;Observed fraction")  # fmt: skip
+            self.graph(
+                "calibration",
+                f"reliability_{name}",
+                curve.mean_score,
+                curve.fraction,
+                curve.low,
+                curve.high,
+                "Reliability;Mean score;Observed fraction",
+            )
         if report.significance is not None:
             scan = report.significance
             for name, y, low, high in (
@@ -176,28 +244,47 @@ class _Writer:
                 ("signal", scan.signal, scan.signal, scan.signal),
                 ("background", scan.background, scan.background, scan.background),
             ):
-                self.graph("significance", name, scan.threshold, y, low, high, f"{name};Cut on the score;{name}")
+                self.graph(
+                    "significance", name, scan.threshold, y, low, high, f"{name};Cut on the score;{name}"
+                )
         if report.confusion is not None:
             matrix = report.confusion
-            self.matrix("confusion", "fraction", matrix.fraction.T, matrix.classes, "Predicted class;True class",
-                        matrix.error.T)  # fmt: skip
+            self.matrix(
+                "confusion",
+                "fraction",
+                matrix.fraction.T,
+                matrix.classes,
+                "Predicted class;True class",
+                matrix.error.T,
+            )
         for name, table in report.correlations.items():
             self.matrix("correlation", name, table.matrix, table.columns, "", None)
         for per_class in report.inputs:
             for name, histogram in per_class.items():
                 self.histogram("inputs", f"{histogram.name}_{name}", histogram)
         if report.ranking is not None and report.ranking.inputs:
-            self.bars("ranking", "importance", [item.column for item in report.ranking.inputs],
-                      [item.importance.value for item in report.ranking.inputs],
-                      [item.importance.error for item in report.ranking.inputs],
-                      f";;Loss of {report.ranking.metric}")  # fmt: skip
+            self.bars(
+                "ranking",
+                "importance",
+                [item.column for item in report.ranking.inputs],
+                [item.importance.value for item in report.ranking.inputs],
+                [item.importance.error for item in report.ranking.inputs],
+                f";;Loss of {report.ranking.metric}",
+            )
         for study in report.residuals:
             self.histogram("residuals", study.histogram.name, study.histogram)
             self.histogram("residuals", study.pull.name, study.pull)
             for kind in ("bias", "resolution"):
                 y, low, high = (getattr(study, f"bin_{kind}{end}") for end in ("", "_low", "_high"))
-                self.graph("residuals", f"{kind}_{study.target}", study.mean_target, y, low, high,
-                           f"{kind};True {study.target};{kind}")  # fmt: skip
+                self.graph(
+                    "residuals",
+                    f"{kind}_{study.target}",
+                    study.mean_target,
+                    y,
+                    low,
+                    high,
+                    f"{kind};True {study.target};{kind}",
+                )
 
     def _keep(self, folder: str, item: Any) -> None:
         directory = self.file.GetDirectory(folder) or self.file.mkdir(folder)
@@ -208,7 +295,9 @@ class _Writer:
     def histogram(self, folder: str, name: str, source: Histogram) -> None:
         bins = len(source.values)
         unit = f" [{source.unit}]" if source.unit else ""
-        item = self.root.TH1D(object_name(name), f"{source.title};{source.title}{unit};Sum of weights", bins, source.edges)
+        item = self.root.TH1D(
+            object_name(name), f"{source.title};{source.title}{unit};Sum of weights", bins, source.edges
+        )
         item.Sumw2()
         # The variance outside the edges is not kept, so these two bins carry no error.
         item.SetContent(np.concatenate([[source.underflow], source.values, [source.overflow]]))
@@ -217,7 +306,14 @@ class _Writer:
         self._keep(folder, item)
 
     def graph(
-        self, folder: str, name: str, x: NDArray[Any], y: NDArray[Any], low: NDArray[Any], high: NDArray[Any], title: str
+        self,
+        folder: str,
+        name: str,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        low: NDArray[Any],
+        high: NDArray[Any],
+        title: str,
     ) -> None:
         known = np.isfinite(x) & np.isfinite(y)
         x, y = x[known].astype(np.float64), y[known].astype(np.float64)
@@ -230,7 +326,13 @@ class _Writer:
         self._keep(folder, item)
 
     def matrix(
-        self, folder: str, name: str, values: NDArray[Any], labels: tuple[str, ...], axes: str, errors: NDArray[Any] | None
+        self,
+        folder: str,
+        name: str,
+        values: NDArray[Any],
+        labels: tuple[str, ...],
+        axes: str,
+        errors: NDArray[Any] | None,
     ) -> None:
         number = len(labels)
         item = self.root.TH2D(object_name(name), f"{name};{axes}", number, 0.0, number, number, 0.0, number)
@@ -244,7 +346,9 @@ class _Writer:
                     item.SetBinError(column, row, float(errors[column - 1, row - 1]))
         self._keep(folder, item)
 
-    def bars(self, folder: str, name: str, labels: list[str], values: list[float], errors: list[float], title: str) -> None:
+    def bars(
+        self, folder: str, name: str, labels: list[str], values: list[float], errors: list[float], title: str
+    ) -> None:
         item = self.root.TH1D(object_name(name), title, len(labels), 0.0, len(labels))
         item.Sumw2()
         for position, (label, value, error) in enumerate(zip(labels, values, errors, strict=True), start=1):

@@ -179,8 +179,8 @@ def scan_significance(
     Thresholds are half equidistant in the score and half equidistant in signal efficiency, so that a steep
     edge at large scores is resolved. Expected events are sums of weights, rescaled per class if totals are
     given. An optimum is sought only where at least ``minimum_background`` effective background events
-    (``(Σw)²/Σw²``) of the sample pass and their yield is positive: the significance of a cut that no simulated
-    background passes is unknown, not infinite.
+    (``(Σw)²/Σw²``) of the sample pass and their yield is positive: the significance of a cut that no
+    simulated background passes is unknown, not infinite.
 
     Arguments
     ---------
@@ -210,7 +210,10 @@ def scan_significance(
     if cuts < 2:
         raise SettingError(f"a scan needs at least 2 cuts, got {cuts}.")
     scale = np.ones(len(scores))
-    for members, wanted, name in ((signal, signal_events, "signal"), (~signal, background_events, "background")):
+    for members, wanted, name in (
+        (signal, signal_events, "signal"),
+        (~signal, background_events, "background"),
+    ):
         if wanted is not None:
             if not wanted > 0:
                 raise SettingError(f"the expected {name} events must be positive, got {wanted!r}.")
@@ -281,9 +284,16 @@ def scan_significance(
         )
 
     return SignificanceScan(
-        edges, s, b,
-        simple, *band(simple, many_simple),
-        asimov, *band(asimov, many_asimov),
-        allowed, float(systematic), float(minimum_background),
-        best(simple, many_simple), best(asimov, many_asimov),
-    )  # fmt: skip
+        edges,
+        s,
+        b,
+        simple,
+        *band(simple, many_simple),
+        asimov,
+        *band(asimov, many_asimov),
+        allowed,
+        float(systematic),
+        float(minimum_background),
+        best(simple, many_simple),
+        best(asimov, many_asimov),
+    )

@@ -59,12 +59,15 @@ def predict(model: Any, data: Any, *, batch_size: int | None = None) -> NDArray[
     if outputs.ndim == 1:
         outputs = outputs[:, None]
     if outputs.ndim != 2 or len(outputs) != events:
-        raise ShapeError(f"the model gave outputs {outputs.shape} for {events} events; (events, outputs) are needed.")
+        raise ShapeError(
+            f"the model gave outputs {outputs.shape} for {events} events; (events, outputs) are needed."
+        )
     finite = np.isfinite(outputs).all(axis=1)
     if not finite.all():
         raise NonFiniteInputError(
             f"{np.count_nonzero(~finite)} of {events} scores are NaN or infinite (first at event "
-            f"{int(np.argmin(finite))}): look for such values in the inputs, or for a training that has diverged."
+            f"{int(np.argmin(finite))}): look for such values in the inputs, or for a training that has "
+            "diverged."
         )
     return outputs.astype(np.float32, copy=False)
 
@@ -80,7 +83,8 @@ def _outputs(model: Any, data: Any, blocks: Mapping[str, NDArray[Any]], batch_si
     if hasattr(model, "predict"):
         return model.predict(data)
     raise ModelFileError(
-        f"a {type(model).__name__} is no model: give a keras.Model, the path of a .keras or .onnx file, a Session, "
+        f"a {type(model).__name__} is no model: give a keras.Model, the path of a .keras or .onnx file, a "
+        "Session, "
         "an object with predict, or an array of scores."
     )
 
@@ -124,7 +128,9 @@ def is_keras_model(model: Any) -> bool:
     return keras is not None and isinstance(model, keras.Model)
 
 
-def _keras_outputs(model: Any, blocks: Mapping[str, NDArray[Any]], batch_size: int | None) -> NDArray[np.float32]:
+def _keras_outputs(
+    model: Any, blocks: Mapping[str, NDArray[Any]], batch_size: int | None
+) -> NDArray[np.float32]:
     inputs = _inputs_for(model, blocks)
     first = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
     events = len(first)
@@ -150,7 +156,7 @@ def _keras_outputs(model: Any, blocks: Mapping[str, NDArray[Any]], batch_size: i
 
 
 def _inputs_for(model: Any, blocks: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]] | NDArray[Any]:
-    """Return the blocks that the model takes, under its names; a model with one input takes the only block."""
+    """Return the blocks that the model takes, by name; a model with one input takes the only block."""
     names = [tensor.name.split(":")[0] for tensor in model.inputs]
     if set(names) <= set(blocks):
         taken = {name: blocks[name] for name in names}

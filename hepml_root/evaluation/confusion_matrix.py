@@ -77,22 +77,26 @@ def confusion(
     if scores.ndim != 2 or scores.shape[1] < 2:
         raise ShapeError(f"a confusion matrix needs scores (events, classes), not {scores.shape}.")
     if not np.isfinite(scores).all():
-        raise NonFiniteInputError(f"the scores hold {int((~np.isfinite(scores)).sum())} values that are not finite.")
+        raise NonFiniteInputError(
+            f"the scores hold {int((~np.isfinite(scores)).sum())} values that are not finite."
+        )
     number = scores.shape[1]
     names = tuple(classes) if len(classes) else tuple(str(i) for i in range(number))
     if len(names) != number:
         raise ShapeError(f"{len(names)} class names for {number} scores.")
     truth = checked_vector("the label", labels, len(scores)).astype(np.int64)
     weights = checked_weights(weights, len(scores))
-    if len(truth) and not (0 <= truth.min() and truth.max() < number):
+    if len(truth) and not (truth.min() >= 0 and truth.max() < number):
         raise ShapeError(f"labels lie in [{truth.min()}, {truth.max()}], but there are {number} classes.")
     cell = truth * number + np.argmax(scores, axis=1)
-    yields = np.bincount(cell, weights, number * number).reshape(number, number)
+    yields: Floats = np.bincount(cell, weights, number * number).astype(np.float64).reshape(number, number)
     for index, name in enumerate(names):
         if not (truth == index).any():
             raise EmptySelectionError(f"class '{name}' has no events.")
         if not yields[index].sum() > 0:
-            raise WeightError(f"the weights of class '{name}' sum to {yields[index].sum():.6g}, not above zero.")
+            raise WeightError(
+                f"the weights of class '{name}' sum to {yields[index].sum():.6g}, not above zero."
+            )
     order = np.argsort(cell, kind="stable")
     occupied, starts = np.unique(cell[order], return_index=True)
     sorted_weights = weights[order]
@@ -109,5 +113,9 @@ def confusion(
     error = fractions.std(axis=0) if len(fractions) else np.full((number, number), np.nan)
     diagonals = np.trace(fractions, axis1=1, axis2=2) / number
     return Confusion(
-        names, yields, fraction, error, Estimate.from_replicas(float(np.trace(fraction)) / number, diagonals, level)
+        names,
+        yields,
+        fraction,
+        error,
+        Estimate.from_replicas(float(np.trace(fraction)) / number, diagonals, level),
     )

@@ -25,7 +25,9 @@ class Correlation:
         return to_json(self)
 
 
-def correlation(values: ArrayLike, weights: ArrayLike | None = None, columns: Sequence[str] = ()) -> Correlation:
+def correlation(
+    values: ArrayLike, weights: ArrayLike | None = None, columns: Sequence[str] = ()
+) -> Correlation:
     """Return the weighted Pearson correlations of the columns of ``values`` (events, columns).
 
     ``r_jk = Σ w (x_j − m_j)(x_k − m_k) / √(v_j v_k)`` with weighted means m and variances v. Columns with NaN
