@@ -63,10 +63,9 @@ def validate(manifest: Any, proto: onnx.ModelProto | None = None) -> dict[str, A
 
     Example
     -------
-    >>> validate({"format": "hepml_root", "version": 99})
+    >>> validate({"format": "hepml_root", "version": 0})
     Traceback (most recent call last):
-    hepml_root.errors.ModelFileError: the manifest has version 99; this hepml_root reads up to 1. Update
-    hepml_root.
+    hepml_root.errors.ModelFileError: the manifest has no usable version (0).
     """
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ModelFileError(

@@ -227,12 +227,11 @@ class _Emitter:
             raise
         except Exception as error:
             what = label or self.graph.where()
-            message = str(error).strip().splitlines()
+            message = (str(error).strip().splitlines() or [""])[0][:160]
             raise UnsupportedOperationError(
                 f"{what} has no export rule, and its call cannot be traced on symbolic tensors "
-                f"({type(error).__name__}: {message[0] if message else ''}). Write it with keras.ops only "
-                "and without "
-                "Python decisions on tensor values, or register a rule with "
+                f"({type(error).__name__}: {message}). Write it with keras.ops only "
+                "and without Python decisions on tensor values, or register a rule with "
                 "hepml_root.export.onnx_rules.layer_rule."
             ) from error
         return tree.map_structure(lambda result: self._resolve(result, known, alive), results)
@@ -291,7 +290,7 @@ class _Emitter:
             for dtype in call.dtypes:
                 _require_known_type(what, dtype)
             rule = onnx_rules.rule_of_operation(operation, self.graph.where())
-            results = rule(self.graph, call, *args, **kwargs)
+            results = self._apply(rule, call, what, args, kwargs)
         tensors = [self.graph.tensor(result) for result in tree.flatten(results)]
         if len(tensors) != len(specs):
             raise UnsupportedOperationError(
@@ -314,11 +313,21 @@ class _Emitter:
         rule = onnx_rules.rule_of_layer(layer)
         if rule is not None:
             kwargs = {key: value for key, value in kwargs.items() if value is not None}
-            return rule(self.graph, call, *args, **kwargs)
+            return self._apply(rule, call, what, args, kwargs)
         if "training" in inspect.signature(layer.call).parameters:
             kwargs["training"] = False
         with _traceable(layer):
             return self.expand(lambda a, k: layer.call(*a, **k), args, kwargs, label=what)
+
+    def _apply(self, rule: onnx_rules.Rule, call: onnx_rules.Call, what: str, args: Any, kwargs: Any) -> Any:
+        try:
+            return rule(self.graph, call, *args, **kwargs)
+        except (TypeError, ValueError, IndexError, KeyError) as error:
+            if isinstance(error, HepmlError):
+                raise
+            raise UnsupportedOperationError(
+                f"{what} cannot be exported with these arguments ({type(error).__name__}: {error})."
+            ) from error
 
     @contextlib.contextmanager
     def _inside(self, name: str) -> Iterator[None]:

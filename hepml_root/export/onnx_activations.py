@@ -142,11 +142,18 @@ def squareplus(graph: Graph, call: Call, x: Any) -> Tensor:
     return graph.node("Mul", graph.node("Add", value, graph.node("Sqrt", inner)), scalar(graph, 0.5))
 
 
-@op_rule("SoftShrink", "HardShrink")
-def shrink(graph: Graph, call: Call, x: Any) -> Tensor:
-    threshold = float(call.operation.threshold)
-    bias = threshold if type(call.operation).__name__ == "SoftShrink" else 0.0
-    return graph.node("Shrink", graph.tensor(x, call.dtype), lambd=threshold, bias=bias)
+@op_rule("SoftShrink")
+def soft_shrink(graph: Graph, call: Call, x: Any) -> Tensor:
+    value, threshold = graph.tensor(x, call.dtype), float(call.operation.threshold)
+    return graph.node("Sub", value, _clip(graph, value, -threshold, threshold))
+
+
+@op_rule("HardShrink")
+def hard_shrink(graph: Graph, call: Call, x: Any) -> Tensor:
+    value = graph.tensor(x, call.dtype)
+    threshold = scalar(graph, float(call.operation.threshold))
+    beyond = graph.node("Greater", graph.node("Abs", value), threshold, dtype="bool")
+    return graph.node("Where", beyond, value, scalar(graph, 0.0), dtype="float32")
 
 
 @op_rule("TanhShrink")

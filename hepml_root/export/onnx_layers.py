@@ -52,6 +52,28 @@ def prelu(graph: Graph, call: Call, x: Any) -> Tensor:
     return graph.node("PRelu", graph.tensor(x, "float32"), graph.tensor(call.operation.alpha, "float32"))
 
 
+@layer_rule(layers.Softmax)
+def softmax(graph: Graph, call: Call, inputs: Any, mask: Any = None) -> Any:
+    """Softmax over one or several axes; what is masked gets nothing, even where all of an axis is masked."""
+    axes = call.operation.axis
+    axes = list(axes) if isinstance(axes, (list, tuple)) else [axes]
+
+    def over_axes(x: Any, there: Any = None) -> Any:
+        if there is not None:
+            there = there if there.dtype == "bool" else there > 0.5
+            x = ops.where(there, x, -1e9)
+        several = len(axes) > 1
+        y = (
+            ops.exp(x - ops.logsumexp(x, axis=axes, keepdims=True))
+            if several
+            else ops.softmax(x, axis=axes[0])
+        )
+        return y if there is None else ops.where(there, y, 0.0)
+
+    tensors = [inputs] if mask is None else [inputs, graph.tensor(mask)]
+    return call.expand(over_axes, *tensors)
+
+
 @layer_rule(layers.Discretization)
 def discretization(graph: Graph, call: Call, x: Any) -> Any:
     layer = call.operation

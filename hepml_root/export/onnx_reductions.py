@@ -72,7 +72,7 @@ def reduction(graph: Graph, call: Call, x: Any) -> Tensor:
 
 @op_rule("Any", "All")
 def any_or_all(graph: Graph, call: Call, x: Any) -> Tensor:
-    flags = graph.cast(truth(graph, x), "int32")
+    flags = graph.cast(truth(graph, x), "float32")
     op = "ReduceMax" if type(call.operation).__name__ == "Any" else "ReduceMin"
     axes = reduced_axes(graph, flags, call.operation.axis)
     return graph.cast(reduce(graph, op, flags, axes, call.operation.keepdims), "bool")
@@ -80,8 +80,9 @@ def any_or_all(graph: Graph, call: Call, x: Any) -> Tensor:
 
 @op_rule("CountNonzero")
 def count_nonzero(graph: Graph, call: Call, x: Any) -> Tensor:
-    flags = graph.cast(truth(graph, x), "int32")
-    return reduce(graph, "ReduceSum", flags, reduced_axes(graph, flags, call.operation.axis), False)
+    flags = graph.cast(truth(graph, x), "float32")  # counts in float32 are exact up to 16 million
+    count = reduce(graph, "ReduceSum", flags, reduced_axes(graph, flags, call.operation.axis), False)
+    return graph.cast(count, call.dtype)
 
 
 def mean_and_variance(graph: Graph, value: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -212,7 +213,8 @@ def _count_below(graph: Graph, values: Tensor, edges: Tensor, or_equal: bool) ->
         "Unsqueeze", values, graph.constant([values.rank], "int64"), shape=[*values.shape, 1]
     )  # fmt: skip
     below = graph.node("GreaterOrEqual" if or_equal else "Greater", column, edges, dtype="bool")
-    return reduce(graph, "ReduceSum", graph.cast(below, "int32"), [values.rank], False)
+    count = reduce(graph, "ReduceSum", graph.cast(below, "float32"), [values.rank], False)
+    return graph.cast(count, "int32")
 
 
 @op_rule("Digitize")

@@ -276,7 +276,8 @@ def repeat(graph: Graph, call: Call, x: Any) -> Tensor:
     axis %= value.rank
     _refuse_events(graph, value, axis, "repeating")
     positions = np.repeat(np.arange(value.shape[axis]), int(repeats))
-    return graph.node("Gather", value, graph.constant(positions, "int64"), shape=call.shape, axis=axis)
+    shape = [*value.shape[:axis], len(positions), *value.shape[axis + 1 :]]
+    return graph.node("Gather", value, graph.constant(positions, "int64"), shape=shape, axis=axis)
 
 
 @op_rule("BroadcastTo")

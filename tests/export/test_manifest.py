@@ -158,6 +158,24 @@ def test_a_truncated_file_is_refused_wherever_it_ends(tmp_path: Path) -> None:
             manifests.read_manifest(damaged)
 
 
+def test_a_file_with_flipped_bits_is_read_or_refused(tmp_path: Path) -> None:
+    content = bytearray(manifests.write_model(graph(), valid(), tmp_path / "m.onnx").read_bytes())
+    rng = np.random.default_rng(1)
+    damaged, refused = tmp_path / "damaged.onnx", 0
+    for _ in range(500):
+        changed = bytearray(content)
+        for position in rng.integers(0, len(content), 3):
+            changed[position] ^= 1 << rng.integers(8)
+        damaged.write_bytes(changed)
+        try:
+            _, manifest = manifests.read_model(damaged)
+        except ModelFileError:
+            refused += 1
+        else:
+            assert manifest["outputs"][0]["name"]
+    assert refused > 100
+
+
 def test_damaged_arrays_are_refused() -> None:
     for entry in (
         {"shape": [2], "data": "####"},

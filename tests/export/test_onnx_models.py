@@ -260,6 +260,24 @@ def test_a_keras_mask_travels(same_as_keras) -> None:
     same_as_keras(keras.Model(x, inner(layers.Masking()(x))), {"particles": particles})
 
 
+def test_softmax_over_several_axes_and_under_a_mask(same_as_keras, events) -> None:
+    x, mask = keras.Input((4, 3), name="x"), keras.Input((4, 3), name="mask")
+    rng = np.random.default_rng(1)
+    blocks = {"x": events((4, 3)), "mask": (rng.random((200, 4, 3)) > 0.4).astype(np.float32)}
+    blocks["mask"][::10] = 0.0
+    for axis in (-1, 1, (1, 2)):
+        y = layers.Softmax(axis=axis)(x, mask=mask)
+        same_as_keras(keras.Model({"x": x, "mask": mask}, y), blocks)
+        same_as_keras(keras.Model(x, layers.Softmax(axis=axis)(x)), {"x": blocks["x"]})
+
+
+def test_embeddings_are_looked_up(same_as_keras) -> None:
+    kind = keras.Input((3,), dtype="int32", name="kind")
+    embedded = layers.Embedding(5, 4, mask_zero=True)(kind)
+    model = keras.Model(kind, layers.GlobalAveragePooling1D()(embedded))
+    same_as_keras(model, {"kind": np.random.default_rng(1).integers(0, 5, (50, 3)).astype(np.float32)})
+
+
 def test_the_model_is_left_as_it_was() -> None:
     x = keras.Input((3,), name="features")
     inner = keras.Sequential([dense(4), layers.Dropout(0.5)], name="inner")
