@@ -21,7 +21,6 @@ from hepml_root.errors import (
     SourceNotFoundError,
     UnsupportedOperationError,
 )
-from hepml_root.evaluation.prediction import predict as keras_predict
 from hepml_root.export import manifest as manifests
 from hepml_root.export import parity
 from hepml_root.export.onnx import predict
