@@ -1,0 +1,149 @@
+"""The C++ macros, run by ROOT's own program as a user would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import ROOT
+import uproot
+from model_files import HIGGS, runtime_scores, write_deep_sets, write_mlp
+
+import hepml_root as hr
+from hepml_root.data.shipped import shipped_file
+
+MACROS = Path(__file__).parents[2] / "macros"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("macros")
+
+
+@pytest.fixture(scope="module")
+def features():
+    arrays = uproot.open(shipped_file("Higgs_data.root"))["sig_tree"].arrays(list(HIGGS), library="np")
+    return np.stack([arrays[name] for name in HIGGS], axis=1)
+
+
+def run_root(
+    macro: str, *arguments: str, cwd: Path, path: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    program = Path(str(ROOT.TROOT.GetBinDir())) / "root.exe"
+    call = f"{macro}({', '.join(chr(34) + argument + chr(34) for argument in arguments)})"
+    here = str(Path(sys.executable).parent)
+    return subprocess.run(
+        [str(program), "-l", "-b", "-q", call], cwd=cwd, capture_output=True, text=True, check=False,
+        env=os.environ | {"PATH": path or f"{here}{os.pathsep}{os.environ['PATH']}"},
+    )  # fmt: skip
+
+
+def test_apply_model_from_an_onnx_file(folder, features, tmp_path):
+    model = write_mlp(folder / "higgs.onnx")
+    file = shipped_file("Higgs_data.root")
+    done = run_root(f"{MACROS}/applyModel.C", str(model), file, "sig_tree", "scores.root", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "scores.root:scores has score of 10000 events" in done.stdout
+    scores = uproot.open(tmp_path / "scores.root")["scores"]
+    assert scores.keys() == ["score"]
+    expected = runtime_scores(model, features=features)
+    np.testing.assert_allclose(scores["score"].array(library="np"), expected[:, 0], atol=2e-6)
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.root"]
+
+    again = run_root(f"{MACROS}/applyModel.C", str(model), file, "sig_tree", "scores.root", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "'scores.root' exists already" in again.stderr
+
+
+def test_apply_model_from_a_library_with_jagged_columns_and_classes(folder, tmp_path):
+    # A file whose columns need an alias, an expression and padding.
+    frame = (
+        ROOT.RDataFrame(300)
+        .Define("n", "(int)rdfentry_ % 6")
+        .Define("jet_pt", "ROOT::RVecF v(n, 70. + n); return v;")
+    )
+    frame = frame.Define("jet_eta", "ROOT::RVecF v(n, 1.f - n); return v;")
+    options = ROOT.RDF.RSnapshotOptions()
+    options.fOutputFormat = ROOT.RDF.ESnapshotOutputFormat.kTTree
+    frame.Snapshot("events", str(tmp_path / "jets.root"), ["n", "jet_pt", "jet_eta"], options)
+    model = write_deep_sets(folder / "jets.onnx", ["pt := jet_pt / 100", "jet_eta"], length=3)
+    hr.compile(model, tmp_path / "jets.so")
+    # With the library, neither Python nor a compiler is asked for.
+    done = run_root(
+        f"{MACROS}/applyModel.C",
+        "jets.so",
+        "jets.root",
+        "events",
+        "out.root",
+        "net",
+        cwd=tmp_path,
+        path="/nowhere:/bin:/usr/bin",
+    )
+    assert done.returncode == 0, done.stderr
+    expected = hr.define(frame, model).AsNumpy(["score"])["score"]
+    np.testing.assert_allclose(
+        uproot.open(tmp_path / "out.root")["scores"]["net"].array(library="np"), expected, atol=2e-6
+    )
+
+
+def test_apply_model_with_several_values(folder, features, tmp_path):
+    model = write_mlp(folder / "classes.onnx", labels=("top", "qcd jet"))
+    hr.compile(model, tmp_path / "classes.so")
+    file = shipped_file("Higgs_data.root")
+    done = run_root(f"{MACROS}/applyModel.C", "classes.so", file, "sig_tree", "out.root", "p", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    table = uproot.open(tmp_path / "out.root")["scores"]
+    expected = runtime_scores(model, features=features)
+    for index, name in enumerate(("p_top", "p_qcd_jet")):
+        np.testing.assert_allclose(table[name].array(library="np"), expected[:, index], atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("missing.onnx", "{file}", "sig_tree", "out.root"), "there is no model file 'missing.onnx'"),
+        (("text.onnx", "{file}", "sig_tree", "out.root"), "'text.onnx' was not compiled"),
+        (("text.so", "{file}", "sig_tree", "out.root"), "'text.so' is no compiled model"),
+        (("{model}", "missing.root", "sig_tree", "out.root"), "'missing.root' cannot be opened"),
+        (("{model}", "{file}", "no_tree", "out.root"), "has no tree 'no_tree'"),
+        (("{model}", "{other}", "TreeR", "out.root"), "needs the column"),
+    ],
+)
+def test_what_is_missing_is_named(folder, tmp_path, arguments, said):
+    model = folder / "higgs.onnx"
+    if not model.exists():
+        write_mlp(model)
+    for name in ("text.onnx", "text.so"):
+        (tmp_path / name).write_text("no model")
+    names = {
+        "model": model,
+        "file": shipped_file("Higgs_data.root"),
+        "other": shipped_file("tmva_reg_example.root"),
+    }
+    before = set(tmp_path.iterdir())
+    done = run_root(f"{MACROS}/applyModel.C", *(a.format(**names) for a in arguments), cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("compiled", ["", pytest.param("+", marks=pytest.mark.slow)])
+def test_header_in_a_macro(folder, features, tmp_path, compiled):
+    from hepml_root.export.cpp import generate
+
+    model = folder / "header.onnx"
+    if not model.exists():
+        write_mlp(model, seed=8)
+    generate(model, "higgs").save(tmp_path)
+    shutil.copy(MACROS / "inferHeader.C", tmp_path)
+    done = run_root(f"inferHeader.C{compiled}", shipped_file("Higgs_data.root"), "sig_tree", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    expected = runtime_scores(model, features=features)[:, 0]
+    words = done.stdout.split("mean score ")[1].replace(",", "").split()
+    assert float(words[0]) == pytest.approx(expected.mean(), rel=1e-4)
+    assert abs(int(words[1]) - np.count_nonzero(expected > 0.5)) <= 1  # one may lie on the border
