@@ -33,7 +33,7 @@ BUFFER_BYTES = 64 * 2**20
 class Stream(ABC):
     """Shuffled batches (X, target, training weight) of a dataset; made by ``data.stream(...)``.
 
-    Iterate it for batches, or over :meth:`chunks` for many batches at once. ``hr.fit`` makes its own; plain Keras
+    Iterate it for batches, or over :meth:`chunks` for many batches at once. ``hr.fit`` makes its own; Keras
     takes one with ``epochs=None`` as ``model.fit(iter(stream), steps_per_epoch=stream.steps_per_epoch)``.
 
     Each event comes exactly once in each epoch; the last batch of an epoch may be smaller. Same data, same
