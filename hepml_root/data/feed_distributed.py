@@ -30,8 +30,7 @@ class DistributedPlan:
     def __init__(self, frame: Frame, request: Request, cut: str | None) -> None:
         if request.jagged:
             raise UnsupportedOperationError(
-                "jagged columns of a distributed frame are not read. Write them to files (Snapshot), and read "
-                "those."
+                "jagged columns of a distributed frame are not read. Write them to files with Snapshot first."
             )
         self.frame = frame
         self.request = request

@@ -143,19 +143,14 @@ class Library:
 
     def __init__(self, name: str) -> None:
         functions, needs = _LIBRARIES[name]
-        path, problem = _compiled(name, needs)
+        path, problem = build(name, needs)
         self.compiled = path is not None
         if path is not None:
             loaded = ctypes.CDLL(str(path))
             addresses = {key: ctypes.cast(getattr(loaded, key), _pointer).value or 0 for key in functions}
             self._loaded = loaded
         else:
-            warnings.warn(
-                f"the feed runs in ROOT's interpreter, several times slower than compiled: {problem}. "
-                "Install g++, or set CXX to a C++ compiler.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            _tell(problem)
             addresses = _interpreted(name, functions)
         for key, (result, arguments) in functions.items():
             setattr(self, key, ctypes.CFUNCTYPE(result, *arguments)(addresses[key]))
@@ -194,13 +189,24 @@ def _load(name: str) -> Library:
     return Library(name)
 
 
+@functools.cache
+def _tell(problem: str) -> None:
+    """Warn once that the feed is not compiled."""
+    warnings.warn(
+        f"the feed runs in ROOT's interpreter, several times slower than compiled: {problem}. "
+        "Install g++, or set CXX to a C++ compiler.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
 def cache_folder() -> Path:
     """Return the folder for compiled code: $HEPML_ROOT_CACHE, or ~/.cache/hepml_root."""
     return Path(os.environ.get("HEPML_ROOT_CACHE") or Path.home() / ".cache" / "hepml_root")
 
 
-def _compiled(name: str, needs: tuple[str, ...]) -> tuple[Path | None, str]:
-    """Path of the shared library, compiled if it is not in the cache; or None and why there is none."""
+def build(name: str, needs: tuple[str, ...]) -> tuple[Path | None, str]:
+    """Return the path of a library, compiled if it is not in the cache; or None, and why there is none."""
     compiler = shutil.which(os.environ.get("CXX") or "g++") or shutil.which("c++")
     if compiler is None:
         return None, "no C++ compiler is there"

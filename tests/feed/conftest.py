@@ -114,7 +114,7 @@ def mixed(writer, tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def parts(writer, tmp_path_factory) -> list[str]:
-    """Three files of 400, 1 and 3000 events with the tree "events"; beside them friend0.root, … with "extra"."""
+    """Files of 400, 1 and 3000 events with the tree "events"; beside them friend0.root, … with "extra"."""
     folder: Path = tmp_path_factory.mktemp("parts")
     paths = []
     for i, events in enumerate((400, 1, 3000)):

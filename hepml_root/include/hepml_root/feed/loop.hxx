@@ -14,11 +14,13 @@
 #include <ROOT/RDF/RLoopManager.hxx>
 #include <ROOT/RDF/RMergeableValue.hxx>
 #include <ROOT/RVec.hxx>
+#include <TError.h>
 
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -119,6 +121,60 @@ private:
    std::deque<std::unique_ptr<Block>> fBlocks;
    bool fFinished = false;
    std::atomic<bool> fCancelled{false};
+};
+
+/// What ROOT reports while a loop runs. Where a basket is damaged, TTree prints an error and goes on with
+/// whatever is in memory: the action has to know before it looks at a value.
+class ReadErrors {
+public:
+   ReadErrors() {
+      const std::lock_guard<std::mutex> lock(fMutex);
+      if (fUsers++ == 0) {
+         fText.clear();
+         fSeen = false;
+         fBefore = SetErrorHandler(handle);
+      }
+   }
+   ReadErrors(const ReadErrors&) = delete;
+   ReadErrors& operator=(const ReadErrors&) = delete;
+   ~ReadErrors() {
+      const std::lock_guard<std::mutex> lock(fMutex);
+      if (--fUsers == 0)
+         SetErrorHandler(fBefore);
+   }
+
+   static bool seen() { return fSeen.load(std::memory_order_relaxed); }
+   static std::string text() {
+      const std::lock_guard<std::mutex> lock(fMutex);
+      return fText;
+   }
+
+private:
+   static void handle(int level, Bool_t abort, const char* location, const char* message) {
+      if (level < kError || level >= kFatal || !of_reading(location ? location : "")) {
+         fBefore(level, abort, location, message);
+         return;
+      }
+      const std::lock_guard<std::mutex> lock(fMutex);
+      if (!fSeen)
+         fText = std::string(location) + ": " + message;
+      fSeen = true;
+   }
+
+   /// Whether a report comes from the classes that read; what others say is not about the loop.
+   static bool of_reading(const std::string& location) {
+      for (const char* start : {"TBasket", "TBranch", "TTree", "TChain", "TFile", "TKey", "TBuffer", "TLeaf",
+                                "R__unzip", "TNetXNGFile", "TWebFile"})
+         if (location.rfind(start, 0) == 0)
+            return true;
+      return false;
+   }
+
+   inline static std::mutex fMutex;
+   inline static int fUsers = 0;
+   inline static std::atomic<bool> fSeen{false};
+   inline static std::string fText;
+   inline static ErrorHandlerFunc_t fBefore = nullptr;
 };
 
 class RowAction final : public ROOT::Internal::RDF::RActionBase {
@@ -225,7 +281,11 @@ private:
    void flush(Slot& slot) { fQueue.put(std::move(slot.block)); }
 
    const void* value(const Slot& slot, int column, Long64_t entry) const {
-      if (const void* found = slot.readers[column]->template TryGet<void>(entry))
+      const void* found = slot.readers[column]->template TryGet<void>(entry);
+      if (ReadErrors::seen())
+         throw Damaged("in '" + slot.sample + "', entry " + std::to_string(entry) + ": " +
+                       ReadErrors::text());
+      if (found)
          return found;
       throw std::runtime_error("column '" + fRequest.columns[column].name + "' has no value in entry " +
                                std::to_string(entry));
@@ -307,11 +367,12 @@ public:
       fManager->Jit(); // here, so that the interpreter's errors come to the caller
       fThread = std::thread([this] {
          try {
+            const ReadErrors errors;
             fManager->Run();
-         } catch (const std::exception& error) {
-            fError = error.what();
+            if (ReadErrors::seen())
+               throw Damaged(ReadErrors::text());
          } catch (...) {
-            fError = "the event loop failed";
+            fError = std::current_exception();
          }
          fQueue.finish();
       });
@@ -324,8 +385,8 @@ public:
    /// The next block, or null; throws what ended the loop.
    std::unique_ptr<Block> next(int milliseconds, bool& finished) {
       auto block = fQueue.take(milliseconds, finished);
-      if (finished && !fError.empty())
-         throw std::runtime_error(fError);
+      if (finished && fError)
+         std::rethrow_exception(fError);
       return block;
    }
 
@@ -333,7 +394,7 @@ private:
    ROOT::Detail::RDF::RLoopManager* fManager;
    BlockQueue fQueue;
    std::unique_ptr<RowAction> fAction;
-   std::string fError;
+   std::exception_ptr fError;
    std::thread fThread;
 };
 
