@@ -126,7 +126,8 @@ class History:
         if self.best_epoch is not None:
             for axis in axes:
                 axis.axvline(self.best_epoch + 1, color="0.5", linestyle=":", label="best epoch")
-        axes[0].legend(frameon=False)
+        if self.epochs:
+            axes[0].legend(frameon=False)
         axes[-1].set_xlabel("epoch")
         if path is not None:
             suffix = Path(path).suffix.lstrip(".") or "png"
