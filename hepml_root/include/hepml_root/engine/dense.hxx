@@ -47,20 +47,43 @@ HEPML_ROOT_INLINE void finish(float *y, std::size_t neuron, std::size_t count, c
 
 // ---- events in lanes ------------------------------------------------------------------------------------
 
+// Inputs [begin, end) of K: of a long product a part at a time, so that the events of that part stay in the
+// fastest cache while all neurons use them; the sums wait in y meanwhile, which does not change them.
+struct Part {
+   std::size_t begin, end;
+   bool first, last;
+};
+
+template <class M, std::size_t K>
+struct Parts {
+   static constexpr std::size_t cached = 24576 / (sizeof(float) * M::lanes); // half of a first-level cache
+   static constexpr std::size_t count = (K + cached - 1) / cached;
+   static constexpr std::size_t length = (K + count - 1) / count;
+};
+
 // R neurons of one tile, for all registers of events of the block: R x vectors sums stay in registers, each
 // weight is read once and used for every register of events.
-template <class M, Epilogue When, std::size_t R, std::size_t K, class F>
+template <class M, Epilogue When, std::size_t R, class F>
 HEPML_ROOT_INLINE void tile_pass(const float *x, const float *w, const float *bias, float *y, std::size_t neuron,
-                                 const F &epilogue)
+                                 const Part &part, const F &epilogue)
 {
    using V = typename M::V;
+   float *const to = y + neuron * M::lanes;
    V sum[R][M::vectors];
-   HEPML_ROOT_UNROLL
-   for (std::size_t r = 0; r < R; ++r)
+   if (part.first) {
       HEPML_ROOT_UNROLL
-      for (std::size_t v = 0; v < M::vectors; ++v)
-         sum[r][v] = splat<V>(bias[neuron + r]);
-   for (std::size_t k = 0; k < K; ++k) {
+      for (std::size_t r = 0; r < R; ++r)
+         HEPML_ROOT_UNROLL
+         for (std::size_t v = 0; v < M::vectors; ++v)
+            sum[r][v] = splat<V>(bias[neuron + r]);
+   } else {
+      HEPML_ROOT_UNROLL
+      for (std::size_t r = 0; r < R; ++r)
+         HEPML_ROOT_UNROLL
+         for (std::size_t v = 0; v < M::vectors; ++v)
+            sum[r][v] = load<V>(to + r * M::lanes + v * width<V>);
+   }
+   for (std::size_t k = part.begin; k < part.end; ++k) {
       V events[M::vectors];
       HEPML_ROOT_UNROLL
       for (std::size_t v = 0; v < M::vectors; ++v)
@@ -73,30 +96,33 @@ HEPML_ROOT_INLINE void tile_pass(const float *x, const float *w, const float *bi
             sum[r][v] += weight * events[v];
       }
    }
-   HEPML_ROOT_UNROLL
-   for (std::size_t r = 0; r < R; ++r)
+   if (When == Epilogue::in_registers && part.last) {
       HEPML_ROOT_UNROLL
-      for (std::size_t v = 0; v < M::vectors; ++v) {
-         float *const to = y + (neuron + r) * M::lanes + v * width<V>;
-         if constexpr (When == Epilogue::in_registers)
-            store<V>(to, epilogue(sum[r][v], typename M::At{neuron + r, v}));
-         else
-            store<V>(to, sum[r][v]);
-      }
-   if constexpr (When == Epilogue::after_storing)
-      finish<M>(y, neuron, R, epilogue);
+      for (std::size_t r = 0; r < R; ++r)
+         HEPML_ROOT_UNROLL
+         for (std::size_t v = 0; v < M::vectors; ++v)
+            store<V>(to + r * M::lanes + v * width<V>, epilogue(sum[r][v], typename M::At{neuron + r, v}));
+   } else {
+      HEPML_ROOT_UNROLL
+      for (std::size_t r = 0; r < R; ++r)
+         HEPML_ROOT_UNROLL
+         for (std::size_t v = 0; v < M::vectors; ++v)
+            store<V>(to + r * M::lanes + v * width<V>, sum[r][v]);
+      if (When == Epilogue::after_storing && part.last)
+         finish<M>(y, neuron, R, epilogue);
+   }
 }
 
 // The neurons [First, Last) of a tile in passes of at most `most`.
-template <class M, Epilogue When, std::size_t First, std::size_t Last, std::size_t K, class F>
+template <class M, Epilogue When, std::size_t First, std::size_t Last, class F>
 HEPML_ROOT_INLINE void tile_passes(const float *x, const float *w, const float *bias, float *y, std::size_t neuron,
-                                   const F &epilogue)
+                                   const Part &part, const F &epilogue)
 {
    constexpr std::size_t most = HEPML_ROOT_LANES == 16 ? 8 : 4;
    if constexpr (First < Last) {
       constexpr std::size_t count = Last - First < most ? Last - First : most;
-      tile_pass<M, When, count, K>(x, w + First, bias, y, neuron + First, epilogue);
-      tile_passes<M, When, First + count, Last, K>(x, w, bias, y, neuron, epilogue);
+      tile_pass<M, When, count>(x, w + First, bias, y, neuron + First, part, epilogue);
+      tile_passes<M, When, First + count, Last>(x, w, bias, y, neuron, part, epilogue);
    }
 }
 
@@ -244,10 +270,16 @@ HEPML_ROOT_INLINE void dense(const float *x, const float *w, const float *bias, 
             to[in_tiles + r] = shifted(splat<typename M::V>(sum), typename M::At{in_tiles + r, 0})[0];
          }
       } else {
-         for (std::size_t t = 0; t < in_tiles / tile_neurons; ++t)
-            tile_passes<M, When, 0, tile_neurons, K>(from, w + t * tile_neurons * K, bias, to, t * tile_neurons, shifted);
-         tile_passes<M, When, 0, in_tiles % tile_neurons, K>(from, w + in_tiles / tile_neurons * tile_neurons * K, bias, to,
-                                                       in_tiles / tile_neurons * tile_neurons, shifted);
+         constexpr std::size_t whole = in_tiles / tile_neurons, left = in_tiles % tile_neurons;
+         for (std::size_t p = 0; p < Parts<M, K>::count; ++p) {
+            const std::size_t begin = p * Parts<M, K>::length, end = begin + Parts<M, K>::length;
+            const Part part{begin, end < K ? end : K, p == 0, p + 1 == Parts<M, K>::count};
+            for (std::size_t t = 0; t < whole; ++t)
+               tile_passes<M, When, 0, tile_neurons>(from, w + t * tile_neurons * K, bias, to, t * tile_neurons, part,
+                                                     shifted);
+            tile_passes<M, When, 0, left>(from, w + whole * tile_neurons * K, bias, to, whole * tile_neurons, part,
+                                          shifted);
+         }
          if constexpr (Tiles::rows > 0)
             row_pass<M, Tiles::rows, K>(from, w_rows, bias, to, in_tiles, shifted);
       }
