@@ -183,12 +183,12 @@ def resolve(
         (name, source, Frame.open(replace(source, cut=None))) for name in names for source in named[name]
     ]
     first = opened[0][2]
-    columns = _with_lengths([Column.parse(text, role="input") for text in inputs], max_length, first)
+    columns = _with_lengths([Column.parse(text, role="input") for text in _listed(inputs)], max_length, first)
     if not columns:
         raise SettingError("give at least one input.")
     parameter_columns, of_class = _parameters(parameters, names)
-    target_columns = [Column.parse(text, role="target") for text in targets]
-    spectator_columns = [Column.parse(text, role="spectator") for text in spectators]
+    target_columns = [Column.parse(text, role="target") for text in _listed(targets)]
+    spectator_columns = [Column.parse(text, role="spectator") for text in _listed(spectators)]
     number = None if event_number is None else Column.parse(event_number, role="event_number")
     everything = [*columns, *parameter_columns, *target_columns, *spectator_columns]
     refuse_duplicates(column.label for column in everything)
@@ -306,6 +306,11 @@ def _named_sources(sources: Any, regression: bool) -> tuple[tuple[str, ...], dic
     return tuple(str(name) for name in sources), {str(name): list(_sources(s)) for name, s in sources.items()}
 
 
+def _listed(columns: Any) -> Any:
+    """One column is a list of one; the letters of its name are none."""
+    return [columns] if isinstance(columns, str | Column) else columns
+
+
 def _sources(given: Any) -> Iterator[Source]:
     """Sources of one class: several processes with cross sections of their own; a list of files is one."""
     if isinstance(given, list | tuple) and not all(
@@ -364,7 +369,7 @@ def _parameters(
     """Parameter columns, and their expression in each class: None where it is to be drawn."""
     columns: list[Column] = []
     expressions: list[dict[str, str | None]] = []
-    for entry in given:
+    for entry in _listed(given):
         value = given[str(entry)] if isinstance(given, Mapping) else entry
         if isinstance(value, Mapping):
             in_class = per_class(f"parameter '{entry}'", value, classes)

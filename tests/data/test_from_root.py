@@ -51,6 +51,12 @@ class TestNumbers:
         assert data.event_number[:3].tolist() == [toy.first_event + i for i in range(3)]
         np.testing.assert_array_equal(data.event_number, toy.both["event"])
 
+    def test_one_column_needs_no_list(self, toy: SimpleNamespace) -> None:
+        data = hr.Dataset.from_root(toy.sources["signal"], inputs="mass", targets="y", spectators="event")
+        np.testing.assert_array_equal(data.X["features"][:, 0], toy.sig["mass"])
+        assert data.targets[0].label == "y"
+        assert list(data.spectators) == ["event"]
+
     def test_cut_for_all_and_by_class(self, toy: SimpleNamespace) -> None:
         data = hr.Dataset.from_root(toy.sources, inputs=["x"], cut="b-tag > 0.5")
         assert len(data) == (toy.both["b-tag"] > 0.5).sum()
