@@ -5,6 +5,8 @@ Everything here keeps the function that is computed; only the order of roundings
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,28 +21,31 @@ def simplify(graph: Graph) -> None:
     _drop_unused(graph)
 
 
-def _uses(graph: Graph, tensor: Tensor) -> int:
-    return sum(t is tensor for node in graph.nodes for t in (*node.inputs,)) + sum(
-        t is tensor for t in graph.outputs
-    )
+class _Links:
+    """Who makes each tensor, and how many use it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.maker = {id(tensor): node for node in graph.nodes for tensor in node.outputs}
+        read = [tensor for node in graph.nodes for tensor in node.inputs]
+        self.uses = Counter(id(tensor) for tensor in (*read, *graph.outputs))
 
 
 def _fuse_one(graph: Graph) -> bool:
     """Fuse one Add, Sub, Mul or Div by a constant into the product before it; say whether there was one."""
-    makers = {id(tensor): node for node in graph.nodes for tensor in node.outputs}
+    links = _Links(graph)
     for node in graph.nodes:
         if node.op not in ("Add", "Sub", "Mul", "Div"):
             continue
         value, constant = node.inputs
         if value is not None and value.value is not None and node.op in ("Add", "Mul"):
             value, constant = constant, value
-        maker = makers.get(id(value))
+        maker = links.maker.get(id(value))
         if value is None or constant is None or maker is None or value.dtype != "float32":
             continue
         vector = _along_last_axis(constant, value)
-        if vector is None or _uses(graph, value) != 1:
+        if vector is None or links.uses[id(value)] != 1:
             continue
-        if _fuse(graph, makers, maker, node, value, vector):
+        if _fuse(graph, links, maker, node, value, vector):
             graph.nodes.remove(maker)
             return True
     return False
@@ -68,7 +73,7 @@ def _weights(node: Node) -> NDArray[np.float64] | None:
 
 def _fuse(
     graph: Graph,
-    makers: dict[int, Node],
+    links: _Links,
     maker: Node,
     node: Node,
     value: Tensor,
@@ -82,7 +87,7 @@ def _fuse(
         return False
     graph.scope = maker.label.split("/")[:-1]
     if maker.op == "Add":
-        return _fuse_behind_bias(graph, makers, maker, node, factor, shift)
+        return _fuse_behind_bias(graph, links, maker, node, factor, shift)
     weights = _weights(maker)
     if weights is None:
         return False
@@ -106,7 +111,7 @@ def _fuse(
 
 def _fuse_behind_bias(
     graph: Graph,
-    makers: dict[int, Node],
+    links: _Links,
     maker: Node,
     node: Node,
     factor: NDArray[np.float64] | None,
@@ -116,11 +121,11 @@ def _fuse_behind_bias(
     product, bias = maker.inputs
     if product is not None and product.value is not None:
         product, bias = bias, product
-    if product is None or bias is None or id(product) not in makers:
+    if product is None or bias is None or id(product) not in links.maker:
         return False
-    origin = makers[id(product)]
+    origin = links.maker[id(product)]
     weights, old = _weights(origin), _along_last_axis(bias, product)
-    if origin.op != "MatMul" or weights is None or old is None or _uses(graph, product) != 1:
+    if origin.op != "MatMul" or weights is None or old is None or links.uses[id(product)] != 1:
         return False
     if factor is not None:
         origin.inputs[1] = graph.constant(weights * factor, "float32")

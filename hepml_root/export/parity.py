@@ -292,12 +292,18 @@ def _refuse(
         f"{block}={np.array2string(array[event].reshape(-1)[:6], precision=4)}"
         for block, array in held.blocks.items()
     )
+    wanted, got = float(held.outputs[index][where]), float(found[where])
+    bound = float(held.bounds[index][where])
+    if np.isfinite(wanted) and np.isfinite(got):
+        advice = "Please report this with the model."
+    else:
+        advice = (
+            "Numbers above 3.4e38 overflow in float32: look for 'exponential', powers, or weights that large."
+        )
     raise ParityError(
         f"{runtimes[0]} and {runtimes[1]} do not agree: output '{name}' of {kind} {number} is "
-        f"{float(held.outputs[index][where]):.9g} in {runtimes[0]} and {float(found[where]):.9g} in "
-        f"{runtimes[1]} "
-        f"(allowed difference {float(held.bounds[index][where]):.3g}, batches of {batch}); inputs: {shown}. "
-        "Nothing was written. Please report this with the model."
+        f"{wanted:.9g} in {runtimes[0]} and {got:.9g} in {runtimes[1]} (allowed difference {bound:.3g}, "
+        f"batches of {batch}); inputs: {shown}. Nothing was written. {advice}"
     )
 
 
