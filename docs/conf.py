@@ -19,7 +19,7 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = f"hepml_root {__version__}"
 
-# The docstrings are plain text with numpy-like headings ("Arguments", "Raises"): show them as they are written.
+# The docstrings are plain text with headings ("Arguments", "Raises"): show them as they are written.
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 

@@ -198,7 +198,7 @@ def _numbers(texts: Sequence[str], option: str) -> dict[str, float] | None:
 
 def parser() -> _Parser:
     """Return the parser of the whole command line."""
-    everywhere = argparse.ArgumentParser(add_help=False)
+    everywhere = _Parser(add_help=False)
     everywhere.add_argument(
         "--debug",
         action="store_true",
@@ -290,7 +290,7 @@ points, provenance. Its scores are compared with Keras on real events before it 
 
 examples:
   hepml-root export runs/higgs/higgs.keras -o higgs.onnx
-  hepml-root export runs/higgs/higgs.keras -o cuts.onnx --working-point loose=0.3 --working-point tight=0.9""",
+  hepml-root export runs/higgs/higgs.keras -o cuts.onnx --working-point tight=0.9""",
     )  # fmt: skip
     export.add_argument("model", metavar="MODEL.keras", help="a model saved by hepml_root")
     export.add_argument("-o", "--output", required=True, metavar="MODEL.onnx", help="the file to write")

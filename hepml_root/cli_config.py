@@ -31,7 +31,7 @@ _PACKAGES = (
 
 
 def installation() -> list[tuple[str, str, str]]:
-    """Return (what, version or "missing", what it is for or how to get it) for everything this package uses."""
+    """Return (what, version or "missing", purpose or how to get it) for everything this package uses."""
     rows = [("hepml_root", __version__, str(Path(__file__).resolve().parent))]
     rows.append(("Python", platform.python_version(), platform.python_implementation()))
     for distribution, module, purpose, remedy in _PACKAGES:
@@ -59,7 +59,7 @@ def _root_version() -> str:
 def _compiler() -> tuple[str, str, str]:
     name = os.environ.get("CXX") or next((c for c in ("g++", "clang++", "c++") if shutil.which(c)), "")
     if not name or shutil.which(name) is None:
-        remedy = "apt install g++, or conda install -c conda-forge cxx-compiler; without it ROOT's interpreter is used"
+        remedy = "apt install g++, or conda install -c conda-forge cxx-compiler; else ROOT interprets"
         return ("C++ compiler", "missing", f"fast inference: {remedy}")
     said = subprocess.run(
         [name, "-dumpfullversion", "-dumpversion"], capture_output=True, text=True, check=False

@@ -67,10 +67,10 @@ def export_file(
     """Write a saved Keras model as an ONNX file."""
     refuse_existing(output, overwrite)
     import_keras()
-    from hepml_root import export
+    from hepml_root.export import export, read_manifest
 
     file = export(model, output, working_points=working_points, overwrite=overwrite)
-    parity = export.read_manifest(file)["parity"]["onnxruntime"]
+    parity = read_manifest(file)["parity"]["onnxruntime"]
     print(f"{file}: Keras and ONNX Runtime agree within {parity['max_abs_difference']:.1e}")
 
 

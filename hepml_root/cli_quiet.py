@@ -9,7 +9,7 @@ import warnings
 
 
 def quieten() -> None:
-    """Ask TensorFlow, Keras, matplotlib and the ROOT wheel to keep their notes to themselves, in this process."""
+    """Ask TensorFlow, Keras, matplotlib and the ROOT wheel to keep their notes to themselves."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MPLBACKEND", "Agg")
     warnings.filterwarnings("ignore")

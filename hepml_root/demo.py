@@ -6,6 +6,7 @@ are copied as they are into one file), since 20 000 events are read before a clo
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ SIGNAL, BACKGROUND = "shipped:Higgs_data.root:sig_tree", "shipped:Higgs_data.roo
 OBJECTS = ("lepton_pT lepton_eta lepton_phi missing_energy_magnitude missing_energy_phi " + " ".join(
     f"jet{number}_{what}" for number in (1, 2, 3, 4) for what in ("pt", "eta", "phi", "b-tag")
 )).split()  # fmt: skip
-MASSES = "m_jj m_jjj m_lv m_jlv m_bb m_wbb m_wwbb".split()
+MASSES = ["m_jj", "m_jjj", "m_lv", "m_jlv", "m_bb", "m_wbb", "m_wwbb"]
 _COPIES = 50
 
 
@@ -172,7 +173,7 @@ def _onnxruntime(model: Path, events: NDArray[np.float32]) -> float:
             session.run(None, {name: events[first : first + batch]})
 
     run(1024)
-    return len(events) / min(timed(lambda size=size: run(size))[1] for size in (256, 1024, 4096))
+    return len(events) / min(timed(functools.partial(run, size))[1] for size in (256, 1024, 4096))
 
 
 def table(summary: dict[str, Any], output: Path, notes: list[str]) -> str:

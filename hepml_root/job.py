@@ -44,8 +44,8 @@ class Events:
     """Where the events of one class are. A plain `FILE.root:TREE` or a list of them may stand instead."""
 
     files: str | list[str] = setting(
-        help="`FILE.root:TREE`, or a list; globs, `root://` addresses and `$VARIABLES` are taken; relative to the "
-        "job file; `shipped:NAME` is a data file inside the ROOT installation",
+        help="`FILE.root:TREE`, or a list; globs, `root://` addresses and `$VARIABLES` are taken; relative "
+        "to the job file; `shipped:NAME` is a data file inside the ROOT installation",
         example="shipped:Higgs_data.root:sig_tree",
     )
     tree: str | None = setting(None, "the tree or RNTuple, where `files` does not name it", example="events")
@@ -86,7 +86,9 @@ class Data:
 
     classes: dict[str, str | list[str] | Events] = setting(
         {}, "classification: the events of each class, by the class's name",
-        example={"signal": "shipped:Higgs_data.root:sig_tree", "background": "shipped:Higgs_data.root:bkg_tree"},
+        example={
+            "signal": "shipped:Higgs_data.root:sig_tree", "background": "shipped:Higgs_data.root:bkg_tree",
+        },
     )  # fmt: skip
     source: str | list[str] | Events | None = setting(
         None, "regression: the events", example="shipped:tmva_reg_example.root:TreeR"
@@ -145,17 +147,18 @@ class Dense:
         "relu", "of the hidden layers: any name of Keras (relu, elu, gelu, selu, tanh, …)"
     )
     transforms: str | dict[str, str] | None = setting(
-        "auto", "variable transforms in front: auto (standardise), or a chain of N standardise, minmax, D decorrelate, "
-        "P principal components, U uniform, G Gauss, log, clip, impute, as `log,N`; or one for each label, `*` for "
-        "the others",
+        "auto", "variable transforms in front: auto (standardise), or a chain of N standardise, minmax, "
+        "D decorrelate, P principal components, U uniform, G Gauss, log, clip, impute, as `log,N`; or one "
+        "for each label, `*` for the others",
     )  # fmt: skip
     dropout: float = setting(0.0, "fraction of neurons dropped in training", minimum=0.0, maximum=1.0)
     l1: float = setting(0.0, "L1 penalty on the weights", minimum=0.0)
     l2: float = setting(0.0, "L2 penalty on the weights", minimum=0.0)
     batch_norm: bool = setting(False, "batch normalisation after each hidden layer")
     residual: bool = setting(False, "add each hidden layer's input to its output")
-    initializer: str | None = setting(None, "of the weights: any name of Keras; else one that suits the activation",
-                                      example="he_normal")  # fmt: skip
+    initializer: str | None = setting(
+        None, "of the weights: any name of Keras; else one that suits the activation", example="he_normal"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +229,8 @@ class Export:
 
     working_points: list[float] = setting(
         [0.3, 0.5, 0.7, 0.8, 0.9, 0.95],
-        "signal efficiencies that the report quotes and whose thresholds the model file holds", minimum=0.0, maximum=1.0,
+        "signal efficiencies that the report quotes and whose thresholds the model file holds",
+        minimum=0.0, maximum=1.0,
     )  # fmt: skip
     compile: bool = setting(True, "also write the C++ header and compile it once")
 

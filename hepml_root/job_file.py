@@ -209,9 +209,7 @@ class _Reader:
 
     def choose(self, node: Node, kinds: list[Any], path: str) -> Any:
         """Return the dataclass whose ``kind`` default is the one given under `kind`."""
-        names = {
-            next(f.default for f in dataclasses.fields(kind) if f.name == "kind"): kind for kind in kinds
-        }
+        names = {str(kind().kind): kind for kind in kinds}
         given = self.entries(node, path).get("kind")
         if given is None:
             return kinds[0]

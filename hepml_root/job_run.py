@@ -155,7 +155,7 @@ def _loss_of(loss: str | Loss | None, train: Dataset) -> Any:
     if "significance" in name.casefold() or name.casefold() == "asimov":
         table = train.yields().to_dict()
         background = sum(table[other]["sum"] for other in train.classes if other != train.signal)
-        settings = {"signal": table[train.signal]["sum"], "background": background, **settings}
+        settings = {"signal": table[str(train.signal)]["sum"], "background": background, **settings}
     return losses.get(name, **settings)
 
 
@@ -183,7 +183,7 @@ def run_job(
 ) -> dict[str, Any]:
     """Train, evaluate and export as ``job`` says, and return the summary that is also written.
 
-    ``further`` is called at the end, before the output folder gets its name; what it returns joins the summary.
+    ``further`` is called before the output folder gets its name; what it returns joins the summary.
 
     Raises
     ------
@@ -207,7 +207,9 @@ def run_job(
             temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     except KeyboardInterrupt:
         if (work / "checkpoint").exists():
-            raise KeyboardInterrupt(f"stopped; '{work}' has what was reached, --resume continues it") from None
+            raise KeyboardInterrupt(
+                f"stopped; '{work}' has what was reached, --resume continues it"
+            ) from None
         raise
     finally:
         if work.exists() and not (work / "checkpoint").exists() and not (work / "summary.json").exists():
@@ -219,7 +221,7 @@ def run_job(
 
 
 def _claim(job: Job, output: Path, overwrite: bool, resume: bool) -> Path:
-    """Return the folder to work in, with the job written there, after every refusal that can be made early."""
+    """Return the folder to work in, with the job in it, after every refusal that can be made early."""
     work = output.with_name(output.name + ".unfinished")
     if output.exists() and overwrite and not all((output / name).exists() for name in _MADE_BY_A_JOB):
         raise OutputExistsError(
@@ -249,7 +251,8 @@ def _claim(job: Job, output: Path, overwrite: bool, resume: bool) -> Path:
 
 def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> tuple[Trained, dict[str, Any]]:
     """Run all stages of a job in its working folder, and return what they made and the summary."""
-    from hepml_root import evaluate, export
+    from hepml_root import evaluate
+    from hepml_root.export import export, read_manifest
 
     with stages.stage("read", "reading the events") as note:
         data = dataset_of(job)
@@ -283,9 +286,7 @@ def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> tuple[Train
             file = export(
                 model, work / f"{job.name}.onnx", data=test, overwrite=True, working_points=thresholds(report)
             )
-            summary["parity_onnxruntime"] = export.read_manifest(file)["parity"]["onnxruntime"][
-                "max_abs_difference"
-            ]
+            summary["parity_onnxruntime"] = read_manifest(file)["parity"]["onnxruntime"]["max_abs_difference"]
             note(f"largest difference {summary['parity_onnxruntime']:.1e}")
         if job.export.compile:
             with stages.stage("compile", "generating and compiling C++") as note:
@@ -338,7 +339,7 @@ def _compiled(file: Path, model: Any, test: Dataset, note: Any) -> float | None:
     except CompilerError as error:
         note(f"not compiled: {error}")
         return None
-    difference = float(np.abs(session.infer(test.X) - predict(model, test)).max())
+    difference = float(np.abs(np.asarray(session.infer(test.X)) - predict(model, test)).max())
     note(f"largest difference from Keras {difference:.1e}")
     return difference
 

@@ -34,7 +34,7 @@ def schema_example() -> str:
     the events that are shipped inside ROOT.
     """
     lines = [
-        "# A job file of hepml-root: every setting with its meaning and default; leave out what you do not need.",
+        "# A job file of hepml-root: every setting, its meaning and default; leave out what you do not need.",
         "# Run it:  hepml-root train JOB.yaml      Paths are relative to this file.",
         "",
     ]

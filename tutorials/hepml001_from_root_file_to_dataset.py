@@ -1,6 +1,6 @@
 """hepml001: from a ROOT file to a dataset.
 
-Shows      sources (files, trees, RDataFrame nodes), inputs as branch names and as ROOT expressions, cuts, event
+Shows      sources (files, trees, RDataFrame nodes), inputs as branch names and as ROOT expressions, cuts,
            weights, cross section x luminosity, spectators, and splits that are the same on every machine
 Prints     tables of yields: events, sums of weights, effective numbers; the shape of what a network will see
 Run it     python tutorials/hepml001_from_root_file_to_dataset.py          (from anywhere, a few seconds)

@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import keras
+
 import hepml_root as hr
 
 FAST = "--fast" in sys.argv or os.environ.get("HEPML_FAST") == "1"
@@ -36,8 +38,8 @@ def main() -> None:
     higgs = hr.data.shipped_file("Higgs_data.root")
     data = hr.Dataset.from_root(
         {
-            "signal": hr.Source(f"{higgs}:sig_tree", cross_section=0.0148),
-            "background": hr.Source(f"{higgs}:bkg_tree", cross_section=1.2),
+            "signal": hr.Source(f"{higgs}:sig_tree", cross_section=0.0028),
+            "background": hr.Source(f"{higgs}:bkg_tree", cross_section=0.028),
         },
         inputs=LOW_LEVEL + HIGH_LEVEL,
         luminosity=36.0,
@@ -45,8 +47,8 @@ def main() -> None:
     train, test = data.split(test=0.3, seed=1)
 
     print("--- A network with its variable transforms inside ---")
-    # "N" standardises, "G" gives every input a Gauss distribution, "D" decorrelates; they are Keras layers, set
-    # from the weighted training events, saved and exported with the model.
+    # "N" standardises, "G" gives every input a Gauss distribution, "D" decorrelates; they are Keras layers,
+    # set from the weighted training events, saved and exported with the model.
     model = hr.models.dense(train, hidden=(64, 64), transforms="G", dropout=0.1)
     print(f"{model.count_params():,} parameters, layers:", ", ".join(layer.name for layer in model.layers))
     history = hr.fit(model, train, epochs=epochs, patience=8, schedule="cosine", verbose=False)
@@ -60,21 +62,20 @@ def main() -> None:
     model.save(out / "higgs.keras")
 
     print("\n--- Stopped and resumed: the same result as in one go ---")
+    settings = {"epochs": 4, "seed": 3, "verbose": False}
+    straight = hr.fit(hr.models.dense(train, hidden=(32,)), train, **settings)
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = Path(folder) / "checkpoint"
-        settings = {"patience": 8, "seed": 3, "verbose": False, "checkpoint": checkpoint}
-        first = hr.models.dense(train, hidden=(32,))
-        hr.fit(first, train, epochs=2, **settings)  # Ctrl-C would leave such a checkpoint too
-        again = hr.models.dense(train, hidden=(32,))
-        resumed = hr.fit(again, train, epochs=4, resume=True, **settings)
-    print("validation loss by epoch:", [round(value, 4) for value in resumed.metrics["val_loss"]])
+        settings["checkpoint"] = Path(folder) / "checkpoint"
+        # What Ctrl-C does too: the epochs behind are kept.
+        hr.fit(hr.models.dense(train, hidden=(32,)), train, callbacks=[StopAfter(2)], **settings)
+        resumed = hr.fit(hr.models.dense(train, hidden=(32,)), train, resume=True, **settings)
+    for name, history in (("in one go", straight), ("resumed", resumed)):
+        print(f"validation loss {name}:", [round(value, 5) for value in history.metrics["val_loss"]])
 
-    print(
-        "\n--- A loss that is the expected discovery significance, with 30 % uncertainty of the background ---"
-    )
+    print("\n--- A loss that is the expected discovery significance, background known to 10 % ---")
     # Signal and background events expected in the data; the loss works on whole batches, so they are large.
     table = train.yields()
-    loss = hr.losses.AsimovSignificance(table["signal"].sum, table["background"].sum, systematic=0.3)
+    loss = hr.losses.AsimovSignificance(table["signal"].sum, table["background"].sum, systematic=0.1)
     asimov = hr.models.dense(train, hidden=(64, 64), transforms="G", name="asimov")
     hr.fit(
         asimov,
@@ -89,9 +90,20 @@ def main() -> None:
     report(asimov, test, "Asimov significance")
 
 
+class StopAfter(keras.callbacks.Callback):
+    """Ends a training after some epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
+        self.model.stop_training = epoch + 1 >= self.epochs
+
+
 def report(model: object, test: hr.Dataset, name: str) -> None:
     """Print the area under the ROC curve, and the best significance of a cut on the score."""
-    result = hr.evaluate(model, test, systematic=0.3, bootstrap=50, ranking=False)
+    result = hr.evaluate(model, test, systematic=0.1, bootstrap=50, ranking=False)
     print(f"trained with {name}: AUC on test events {result.auc}")
     best = result.significance.best_asimov
     if best is not None:

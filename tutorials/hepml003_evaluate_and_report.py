@@ -1,7 +1,7 @@
 """hepml003: evaluate a network and write the report.
 
-Shows      the report: ROC with errors, overtraining, calibration, significance, ranking of the inputs; boosted
-           trees on the same events beside the network; a regression with its residuals; three classes
+Shows      the report: ROC with errors, overtraining, calibration, significance, ranking of the inputs;
+           boosted trees on the same events beside the network; four classes; a regression with its residuals
 Prints     the areas under the ROC curves with their intervals, the rejection at working points, the ranking
 Writes     runs/tutorials/report/ under the working directory: open report.html
 Run it     python tutorials/hepml003_evaluate_and_report.py          (half a minute; --fast: a few epochs)
@@ -56,8 +56,8 @@ def main() -> None:
             f"background rejection {point.background_rejection}"
         )
     print("loss of AUC when an input is shuffled:")
-    for row in list(report.ranking.rows)[:4]:
-        print(f"  {row.name:<10} {row.drop}")
+    for ranked in report.ranking.inputs[:4]:
+        print(f"  {ranked.column:<10} {ranked.importance}")
     page = report.save(out / "report", overwrite=True)
     print(f"the whole report: {page}")
 
@@ -83,7 +83,8 @@ def main() -> None:
     hr.fit(regressor, train, epochs=epochs, verbose=False)
     residuals = hr.evaluate(regressor, test, train, bootstrap=bootstrap, ranking=False).residuals[0]
     print(
-        f"target fvalue spreads by {test.target.std():.1f}; bias {residuals.bias}, resolution {residuals.resolution}"
+        f"target fvalue spreads by {test.target.std():.1f}; bias {residuals.bias}, "
+        f"resolution {residuals.resolution}"
     )
 
 

@@ -1,7 +1,7 @@
 """hepml004: export a network and compare its runtimes.
 
-Shows      the model file: one .onnx with the network, its variable transforms and a manifest of its inputs; the
-           same scores from Keras, ONNX Runtime and compiled C++; the C++ header; a cut stored with the model
+Shows      the model file: one .onnx with the network, its variable transforms and a manifest of its inputs;
+           the same scores from Keras, ONNX Runtime and compiled C++; the C++ header; a cut kept with the model
 Prints     what is in the file, the largest differences between the runtimes, their speeds
 Writes     runs/tutorials/higgs.onnx and higgs.hxx under the working directory
 Run it     python tutorials/hepml004_export_and_compare.py          (half a minute; --fast: a few epochs)
@@ -45,15 +45,19 @@ def main() -> None:
     for column in manifest["inputs"][0]["columns"]:
         unit = f" in {column['units']}" if column["units"] else ""
         print(f"  input {column['label']} = {column['expression']}{unit}")
-    print("  working points:", [(point["name"], round(point["threshold"], 3)) for point in manifest["working_points"]])
+    print(
+        "  working points:",
+        [(point["name"], round(point["threshold"], 3)) for point in manifest["working_points"]],
+    )
     print("  made with keras", manifest["provenance"]["versions"]["keras"])
 
     print("\n--- Three runtimes, the same events ---")
     # ONNX Runtime and C++ need no Keras: whoever applies the network installs neither it nor TensorFlow.
     many = np.tile(test.X["features"], (2 if FAST else 50, 1))
     reference = hr.evaluation.predict(model, {"features": many})
+    keras_speed = speed(lambda: hr.evaluation.predict(model, {"features": many}), many)
     print(f"{'runtime':<14} {'largest difference':>18} {'events/s':>14}")
-    print(f"{'Keras':<14} {'':>18} {speed(lambda: hr.evaluation.predict(model, {'features': many}), many):>14,.0f}")
+    print(f"{'Keras':<14} {'':>18} {keras_speed:>14,.0f}")
     for engine in ("onnxruntime", "cpp"):
         session = hr.Session(path, engine=engine)
         difference = np.abs(session.infer(many) - reference).max()
@@ -64,7 +68,9 @@ def main() -> None:
 
     header = generate(path).save(out, overwrite=True)
     print(f"{header}: {len(header.read_text().splitlines()):,} lines")
-    print("  #include \"higgs.hxx\"\n  TMVA_SOFIE_higgs::Session session;\n  float score = session.infer(x)[0];")
+    print(
+        '  #include "higgs.hxx"\n  TMVA_SOFIE_higgs::Session session;\n  float score = session.infer(x)[0];'
+    )
 
 
 def speed(score: Callable[[], object], events: np.ndarray) -> float:

@@ -1,11 +1,11 @@
 """hepml005: the score as a column of an RDataFrame.
 
-Shows      define: compiled C++ inside the event loop, found by the names in the model file; systematic variations
-           with Vary; many threads; apply: a friend tree with the scores, at the speed of reading
+Shows      define: compiled C++ inside the event loop, inputs found by the names in the model file; systematic
+           variations with Vary; many threads; apply: a friend tree with the scores, at the speed of reading
 Prints     yields after a cut on the score, nominal and varied; the scores of the friend tree
 Writes     runs/tutorials/higgs.onnx, scores.root and score.png under the working directory
 Run it     python tutorials/hepml005_score_in_rdataframe.py          (half a minute; --fast: a few epochs)
-C++        root -l -b -q 'tutorials/hepml005_score_in_rdataframe.C("runs/tutorials/higgs.onnx")'  does the same
+C++        root -l -b -q 'tutorials/hepml005_score_in_rdataframe.C("runs/tutorials/higgs.onnx")'
 Next       hepml006_kfold_and_streaming.py
 """
 
@@ -39,7 +39,8 @@ def main() -> None:
     passed = {name: frame.Filter("score > 0.5").Count() for name, frame in frames.items()}
     total = {name: frame.Count() for name, frame in frames.items()}
     histograms = {
-        name: frame.Histo1D((f"score_{name}", ";score;events", 50, 0, 1), "score") for name, frame in frames.items()
+        name: frame.Histo1D((f"score_{name}", ";score;events", 50, 0, 1), "score")
+        for name, frame in frames.items()
     }
     for name in frames:
         print(f"{name:<10} score > 0.5: {passed[name].GetValue() / total[name].GetValue():.1%} of the events")
@@ -62,7 +63,10 @@ def main() -> None:
     chain = ROOT.TChain("sig_tree")
     chain.Add(higgs)
     chain.AddFriend(applied.tree, str(applied.path))
-    print("mean m_bb where score > 0.8:", round(ROOT.RDataFrame(chain).Filter("score > 0.8").Mean("m_bb").GetValue(), 3))
+    print(
+        "mean m_bb where score > 0.8:",
+        round(ROOT.RDataFrame(chain).Filter("score > 0.8").Mean("m_bb").GetValue(), 3),
+    )
 
 
 def train(higgs: str, path: Path) -> Path:

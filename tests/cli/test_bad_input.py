@@ -1,4 +1,4 @@
-"""What can be wrong with the input: each time exit code 2, one clear message, no traceback, nothing half-written."""
+"""Bad input: each time exit code 2, one clear message, no traceback, nothing half-written."""
 
 from __future__ import annotations
 
@@ -62,7 +62,10 @@ def classes(signal: object, background: object = "shipped:Higgs_data.root:bkg_tr
         (['data.inputs=["x := sqrt(m_bbb)"]'], ["m_bbb", "m_bb"]),
         (['data.inputs=["x := m_bb +* 2"]'], ["m_bb +* 2"]),
         (["data.cut=m_bb > 1e9"], ["signal", "m_bb > 1e9"]),
-        ([classes({"files": "shipped:Higgs_data.root:sig_tree", "cut": "m_bb > 1e9"})], ["signal", "m_bb > 1e9"]),
+        (
+            [classes({"files": "shipped:Higgs_data.root:sig_tree", "cut": "m_bb > 1e9"})],
+            ["signal", "m_bb > 1e9"],
+        ),
         (["data.weight=m_bb - m_bb"], ["weight", "zero"]),
         (["data.weight=-m_bb"], ["weight", "negative"]),
         (["data.luminosity=10"], ["cross section"]),
@@ -114,7 +117,11 @@ def test_outputs_that_exist_are_refused_before_any_work(job_file, tmp_path, capf
     there = tmp_path / "there.root"
     there.write_text("dear")
     # None of these models exists: the output is looked at first.
-    for arguments in (["apply", "none.onnx", "none.root:t"], ["export", "none.keras"], ["evaluate", "none.onnx"]):
+    for arguments in (
+        ["apply", "none.onnx", "none.root:t"],
+        ["export", "none.keras"],
+        ["evaluate", "none.onnx"],
+    ):
         refused(capfd, ["there.root", "--overwrite"], [*arguments, "-o", str(there)])
     assert there.read_text() == "dear"
 
@@ -146,7 +153,9 @@ def test_model_files_that_are_none(run_folder, tmp_path, capfd):
 
 def test_frames_that_lack_a_column(run_folder, tmp_path, capfd):
     model, output = str(run_folder / "small.onnx"), tmp_path / "scores.root"
-    other = write_tree(tmp_path / "other.root", m_bbb=np.ones(10), lepton_phi=np.ones(10), jet1_phi=np.ones(10))
+    other = write_tree(
+        tmp_path / "other.root", m_bbb=np.ones(10), lepton_phi=np.ones(10), jet1_phi=np.ones(10)
+    )
     refused(capfd, ["m_bb", "m_bbb"], ["apply", model, other, "-o", str(output)])
     refused(capfd, ["m_b", "m_bb"], ["apply", model, other, "-o", str(output), "--input", "m_b=m_bbb"])
     refused(capfd, ["LABEL=VALUE"], ["apply", model, other, "-o", str(output), "--input", "m_bbb"])

@@ -100,8 +100,9 @@ def test_names_that_yaml_takes_for_booleans_stay_names():
 
 def test_sections_in_their_long_forms():
     job = parse(
-        "name: h\ndata:\n  classes:\n    s: {files: [a.root, b.root], tree: t, cross_section: 0.5}\n    b: b.root:t\n"
-        "  inputs: [x]\ntraining: {loss: {name: AsimovSignificance, systematic: 0.3}}\nmodel: {kind: boosted, trees: 5}"
+        "name: h\ndata:\n  classes:\n    s: {files: [a.root, b.root], tree: t, cross_section: 0.5}\n"
+        "    b: b.root:t\n  inputs: [x]\ntraining: {loss: {name: AsimovSignificance, systematic: 0.3}}\n"
+        "model: {kind: boosted, trees: 5}"
     )
     assert job.data.classes["s"] == Events(files=["a.root", "b.root"], tree="t", cross_section=0.5)
     assert job.training.loss == Loss(name="AsimovSignificance", systematic=0.3)
@@ -128,7 +129,8 @@ def test_paths_are_relative_to_the_job_file(tmp_path, monkeypatch):
     monkeypatch.setenv("SAMPLES", "/samples")
     file = tmp_path / "job.yaml"
     file.write_text(
-        "name: h\ndata:\n  classes:\n    a: s.root:t\n    b: [$SAMPLES/x.root:t, 'root://host//y.root:t', ../z*.root]\n"
+        "name: h\ndata:\n  classes:\n    a: s.root:t\n"
+        "    b: [$SAMPLES/x.root:t, 'root://host//y.root:t', ../z*.root]\n"
         "    c: {files: shipped:Higgs_data.root:sig_tree, friends: [f.root:t]}\n  inputs: [x]"
     )
     job = read_job(file)
