@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepml_root.errors import CompilerError, OutputWriteError, SourceNotFoundError
-from hepml_root.inference.compiler import FLAGS, INSTALL, Compiler, cpu, find_compiler
+from hepml_root.inference.compiler import FLAGS, INSTALL, Compiler, cpu, cpu_features, find_compiler
 from hepml_root.inference.interface import INFER, call, interpreted_source, library_source
 from hepml_root.inference.probe import check
 from hepml_root.output import refuse_existing, writing
@@ -74,7 +74,7 @@ class CompiledModel:
 
     @property
     def interpreted(self) -> str:
-        """C++ that gives the functions ``<symbol>_…`` where no library can be loaded, for ROOT's interpreter."""
+        """C++ with the functions ``<symbol>_…`` for ROOT's interpreter on any machine, where no library can be loaded."""
         return interpreted_source(self.header, self.symbol)
 
 
@@ -199,11 +199,12 @@ def _interpreted(path: Path, reason: CompilerError) -> CompiledModel:
     except ImportError:
         raise reason from None
     warnings.warn(
-        f"no C++ compiler: '{path}' is compiled by ROOT's interpreter, which is several times slower. {INSTALL}",
+        f"no C++ compiler: '{path}' is compiled by ROOT's interpreter, into slower code. {INSTALL}",
         stacklevel=3,
     )
-    guard = f"HEPML_ROOT_INTERPRETED_{model.symbol}"
-    if not ROOT.gInterpreter.Declare(f"#ifndef {guard}\n#define {guard}\n{model.interpreted}\n#endif"):
+    code = interpreted_source(model.header, model.symbol, cpu_features())
+    guard = f"HEPML_ROOT_KNOWN_{model.symbol}"  # the same as in declaration.py: declared once in a process
+    if not ROOT.gInterpreter.Declare(f"#ifndef {guard}\n#define {guard}\n{code}\n#endif"):
         raise CompilerError(f"ROOT's interpreter cannot compile '{path}'; the lines above say why. {INSTALL}")
     model = dataclasses.replace(model, address=int(ROOT.gInterpreter.Calc(f"(long)&{model.symbol}_infer")))
     check(model)

@@ -100,12 +100,22 @@ def _compiler(command: tuple[str, ...], path: str) -> Compiler:
 @functools.cache
 def cpu() -> str:
     """Return a text that tells apart processors for which ``-march=native`` may give different code."""
-    flags = set()
+    marks = {f"{key}={value}" for key, value in _cpuinfo() if key in ("model name", "cpu family", "model")}
+    features = cpu_features() or {platform.processor()}  # not Linux: the name is all there is
+    return hashlib.sha256("\n".join([platform.machine(), *sorted(marks), *sorted(features)]).encode()).hexdigest()
+
+
+@functools.cache
+def cpu_features() -> frozenset[str]:
+    """Return the processor's features by their names in Linux, such as ``avx2``; empty where they are not known."""
+    return frozenset(name for key, value in _cpuinfo() if key in ("flags", "Features") for name in value.split())
+
+
+@functools.cache
+def _cpuinfo() -> tuple[tuple[str, str], ...]:
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() in ("flags", "Features", "model name", "cpu family", "model"):
-                flags.add(f"{key.strip()}={' '.join(sorted(value.split()))}")
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        flags.add(platform.processor())  # not Linux: the name is all there is
-    return hashlib.sha256("\n".join([platform.machine(), *sorted(flags)]).encode()).hexdigest()
+        return ()
+    pairs = (line.partition(":") for line in text.splitlines())
+    return tuple((key.strip(), value.strip()) for key, _, value in pairs)

@@ -38,10 +38,19 @@ def library_source(name: str, symbol: str, side_file: bool = False) -> str:
     return text.replace("hepml_root_symbol", symbol)
 
 
-def interpreted_source(header: Path, symbol: str) -> str:
+# What the interpreter may be told to compile for, best first: processor features and floats per register. By
+# itself it compiles for the oldest processors.
+TARGETS: tuple[tuple[tuple[str, ...], int], ...] = (
+    (("avx512f", "avx512vl", "avx512dq", "avx512bw", "avx2", "fma"), 16),
+    (("avx2", "fma"), 8),
+)
+
+
+def interpreted_source(header: Path, symbol: str, features: frozenset[str] = frozenset()) -> str:
     """Return self-contained C++ with the same functions, for ROOT's interpreter.
 
     The namespace of the model is made unique too: the interpreter sees all models in one process as one program.
+    ``features`` are those of the processor that will run it; without them the code runs on any.
     """
     name = header.stem
     text = library_source(name, symbol).replace(f'#include "{name}.hxx"', header.read_text(encoding="ascii"))
@@ -49,4 +58,28 @@ def interpreted_source(header: Path, symbol: str) -> str:
     if side_file.is_file():
         path = str(side_file.resolve()).replace("\\", "\\\\").replace('"', '\\"')
         text = text.replace("Session session;", f'Session session("{path}");')
-    return text.replace(f"TMVA_SOFIE_{name}", f"TMVA_SOFIE_{name}_{symbol}")
+    text = text.replace(f"TMVA_SOFIE_{name}", f"TMVA_SOFIE_{name}_{symbol}")
+    for needed, lanes in TARGETS:
+        if features.issuperset(needed):
+            return _for_target(text, needed, lanes)
+    return text
+
+
+def _for_target(text: str, features: tuple[str, ...], lanes: int) -> str:
+    """Let every function in ``text`` be compiled for a processor; the standard's headers stay as they are."""
+    lines = text.splitlines()
+    includes = [line for line in lines if line.startswith("#include <")]
+    own = "avx512f" in features
+    return "\n".join(
+        [
+            *includes,
+            *(["#include <immintrin.h>"] if own else []),
+            "#undef HEPML_ROOT_LANES",
+            f"#define HEPML_ROOT_LANES {lanes}",
+            *(["#undef HEPML_ROOT_AVX512", "#define HEPML_ROOT_AVX512 1"] if own else []),
+            f'#pragma clang attribute push(__attribute__((target("{",".join(features)}"))), apply_to = function)',
+            *lines,
+            "#pragma clang attribute pop",
+            "",
+        ]
+    )

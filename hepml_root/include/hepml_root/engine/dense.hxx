@@ -61,6 +61,13 @@ struct Parts {
    static constexpr std::size_t length = (K + count - 1) / count;
 };
 
+// ROOT's interpreter stores all sums at the end of every turn of a loop: it gets longer turns.
+#ifdef __CLING__
+constexpr std::size_t inputs_per_turn = 16;
+#else
+constexpr std::size_t inputs_per_turn = 1;
+#endif
+
 // R neurons of one tile, for all registers of events of the block: R x vectors sums stay in registers, each
 // weight is read once and used for every register of events.
 template <class M, Epilogue When, std::size_t R, class F>
@@ -83,7 +90,7 @@ HEPML_ROOT_INLINE void tile_pass(const float *x, const float *w, const float *bi
          for (std::size_t v = 0; v < M::vectors; ++v)
             sum[r][v] = load<V>(to + r * M::lanes + v * width<V>);
    }
-   for (std::size_t k = part.begin; k < part.end; ++k) {
+   const auto add_input = [&](std::size_t k) __attribute__((always_inline)) {
       V events[M::vectors];
       HEPML_ROOT_UNROLL
       for (std::size_t v = 0; v < M::vectors; ++v)
@@ -95,7 +102,15 @@ HEPML_ROOT_INLINE void tile_pass(const float *x, const float *w, const float *bi
          for (std::size_t v = 0; v < M::vectors; ++v)
             sum[r][v] += weight * events[v];
       }
-   }
+   };
+   std::size_t k = part.begin;
+   if constexpr (inputs_per_turn > 1)
+      for (; k + inputs_per_turn <= part.end; k += inputs_per_turn)
+         HEPML_ROOT_UNROLL
+         for (std::size_t i = 0; i < inputs_per_turn; ++i)
+            add_input(k + i);
+   for (; k < part.end; ++k)
+      add_input(k);
    if (When == Epilogue::in_registers && part.last) {
       HEPML_ROOT_UNROLL
       for (std::size_t r = 0; r < R; ++r)

@@ -11,7 +11,8 @@
 #include <cmath>
 #include <limits>
 #include <utility>
-#ifdef __AVX512F__
+
+#ifdef HEPML_ROOT_AVX512
 #include <immintrin.h>
 #endif
 
@@ -128,7 +129,7 @@ HEPML_ROOT_INLINE V truncate(V x)
 template <class V>
 HEPML_ROOT_INLINE V clip_above(V x, V high)
 {
-#ifdef __AVX512F__
+#ifdef HEPML_ROOT_AVX512
    if constexpr (width<V> == 16)
       return V(_mm512_maskz_min_ps(0xffff, __m512(high), __m512(x)));
 #endif
@@ -137,7 +138,7 @@ HEPML_ROOT_INLINE V clip_above(V x, V high)
 template <class V>
 HEPML_ROOT_INLINE V clip_below(V x, V low)
 {
-#ifdef __AVX512F__
+#ifdef HEPML_ROOT_AVX512
    if constexpr (width<V> == 16)
       return V(_mm512_maskz_max_ps(0xffff, __m512(low), __m512(x)));
 #endif
@@ -161,7 +162,7 @@ HEPML_ROOT_INLINE V maximum(V a, V b)
 template <class V>
 HEPML_ROOT_INLINE V scale_by_power_of_two(V x, Mask<V> n)
 {
-#ifdef __AVX512F__
+#ifdef HEPML_ROOT_AVX512
    if constexpr (width<V> == 16)
       return V(_mm512_maskz_scalef_ps(0xffff, __m512(x), __m512(__builtin_convertvector(n, V))));
 #endif
@@ -254,7 +255,7 @@ HEPML_ROOT_INLINE V logarithm_one_plus(V y)
 template <class V>
 HEPML_ROOT_INLINE V quotient(V a, V b)
 {
-#ifdef __AVX512F__
+#ifdef HEPML_ROOT_AVX512
    if constexpr (width<V> == 16) {
       const V guess = V(_mm512_maskz_rcp14_ps(0xffff, __m512(b)));
       const V reciprocal = guess + guess * (1.0f - b * guess);

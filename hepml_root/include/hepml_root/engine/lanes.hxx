@@ -14,7 +14,11 @@
 #error "hepml_root's engine uses the vector extensions of g++ and clang++: compile with one of them."
 #endif
 
-// Floats in one register of the target; may be set from outside (4, 8 or 16).
+// Floats in one register of the target, and whether AVX-512 may be used. Both may be set from outside, where
+// functions are compiled for another target than the file (inference/interface.py does for ROOT's interpreter).
+#if defined(__AVX512F__) && !defined(HEPML_ROOT_AVX512)
+#define HEPML_ROOT_AVX512 1
+#endif
 #ifndef HEPML_ROOT_LANES
 #if defined(__AVX512F__)
 #define HEPML_ROOT_LANES 16
