@@ -12,7 +12,7 @@ from hepml_root.data.columns import Column
 from hepml_root.data.finite import check_finite, check_missing_setting
 from hepml_root.data.parameters import fill_parameters
 from hepml_root.data.schema import Block, Schema, blocks_of, mask_of, refuse_duplicates, signal_class
-from hepml_root.data.split import integral
+from hepml_root.data.split import check_seed, integral
 from hepml_root.data.weights import check_weights
 from hepml_root.errors import EmptySelectionError, SettingError, ShapeError, unknown
 
@@ -100,6 +100,7 @@ def from_arrays(
     array([0.5, 1. , 1. , 1.5], dtype=float32)
     """
     check_missing_setting(missing)
+    check_seed(seed)
     if (labels is None) == (target is None):
         raise SettingError("give either labels (classification) or target (regression).")
     units = dict(units or {})

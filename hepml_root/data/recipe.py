@@ -13,6 +13,7 @@ from hepml_root.data.feed_library import CPP_TYPES, TYPES
 from hepml_root.data.finite import check_missing_setting
 from hepml_root.data.rdataframe import Frame, Source
 from hepml_root.data.schema import Schema, blocks_of, refuse_duplicates, signal_class
+from hepml_root.data.split import check_seed
 from hepml_root.data.weights import normalisation
 from hepml_root.errors import ColumnTypeError, SettingError, unknown
 
@@ -173,6 +174,7 @@ def resolve(
 ) -> Recipe:
     """Make the arguments of :meth:`Dataset.from_root` definite, open the sources, check what can be."""
     check_missing_setting(missing)
+    check_seed(seed)
     if max_events is not None and max_events < 1:
         raise SettingError(f"max_events={max_events}: give a positive number of events per class, or None.")
     classes, named = _named_sources(sources, bool(targets))

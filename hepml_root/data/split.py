@@ -54,6 +54,12 @@ def splitmix64(values: NDArray[np.integer[Any]] | int) -> NDArray[np.uint64]:
     return np.asarray(z if np.ndim(values) else z.reshape(()), dtype=np.uint64)
 
 
+def check_seed(seed: int) -> None:
+    """Raise SettingError unless ``seed`` is a whole number from 0 to 2⁶³ - 1."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise SettingError(f"seed={seed!r}: a seed is a whole number, not negative.")
+
+
 def split_key(seed: int, depth: int = 0, stream: int = 0) -> np.uint64:
     """Key of a split: the seed, hashed ``depth`` + 1 times, then mixed with ``stream`` unless that is 0."""
     key = splitmix64(int(seed))
@@ -124,6 +130,7 @@ class SplitRule:
     depth: int = 0
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if self.mode not in MODES:
             raise SettingError(unknown("split mode", str(self.mode), MODES))
         if self.by is not None and self.mode != "random":
@@ -299,6 +306,7 @@ class KFold:
         by: str | None = None,
         renormalise: bool | None = None,
     ) -> None:
+        check_seed(seed)
         if k < 2:
             raise SettingError(f"folds need k of at least 2, not {k}.")
         self.k, self.seed, self.by, self.renormalise = k, seed, by, renormalise

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hepml_root.data.feed_library import import_root
 from hepml_root.data.part_reader import PartReader, changed
 from hepml_root.data.schema import Schema
+from hepml_root.data.split import check_seed
 from hepml_root.errors import SettingError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Stream(ABC):
     def __init__(
         self, schema: Schema, events: int, batch_size: int, seed: int, epochs: int | None, drop_last: bool
     ) -> None:
+        check_seed(seed)
         if batch_size < 1:
             raise SettingError(f"batch_size={batch_size}: a batch has at least one event.")
         if epochs is not None and epochs < 1:

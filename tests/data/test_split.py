@@ -188,6 +188,8 @@ class TestBadSettings:
             ({"test": {"signal": 3}}, "'background'"),
             ({"test": "0.3"}, "expected a fraction"),
             ({"mode": "alternating"}, "alternate"),
+            ({"seed": -1}, "not negative"),
+            ({"seed": 0.5}, "whole number"),
             ({"by": "event_number", "mode": "block"}, "one of the two"),
             ({"by": "event_number", "test": 5}, "takes a fraction"),
         ],
