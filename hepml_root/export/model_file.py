@@ -71,6 +71,7 @@ def write_adopted(source: Path, path: Path, *, data: Any, overwrite: bool, point
     description["outputs"] = _outputs(description, proto)
     outputs = [block["name"] for block in description["outputs"]]
     manifests.require_names(description, proto)
+    _require_float32(source, proto)
     events, kind = _events(description, data, {})
     kinds = {block["name"]: block["kind"] for block in description["inputs"]}
     runtime = parity.onnxruntime_predict(proto, names)
@@ -226,6 +227,24 @@ def _completed(
     complete["parity"] = dict(agreement)
     complete.setdefault("signal", None)
     return complete
+
+
+def _require_float32(source: Path, proto: onnx.ModelProto) -> None:
+    """Blocks are float32, and masks 0 and 1; a mask may also be taken as bool."""
+    single, truth = onnx.TensorProto.FLOAT, onnx.TensorProto.BOOL
+    for allowed, values in (
+        ({single, truth}, manifests.graph_inputs(proto)),
+        ({single}, proto.graph.output),
+    ):
+        for value in values:
+            kind = value.type.tensor_type.elem_type if value.type.HasField("tensor_type") else None
+            if kind not in allowed:
+                name = "no tensor" if kind is None else onnx.TensorProto.DataType.Name(kind)
+                raise ModelFileError(
+                    f"'{source}': '{value.name}' is {name}; inputs and outputs have to be float32 tensors. "
+                    "Export the model in single precision, with probabilities as one tensor (scikit-learn: "
+                    "zipmap=False) and without an output for the class label."
+                )
 
 
 def _rename_single_input(proto: onnx.ModelProto, names: Sequence[str]) -> None:

@@ -142,7 +142,7 @@ def _require_known_type(what: str, dtype: str) -> None:
     if dtype not in _TYPES:
         raise UnsupportedOperationError(
             f"{what} computes in {dtype}. Exported networks compute in float32: build the model with "
-            "keras.config.set_dtype_policy('float32') or give the layer dtype='float32'."
+            "keras.config.set_dtype_policy('float32'), and make NumPy arrays in own layers float32."
         )
 
 

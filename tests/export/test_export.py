@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -300,6 +302,14 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
         hr.export(model, path / "inside" / "model.onnx")
 
 
+def test_reading_and_checking_files_needs_no_keras() -> None:
+    """Whoever applies a network has no Keras loaded: inference takes manifests and parity from here."""
+    script = (
+        "import sys, hepml_root.export.manifest, hepml_root.export.parity; sys.exit('keras' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
 def test_the_emitter_names_no_backend() -> None:
     folder = Path(manifests.__file__).parent
     for path in [*folder.glob("onnx*.py"), folder / "parity.py", folder / "model_file.py"]:
@@ -367,4 +377,13 @@ def test_files_that_cannot_be_adopted(tmp_path: Path) -> None:
         hr.export.adopt(foreign(tmp_path / "two.onnx", units=2), out, data=binary())
     with pytest.raises(SourceNotFoundError):
         hr.export.adopt(tmp_path / "absent.onnx", out, data=binary())
+    doubled = onnx.load(foreign(tmp_path / "double.onnx"))
+    doubled.graph.node.append(
+        onnx.helper.make_node("Cast", ["probability"], ["wide"], to=onnx.TensorProto.DOUBLE)
+    )
+    del doubled.graph.output[:]
+    doubled.graph.output.append(onnx.helper.make_tensor_value_info("wide", onnx.TensorProto.DOUBLE, ["N", 1]))
+    onnx.save(doubled, tmp_path / "double.onnx")
+    with pytest.raises(ModelFileError, match="'wide' is DOUBLE"):
+        hr.export.adopt(tmp_path / "double.onnx", out, data=binary())
     assert not out.exists()

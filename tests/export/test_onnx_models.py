@@ -297,6 +297,15 @@ def test_names_and_sizes_that_collide_with_the_trace(same_as_keras, events) -> N
     assert len(set(names)) == len(names)
 
 
+def test_low_rank_adaptation_is_merged(same_as_keras, events) -> None:
+    x = keras.Input((6,), name="features")
+    layer = dense(5)
+    model = keras.Model(x, layer(x))
+    layer.enable_lora(2, b_initializer="normal")
+    proto = same_as_keras(model, {"features": events((6,))})
+    assert op_types(proto) == ["Gemm"]
+
+
 REFUSED = {
     "half precision": (lambda: layers.Dense(2, dtype="mixed_float16"), "float16"),
     "double precision": (lambda: layers.Dense(2, dtype="float64"), "float64"),
