@@ -74,6 +74,12 @@ class LazyDataset(Described):
         # The dataset whose yield this part stands for; None if it only stands for itself.
         self._yield_of = yield_of
 
+    def __repr__(self) -> str:
+        # A look at it in a notebook must not read the files; print() does, for the yields.
+        inputs = ", ".join(f"{block.name} {block.shape}" for block in self.blocks)
+        sources = ", ".join(part.frame.name for part in self.recipe.parts)
+        return f"LazyDataset for {self.task}; inputs: {inputs}; from {sources}"
+
     # ---------------------------------------------------------------- sums
 
     def __len__(self) -> int:

@@ -146,6 +146,9 @@ class FileStream(Stream):
     next rows take the free places. With a buffer as large as the dataset every epoch is a full permutation,
     and the files are read once only. Reading, drawing and copying happen in a thread of their own.
 
+    Memory does not depend on the length of the files: it holds the buffer (64 MB at most), three chunks, and
+    for each part one block of rows and what is open of its file, mainly a basket per column.
+
     The order depends on the data, the seed and the settings of the stream, not on how the files are divided
     into clusters or blocks.
     """

@@ -138,8 +138,10 @@ class TestSums:
         )
 
     def test_nothing_is_read_before_it_is_needed(self, toy: SimpleNamespace) -> None:
-        """Opening does not even look at the weights: a bad one is found by the first sum."""
+        """Opening, splitting and showing do not look at the weights: a bad one is found by the first sum."""
         data = lazy(toy, weight="-abs(w)")
+        data.split(0.3)
+        assert "features (2,)" in repr(data)
         with pytest.raises(WeightError, match="negative"):
             data.stream()
 
