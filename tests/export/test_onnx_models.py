@@ -8,6 +8,7 @@ import pytest
 from keras import layers, ops
 
 from hepml_root.errors import ShapeError, UnsupportedOperationError
+from hepml_root.export import onnx_rules
 from hepml_root.export.onnx import emit, input_names
 
 ACTIVATIONS = [
@@ -351,3 +352,51 @@ def test_an_output_without_events_is_refused() -> None:
     scale = layers.Lambda(lambda _: ops.ones((2, 2)), output_shape=(2,))(x)
     with pytest.raises(UnsupportedOperationError, match="does not depend on the events"):
         emit(keras.Model(x, scale))
+
+
+class Shift(keras.layers.Layer):
+    """Computes with NumPy, which no trace can follow."""
+
+    def call(self, x):
+        return ops.convert_to_tensor(np.asarray(ops.convert_to_numpy(x)) + 1.0)
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+class DoubleShift(Shift):
+    """A child that computes something else: the rule of its parent must not be used for it."""
+
+    def call(self, x):
+        return x + 2.0
+
+
+class Thrice(keras.Operation):
+    def call(self, x):
+        return 3.0 * x
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+def test_own_rules(same_as_keras, events, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_rules, "_LAYERS", dict(onnx_rules._LAYERS))
+    monkeypatch.setattr(onnx_rules, "_OPERATIONS", dict(onnx_rules._OPERATIONS))
+    x = keras.Input((3,), name="features")
+    model = keras.Model(x, DoubleShift()(Thrice()(Shift(name="shift")(x))))
+    with pytest.raises(UnsupportedOperationError, match=r"'shift' \(Shift\) has no export rule"):
+        emit(model)
+
+    @onnx_rules.layer_rule(Shift)
+    def shift(graph, _call, value):
+        return graph.node("Add", value, graph.constant(1.0))
+
+    with pytest.raises(UnsupportedOperationError, match="Thrice"):
+        emit(model)
+
+    @onnx_rules.op_rule(Thrice)
+    def thrice(graph, _call, value):
+        return graph.node("Mul", value, graph.constant(3.0))
+
+    proto = same_as_keras(model, {"features": events((3,))})
+    assert op_types(proto) == ["Add", "Mul", "Add"]
