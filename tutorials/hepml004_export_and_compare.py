@@ -1,7 +1,7 @@
 """hepml004: export a network and compare its runtimes.
 
 Shows      the model file: one .onnx with the network, its variable transforms and a manifest of its inputs;
-           the same scores from Keras, ONNX Runtime and compiled C++; the C++ header; a cut kept with the model
+           the same scores from Keras, ONNX Runtime and compiled C++; the C++ header; a cut kept with it
 Prints     what is in the file, the largest differences between the runtimes, their speeds
 Writes     runs/tutorials/higgs.onnx and higgs.hxx under the working directory
 Run it     python tutorials/hepml004_export_and_compare.py          (half a minute; --fast: a few epochs)

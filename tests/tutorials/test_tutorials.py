@@ -1,0 +1,106 @@
+"""The tutorials run as a user runs them: one after the other, from any folder, in their fast mode."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "tutorials"
+SCRIPTS = sorted(FOLDER.glob("hepml[0-9]*.py"))
+
+
+@pytest.fixture(scope="module")
+def somewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("somewhere")
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | {"HEPML_FAST": "1"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_tutorial_runs_and_its_physics_is_sensible(script, somewhere):
+    said = run([sys.executable, str(script)], somewhere)
+    header = script.read_text(encoding="utf-8").split('"""')[1]
+    for word in ("Shows", "Prints", "Run it"):
+        assert re.search(rf"^{word} ", header, re.M), word
+    areas = [float(area) for area in re.findall(r"AUC[^\d\n]*(0\.\d+)", said)]
+    assert all(0.6 < area < 1 for area in areas)
+    CHECKS[script.stem.split("_")[0]](said, areas, somewhere / "runs" / "tutorials")
+
+
+def _dataset(said: str, areas: list[float], out: Path) -> None:  # noqa: ARG001
+    assert "532.8" in said  # 0.0148 pb × 36 /fb
+    assert "43200" in said.replace(",", "").replace(" ", "")  # 1.2 pb × 36 /fb
+    assert "ColumnNotFoundError" in said
+
+
+def _training(said: str, areas: list[float], out: Path) -> None:
+    one, other = re.findall(r"validation loss [\w ]+: (\[.*\])", said)
+    assert one == other
+    assert len(areas) == 2
+    assert (out / "history.png").exists()
+
+
+def _evaluation(said: str, areas: list[float], out: Path) -> None:
+    assert len(areas) >= 2
+    assert (out / "report" / "report.html").exists()
+    assert "resolution" in said
+
+
+def _export(said: str, areas: list[float], out: Path) -> None:  # noqa: ARG001
+    differences = [float(value) for value in re.findall(r"^(?:onnxruntime|cpp) +(\S+)", said, re.M)]
+    assert len(differences) == 2
+    assert max(differences) < 1e-5
+    assert (out / "higgs.hxx").exists()
+
+
+def _rdataframe(said: str, areas: list[float], out: Path) -> None:  # noqa: ARG001
+    shares = dict(re.findall(r"^(signal|background) +score > 0.5: (\S+)%", said, re.M))
+    assert float(shares["signal"]) > float(shares["background"]) + 10
+    assert "10,000 events" in said
+    assert (out / "scores.root").exists()
+
+
+def _folds(said: str, areas: list[float], out: Path) -> None:  # noqa: ARG001
+    assert len(areas) == 8  # three folds, all together, streamed, three masses
+
+
+CHECKS = {
+    "hepml001": _dataset,
+    "hepml002": _training,
+    "hepml003": _evaluation,
+    "hepml004": _export,
+    "hepml005": _rdataframe,
+    "hepml006": _folds,
+}
+
+
+def test_the_macro_says_the_same_as_the_script(somewhere):
+    """hepml005 in C++ and in Python select the same events, nominal and varied."""
+    root = shutil.which("root", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if root is None or shutil.which(os.environ.get("CXX", "g++")) is None:
+        pytest.skip("needs the program root and a C++ compiler")
+    python = run([sys.executable, str(FOLDER / "hepml005_score_in_rdataframe.py")], somewhere)
+    library = somewhere / "higgs.so"
+    run(
+        [sys.executable, "-m", "hepml_root", "compile", "runs/tutorials/higgs.onnx", "-o", str(library)]
+        + ["--overwrite"],
+        somewhere,
+    )
+    macro = f'{FOLDER / "hepml005_score_in_rdataframe.C"}("{library}")'
+    said = run([root, "-l", "-b", "-q", macro], somewhere)
+    for variation in ("scale:down", "scale:up"):
+        (events,) = re.findall(rf"{variation}: (\d+) events", said)
+        assert f"{variation:<11}" in python
+        assert re.search(rf"{variation} +{events} events", python)
