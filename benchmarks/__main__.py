@@ -1,6 +1,6 @@
 """`python -m benchmarks NAME [options]`: run a benchmark and print one JSON object per line.
 
-Each line has name, value, unit, reference (what the value is compared with) and ratio (how many times as much).
+Each line has name, value, unit, reference (what it is compared with) and ratio (how many times as much).
 """
 
 from __future__ import annotations

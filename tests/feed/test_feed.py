@@ -337,6 +337,8 @@ def test_order_under_implicit_multithreading(mixed, parts):
         assert np.array_equal(got, expected.matrix[first : first + len(got), 0])
         limited, counts = read([(frame, request)], max_events=123)
         assert counts == [123] and np.array_equal(limited.matrix[:, :2], expected.matrix[:123])
+    chosen, _ = read([(Frame.open(parts), selected)])  # in bulk, with as many threads
+    assert np.array_equal(chosen.matrix, plain(parts).matrix)
     numbers = Frame.open(ROOT.RDataFrame(5000).Define("x", "rdfentry_"))
     empty = read([(numbers, Request(matrix=("x",)))])[0]
     assert np.array_equal(empty.matrix[:, 0], np.arange(5000))

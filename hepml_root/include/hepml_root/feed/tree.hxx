@@ -302,8 +302,11 @@ private:
 
 class TreeTable final : public Table {
 public:
-   TreeTable(const char* url, const char* name, const ColumnPlace* columns, std::size_t count) {
-      std::unique_ptr<TFile> file(TFile::Open(url, "READ_WITHOUT_GLOBALREGISTRATION"));
+   TreeTable(const char* url, const char* name, const ColumnPlace* columns, std::size_t count)
+       : TreeTable(std::unique_ptr<TFile>(TFile::Open(url, "READ_WITHOUT_GLOBALREGISTRATION")), name, columns,
+                   count) {}
+
+   TreeTable(std::unique_ptr<TFile> file, const char* name, const ColumnPlace* columns, std::size_t count) {
       if (!file || file->IsZombie())
          throw Damaged("the file cannot be opened");
       auto* tree = file->Get<TTree>(name);
