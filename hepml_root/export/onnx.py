@@ -173,8 +173,13 @@ def _set_outputs(graph: Graph, model: keras.Model, results: Any, names: Sequence
         raise ShapeError(f"the model has {len(values)} outputs, but the names {names} were asked for.")
     for name, value in zip(names, values.values(), strict=True):
         tensor = graph.cast(graph.tensor(value), "float32")
-        if not graph.has_events(tensor, 0):
-            raise UnsupportedOperationError(f"output '{name}' does not depend on the events.")
+        if [axis for axis in range(tensor.rank) if graph.has_events(tensor, axis)] != [0] or (
+            tensor.shape[0] != graph.batch
+        ):
+            shape = tuple("events" if size == graph.batch else size for size in tensor.shape)
+            raise UnsupportedOperationError(
+                f"output '{name}' has the shape {shape}: it must have one row for each event."
+            )
         producer = next((node for node in graph.nodes if tensor in node.outputs), None)
         if producer is None or tensor in graph.outputs:
             tensor = graph.node("Identity", tensor)

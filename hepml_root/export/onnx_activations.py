@@ -175,6 +175,7 @@ def threshold(graph: Graph, call: Call, x: Any) -> Tensor:
 def gated_linear(graph: Graph, call: Call, x: Any) -> Tensor:
     value = graph.tensor(x, call.dtype)
     axis = call.operation.axis % value.rank
+    graph.refuse_events(value, axis, "a gate")
     half = value.shape[axis] // 2
     linear, gate = (graph.slice(value, axis, start, start + half) for start in (0, half))
     return graph.node("Mul", linear, graph.node("Sigmoid", gate))
@@ -189,8 +190,7 @@ def softmax(graph: Graph, call: Call, x: Any) -> Tensor:
             f"{graph.where()}: softmax over the axes {axis} cannot be exported. Reshape them to one axis "
             "before."
         )
-    if graph.has_events(value, axis % value.rank):
-        raise UnsupportedOperationError(f"{graph.where()}: a softmax over the events would mix them.")
+    graph.refuse_events(value, axis % value.rank, "a softmax")
     return graph.node(type(call.operation).__name__, value, axis=int(axis))
 
 
@@ -203,6 +203,7 @@ def sparsemax(graph: Graph, call: Call, x: Any) -> Tensor:
     """
     value = graph.tensor(x, call.dtype)
     axis = call.operation.axis % value.rank
+    graph.refuse_events(value, axis, "a sparsemax")
     length = value.shape[axis]
     sizes = [length if index == axis else 1 for index in range(value.rank)]
     ranks = graph.constant(np.arange(1, length + 1, dtype=np.float32).reshape(sizes))

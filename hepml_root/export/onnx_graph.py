@@ -96,6 +96,14 @@ class Graph:
     def has_events(self, tensor: Tensor, axis: int) -> bool:
         return bool(tensor.shape) and self.is_free(tensor.shape[axis])
 
+    def refuse_events(self, tensor: Tensor, axis: int, what: str) -> None:
+        """Raise UnsupportedOperationError if ``axis`` is that of the events."""
+        if self.has_events(tensor, axis):
+            raise UnsupportedOperationError(
+                f"{self.where()}: {what} along the axis of the events would mix them, so the result of one "
+                "event would depend on the others in its batch. Name the axes to work on (axis=1, axis=-1, …)."
+            )
+
     def static_shape(self, shape: Sequence[int]) -> list[int]:
         """The target of a Reshape: the free dimension becomes -1."""
         target = [-1 if self.is_free(size) else int(size) for size in shape]

@@ -13,6 +13,7 @@ from hepml_root.export.onnx_rules import Call, op_rule
 
 def matrix_product(graph: Graph, a: Tensor, b: Tensor) -> Tensor:
     """NumPy's matmul; vectors have to be the second operand."""
+    graph.refuse_events(a, a.rank - 1, "a product")
     if b.rank == 1:
         shape: list[int] = list(a.shape[:-1])
     else:
@@ -28,6 +29,12 @@ def matmul(graph: Graph, call: Call, x1: Any, x2: Any) -> Tensor:
 
 def _contract(graph: Graph, equation: str, operands: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """An Einsum; contractions of the last axes with a constant become one matrix product."""
+    sources, target = equation.split("->")
+    for letters, operand in zip(sources.split(","), operands, strict=True):
+        before, _, after = letters.partition("...")
+        for axis, letter in [*enumerate(before), *enumerate(after, operand.rank - len(after))]:
+            if letter not in target:
+                graph.refuse_events(operand, axis, "a sum")
     simple = _as_matrix_product(graph, equation, operands, shape)
     if simple is not None:
         return simple

@@ -31,13 +31,7 @@ def reduced_axes(graph: Graph, value: Tensor, axis: Any) -> list[int]:
     else:
         axes = sorted(int(a) % value.rank for a in (axis if isinstance(axis, Sequence) else [axis]))
     for a in axes:
-        if graph.has_events(value, a):
-            raise UnsupportedOperationError(
-                f"{graph.where()}: an operation along the axis of the events would mix them, so the result "
-                "of one "
-                "event would depend on the others in its batch. Name the axes to work on (axis=1, axis=-1, "
-                "…)."
-            )
+        graph.refuse_events(value, a, "a reduction")
     return axes
 
 
@@ -195,7 +189,8 @@ def _top(graph: Graph, value: Tensor, count: int, axis: int, largest: bool) -> l
 @op_rule("TopK")
 def top_k(graph: Graph, call: Call, x: Any) -> list[Tensor]:
     value = graph.tensor(x)
-    return _top(graph, value, int(call.operation.k), value.rank - 1, True)
+    (axis,) = reduced_axes(graph, value, -1)
+    return _top(graph, value, int(call.operation.k), axis, True)
 
 
 @op_rule("Sort", "Argsort")

@@ -12,13 +12,6 @@ from hepml_root.export.onnx_graph import Graph, Tensor
 from hepml_root.export.onnx_rules import Call, op_rule
 
 
-def _refuse_events(graph: Graph, value: Tensor, axis: int, what: str) -> None:
-    if graph.has_events(value, axis):
-        raise UnsupportedOperationError(
-            f"{graph.where()}: {what} along the axis of the events would mix them and cannot be exported."
-        )
-
-
 @op_rule("Reshape", "ExpandDims", "Squeeze", "Ravel")
 def reshape(graph: Graph, call: Call, x: Any) -> Tensor:
     return graph.reshape(graph.tensor(x, call.dtype), call.shape)
@@ -56,7 +49,7 @@ def move_axis(graph: Graph, call: Call, x: Any) -> Tensor:
 def join(graph: Graph, values: Sequence[Tensor], axis: int) -> Tensor:
     """Concatenate along one axis; constants get one row per event where the others have that."""
     axis %= values[0].rank
-    _refuse_events(graph, values[0], axis, "joining")
+    graph.refuse_events(values[0], axis, "joining")
     shape = [max(value.shape[a] for value in values) for a in range(values[0].rank)]
     with_events = [value for value in values if any(graph.is_free(size) for size in value.shape)]
     if with_events:
@@ -117,7 +110,7 @@ def _drop_axis(graph: Graph, value: Tensor, axis: int) -> Tensor:
 def unstack(graph: Graph, call: Call, x: Any) -> list[Tensor]:
     value = graph.tensor(x)
     axis = call.operation.axis % value.rank
-    _refuse_events(graph, value, axis, "taking apart")
+    graph.refuse_events(value, axis, "taking apart")
     return [_drop_axis(graph, graph.slice(value, axis, i, i + 1), axis) for i in range(value.shape[axis])]
 
 
@@ -125,7 +118,7 @@ def unstack(graph: Graph, call: Call, x: Any) -> list[Tensor]:
 def split(graph: Graph, call: Call, x: Any) -> list[Tensor]:
     value = graph.tensor(x)
     axis = call.operation.axis % value.rank
-    _refuse_events(graph, value, axis, "splitting")
+    graph.refuse_events(value, axis, "splitting")
     sizes = graph.constant([shape[axis] for shape in call.shapes], "int64")
     return graph.nodes_with(
         "Split", value, sizes, shapes=call.shapes, dtypes=[value.dtype] * len(call.shapes), axis=axis
@@ -149,10 +142,10 @@ def get_item(graph: Graph, call: Call, x: Any, key: Any) -> Tensor:
         if isinstance(k, slice):
             start, stop, step = k.indices(value.shape[axis])
             if (start, stop, step) != (0, value.shape[axis], 1):
-                _refuse_events(graph, value, axis, "slicing")
+                graph.refuse_events(value, axis, "slicing")
                 value = graph.slice(value, axis, start, stop, step)
         elif isinstance(k, (int, np.integer)):
-            _refuse_events(graph, value, axis, "indexing")
+            graph.refuse_events(value, axis, "indexing")
             start = int(k) % value.shape[axis]
             value = graph.slice(value, axis, start, start + 1)
             dropped = True
@@ -179,7 +172,7 @@ def cut(graph: Graph, call: Call, inputs: Any, start_indices: Any) -> Tensor:
     for axis, start in enumerate(np.asarray(starts).tolist()):
         size = call.shape[axis]
         if size != value.shape[axis]:
-            _refuse_events(graph, value, axis, "slicing")
+            graph.refuse_events(value, axis, "slicing")
             value = graph.slice(value, axis, int(start), int(start) + size)
     return value
 
@@ -195,7 +188,7 @@ def pad(graph: Graph, call: Call, x: Any, constant_values: Any = None) -> Tensor
     widths = np.broadcast_to(np.asarray(call.operation.pad_width, dtype=np.int64), (value.rank, 2))
     for axis, (before, after) in enumerate(widths):
         if before or after:
-            _refuse_events(graph, value, axis, "padding")
+            graph.refuse_events(value, axis, "padding")
     sizes = graph.constant(widths.T.reshape(-1), "int64")
     shape = [
         size + before + after for size, (before, after) in zip(value.shape, widths.tolist(), strict=True)
@@ -215,7 +208,7 @@ def take(graph: Graph, call: Call, x: Any, indices: Any) -> Tensor:
     if axis is None:
         raise UnsupportedOperationError(f"{graph.where()}: name the axis for keras.ops.take.")
     axis %= value.rank
-    _refuse_events(graph, value, axis, "gathering")
+    graph.refuse_events(value, axis, "gathering")
     where = graph.cast(where, "int32") if where.dtype not in ("int32", "int64") else where
     shape = [*value.shape[:axis], *where.shape, *value.shape[axis + 1 :]]
     return graph.node("Gather", value, where, shape=shape, dtype=value.dtype, axis=axis)
@@ -227,7 +220,7 @@ def take_along_axis(graph: Graph, call: Call, x: Any, indices: Any) -> Tensor:
     if call.operation.axis is None:
         raise UnsupportedOperationError(f"{graph.where()}: name the axis for keras.ops.take_along_axis.")
     axis = call.operation.axis % value.rank
-    _refuse_events(graph, value, axis, "gathering")
+    graph.refuse_events(value, axis, "gathering")
     if any(a != axis and s != where.shape[a] for a, s in enumerate(value.shape)):
         raise UnsupportedOperationError(
             f"{graph.where()}: keras.ops.take_along_axis with indices of another shape than the values, "
@@ -260,7 +253,7 @@ def tile(graph: Graph, call: Call, x: Any) -> Tensor:
         value = graph.reshape(value, [1] * (len(repeats) - value.rank) + list(value.shape))
     for axis, count in enumerate(repeats):
         if count != 1:
-            _refuse_events(graph, value, axis, "tiling")
+            graph.refuse_events(value, axis, "tiling")
     shape = [size * int(count) for size, count in zip(value.shape, repeats, strict=True)]
     return graph.node("Tile", value, graph.constant(repeats, "int64"), shape=shape)
 
@@ -274,7 +267,7 @@ def repeat(graph: Graph, call: Call, x: Any) -> Tensor:
             "axis."
         )
     axis %= value.rank
-    _refuse_events(graph, value, axis, "repeating")
+    graph.refuse_events(value, axis, "repeating")
     positions = np.repeat(np.arange(value.shape[axis]), int(repeats))
     shape = [*value.shape[:axis], len(positions), *value.shape[axis + 1 :]]
     return graph.node("Gather", value, graph.constant(positions, "int64"), shape=shape, axis=axis)
@@ -301,7 +294,7 @@ def flip(graph: Graph, call: Call, x: Any) -> Tensor:
     axes = range(value.rank) if axis is None else np.atleast_1d(axis).tolist()
     for a in axes:
         a = int(a) % value.rank
-        _refuse_events(graph, value, a, "reversing")
+        graph.refuse_events(value, a, "reversing")
         value = graph.slice(value, a, value.shape[a] - 1, -1, -1)
     return value
 
@@ -314,7 +307,7 @@ def roll(graph: Graph, call: Call, x: Any) -> Tensor:
     pairs = zip(np.atleast_1d(axis).tolist(), np.atleast_1d(call.operation.shift).tolist(), strict=True)
     for a, shift in pairs:
         a %= value.rank
-        _refuse_events(graph, value, a, "rolling")
+        graph.refuse_events(value, a, "rolling")
         length = value.shape[a]
         cut_at = length - int(shift) % length
         if cut_at != length:
@@ -326,7 +319,7 @@ def roll(graph: Graph, call: Call, x: Any) -> Tensor:
 def diff(graph: Graph, call: Call, a: Any) -> Tensor:
     value = graph.tensor(a)
     axis = call.operation.axis % value.rank
-    _refuse_events(graph, value, axis, "differences")
+    graph.refuse_events(value, axis, "differences")
     for _ in range(call.operation.n):
         length = value.shape[axis]
         value = graph.node(

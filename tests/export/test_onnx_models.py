@@ -350,8 +350,11 @@ def test_a_second_free_axis_is_refused() -> None:
 def test_an_output_without_events_is_refused() -> None:
     x = keras.Input((3,), name="features")
     scale = layers.Lambda(lambda _: ops.ones((2, 2)), output_shape=(2,))(x)
-    with pytest.raises(UnsupportedOperationError, match="does not depend on the events"):
+    with pytest.raises(UnsupportedOperationError, match=r"\(2, 2\): it must have one row for each event"):
         emit(keras.Model(x, scale))
+    rows = layers.Lambda(lambda t: ops.reshape(t, (-1, 1)), output_shape=(1,))(x)
+    with pytest.raises(UnsupportedOperationError, match="one row for each event"):
+        emit(keras.Model(x, rows))
 
 
 class Shift(keras.layers.Layer):
