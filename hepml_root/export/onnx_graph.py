@@ -100,7 +100,7 @@ class Graph:
         """Raise UnsupportedOperationError if ``axis`` is that of the events."""
         if self.has_events(tensor, axis):
             raise UnsupportedOperationError(
-                f"{self.where()}: {what} along the axis of the events would mix them, so the result of one "
+                f"{self.where()}: {what} along the axis of the events would mix them: the result of one "
                 "event would depend on the others in its batch. Name the axes to work on (axis=1, axis=-1, …)."
             )
 

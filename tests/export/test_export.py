@@ -129,6 +129,30 @@ def test_every_dense_model_exports(name: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(found, outputs["score"][:batch], rtol=1e-5, atol=1e-5 * scale)
 
 
+@pytest.mark.slow
+def test_no_false_alarm_on_a_hundred_random_networks(tmp_path: Path) -> None:
+    """Weights up to three times the usual, inputs and targets over ten orders of magnitude."""
+    rng = np.random.default_rng(7)
+    x = physics_like(800, 6, 9)
+    x[:, 0] *= 1e4
+    x[:, 3] *= 1e-5
+    wide = hr.Dataset.from_arrays(x, target=x[:, :1] * x[:, 4:5] ** 2 + 1e6)
+    samples = [binary(), multiclass(), regression(), blocks(), wide]
+    for seed in range(100):
+        data = samples[rng.integers(len(samples))]
+        model = hr.models.dense(
+            data,
+            hidden=[(8,), (32, 32), (16, 16, 16)][rng.integers(3)],
+            activation=str(rng.choice(["relu", "tanh", "gelu", "silu", "elu", "selu", "softplus", "mish"])),
+            transforms=str(rng.choice(["auto", "N", "D", "P", "U", "G", "clip,N", "G,D"])),
+            batch_norm=bool(rng.random() < 0.4),
+            seed=seed,
+        )
+        for weight in randomise(model).trainable_weights:
+            weight.assign(weight * rng.choice([1.0, 3.0]))
+        hr.export(model, tmp_path / "model.onnx", data=data, overwrite=True)
+
+
 def test_a_thousand_events_at_once(tmp_path: Path) -> None:
     data = blocks()
     model = randomise(hr.models.dense(data, hidden=(16,)))
