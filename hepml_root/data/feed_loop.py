@@ -6,7 +6,8 @@ import contextlib
 import ctypes
 import functools
 import itertools
-from collections.abc import Generator, Iterator
+import threading
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hepml_root.data.feed_expressions import compile_expression, find_columns
 from hepml_root.data.feed_library import (
     CPP_TYPES,
     TYPES,
+    NotPlainError,
     exact_type,
     import_root,
     int_array,
@@ -33,6 +35,8 @@ _MOST_EXACT, _MOST_GROUPS = 256, 64
 _LOOP_COLUMNS = {"rdfentry_": "ULong64_t", "rdfslot_": "unsigned int"}
 _LAST = (1 << 63) - 1
 _numbers = itertools.count()
+# Held while the loop of a data frame runs that does not belong to the feed alone.
+_running = threading.Lock()
 
 # RDataFrame keeps its nodes private, and the feed's action hangs below one. An explicit instantiation may
 # name private members, which is the one way C++ leaves open.
@@ -52,6 +56,7 @@ struct NodeParts : ROOT::RDF::RNode {
    NodeParts(const ROOT::RDF::RNode &node) : ROOT::RDF::RNode(node) {}
    unsigned long long node() { return reinterpret_cast<unsigned long long>(&(this->*member(NodeMember{}))); }
    unsigned long long columns() { return reinterpret_cast<unsigned long long>(&fColRegister); }
+   bool defined(const std::string &name) { return fColRegister.IsDefineOrAlias(name); }
    bool reads_data() { return fLoopManager->GetDataSource(); }
    TTree *tree() {
       auto *source = dynamic_cast<ROOT::Internal::RDF::RTTreeDS *>(fLoopManager->GetDataSource());
@@ -79,6 +84,7 @@ class _LoopPlace(ctypes.Structure):
         ("block_rows", ctypes.c_size_t),
         ("queue_blocks", ctypes.c_size_t),
         ("limit", ctypes.c_ulonglong),
+        ("places", ctypes.c_int),
     )
 
 
@@ -93,13 +99,22 @@ class _BlockPlace(ctypes.Structure):
         ("exact", ctypes.c_void_p * _MOST_EXACT),
         ("values", ctypes.c_void_p * _MOST_GROUPS),
         ("masks", ctypes.c_void_p * _MOST_GROUPS),
+        ("file", ctypes.c_char_p),
+        ("entries", ctypes.c_void_p),
     )
 
 
 class LoopPlan:
     """How a request is read through RDataFrame's event loop."""
 
-    def __init__(self, frame: Frame, request: Request, cut: str | None) -> None:
+    def __init__(
+        self,
+        frame: Frame,
+        request: Request,
+        cut: str | None,
+        complete: Callable[[Rows, str, np.ndarray], Rows] | None = None,
+    ) -> None:
+        """``complete(rows, file, entries)`` may add what it reads itself for the selected entries of a file."""
         if len(request.exact) > _MOST_EXACT or len(request.jagged) > _MOST_GROUPS:
             raise SettingError(
                 f"at most {_MOST_EXACT} exact columns and {_MOST_GROUPS} jagged groups are read at once."
@@ -107,6 +122,7 @@ class LoopPlan:
         ROOT = import_root()
         self.frame = frame
         self.request = request
+        self._complete = complete
         self._names: list[str] = []
         self._cpp_types: list[str] = []
         self._types: list[int] = []
@@ -176,23 +192,39 @@ class LoopPlan:
 
     def fill(self, rows: GrowingRows, limit: int | None, threads: int) -> None:  # noqa: ARG002 - the loop has its own
         """Append all rows, ``limit`` at most."""
-        for piece in self._blocks(1 << 16, 0, None, limit):
-            rows.append(piece)
+        with contextlib.nullcontext() if self.frame.trees else _running:
+            for piece in self._blocks(1 << 16, 0, None, limit, exclusive=False):
+                rows.append(piece)
 
     def blocks(self, block_events: int, first: int, last: int | None, threads: int) -> Iterator[Rows]:  # noqa: ARG002
         """Give the rows of the entries [first, last) in order, at most ``block_events`` at a time."""
-        return self._blocks(block_events, first, last, None)
+        return self._blocks(block_events, first, last, None, exclusive=not self.frame.trees)
 
-    def _blocks(self, block_events: int, first: int, last: int | None, limit: int | None) -> Iterator[Rows]:
+    def _blocks(
+        self, block_events: int, first: int, last: int | None, limit: int | None, exclusive: bool
+    ) -> Iterator[Rows]:
+        """As :meth:`blocks`. ``exclusive``: no loop is left open while the caller has a block.
+
+        A data frame, which other frames may hang on, runs one loop at a time: blocks of two classes that are
+        filters of one frame are read in turn, and their loops must not be open together.
+        """
         ROOT = import_root()
         slots = int(self._node.GetNSlots())
         left = limit
         ranges: list[tuple[int, int] | None] = [None]
-        if slots > 1 and _parts(ROOT, self._node).reads_data():
+        if (slots > 1 or exclusive) and node_parts(ROOT, self._node).reads_data():
             ranges = list(self._windows(first, last, slots)) or [None]
         elif first or last is not None:
             ranges = [(first, _LAST if last is None else last)]
         for window in ranges:
+            if exclusive:
+                with _running, _entries(ROOT, self._node, window):
+                    loop = self._run(ROOT, block_events, None, slots)
+                    pieces = list(loop if slots == 1 else _sorted(loop, self._files()))
+                pieces.reverse()
+                while pieces:
+                    yield pieces.pop()
+                continue
             with _entries(ROOT, self._node, window):
                 loop = self._run(ROOT, block_events, left if slots == 1 else None, slots)
                 for piece in loop if slots == 1 else _sorted(loop, self._files()):
@@ -213,7 +245,7 @@ class LoopPlan:
         ROOT = import_root()
         floats = len(self.request.matrix) + 2 * len(self.request.exact) + 1
         floats += sum(group.max_length * (len(group.expressions) + 1) for group in self.request.jagged)
-        events = max(_WINDOW_BYTES // (4 * floats), 1 << 16)
+        events = max(_WINDOW_BYTES // (4 * floats), 1 << 16) if slots > 1 else 1 << 15
         with quiet():
             clusters = [
                 (int(a), int(b)) for a, b in ROOT.Internal.RDF.GetDatasetGlobalClusterBoundaries(self._node)
@@ -231,7 +263,7 @@ class LoopPlan:
 
     def _files(self) -> dict[str, int]:
         """Position of each file of a chain, by the name that the event loop gives its samples."""
-        tree = _parts(import_root(), self._node).tree()
+        tree = node_parts(import_root(), self._node).tree()
         if not tree or not hasattr(tree, "GetListOfFiles"):
             return {}
         names = [f"{item.GetTitle()}/{item.GetName()}" for item in tree.GetListOfFiles()]
@@ -246,9 +278,9 @@ class LoopPlan:
             int_array(self.matrix), len(self.matrix), int_array(self.exact), len(self.exact), int_array(flat),
             int_array([len(group) for group in self.jagged]),
             int_array([group.max_length for group in self.request.jagged]), len(self.jagged),
-            block_events, 2 + 2 * slots, limit or 0,
+            block_events, 2 + 2 * slots, limit or 0, self._complete is not None,
         )  # fmt: skip
-        parts = _parts(ROOT, self._node)
+        parts = node_parts(ROOT, self._node)
         handle = ctypes.c_void_p()
         about = f"{self.frame.name}: "
         functions.checked(
@@ -286,7 +318,58 @@ class LoopPlan:
         for i, group in enumerate(self.request.jagged):
             values = _copy(block.values[i], np.float32, (count, group.max_length, len(group.expressions)))
             jagged[group.name] = (values, _copy(block.masks[i], np.bool_, (count, group.max_length)))
-        return Rows(matrix, jagged, exact)
+        rows = Rows(matrix, jagged, exact)
+        if self._complete is None:
+            return rows
+        return self._complete(rows, block.file.decode(), _copy(block.entries, np.uint64, (count,)))
+
+
+class Shortcut:
+    """A plan that avoids the event loop for what is stored plainly.
+
+    That a file stores it otherwise can be found out late, when the file is opened; then the event loop, which
+    reads everything, does it all.
+    """
+
+    frame: Frame
+    request: Request
+    cut_text: str | None
+
+    def _fill(self, rows: GrowingRows, limit: int | None, threads: int) -> None:
+        raise NotImplementedError
+
+    def _blocks(self, block_events: int, first: int, last: int | None, threads: int) -> Iterator[Rows]:
+        raise NotImplementedError
+
+    def _loop(self) -> LoopPlan:
+        return LoopPlan(self.frame, self.request, self.cut_text)
+
+    def fill(self, rows: GrowingRows, limit: int | None, threads: int) -> None:
+        """Append all rows, ``limit`` at most."""
+        before = rows.rows
+        try:
+            self._fill(rows, limit, threads)
+        except NotPlainError:
+            rows.rows = before
+        else:
+            return
+        self._loop().fill(rows, limit, threads)
+
+    def blocks(self, block_events: int, first: int, last: int | None, threads: int) -> Iterator[Rows]:
+        """Give the rows of the entries [first, last) in order, at most ``block_events`` at a time."""
+        given = 0
+        try:
+            for rows in self._blocks(block_events, first, last, threads):
+                given += len(rows)
+                yield rows
+        except NotPlainError:
+            pass
+        else:
+            return
+        for rows in self._loop().blocks(block_events, first, last, threads):
+            if len(rows) > given:
+                yield rows[given:] if given else rows
+            given = max(given - len(rows), 0)
 
 
 def _sorted(loop: Iterator[Any], files: dict[str, int]) -> Iterator[Rows]:
@@ -333,7 +416,8 @@ def _declare_parts() -> None:
     import_root().gInterpreter.Declare(_PARTS)
 
 
-def _parts(ROOT: Any, node: Any) -> Any:
+def node_parts(ROOT: Any, node: Any) -> Any:
+    """Return what the feed needs of a data frame's node (NodeParts above)."""
     _declare_parts()
     return ROOT.hepml_root.feed.NodeParts(node)
 

@@ -269,6 +269,20 @@ class TestStream:
         expected = np.r_[toy.sig["x"][toy.sig["x"] > 0], toy.bkg["x"]]
         np.testing.assert_array_equal(np.sort(values), np.sort(np.r_[expected, expected]))
 
+    def test_classes_that_are_filters_of_one_data_frame(self, toy: SimpleNamespace) -> None:
+        """Their event loops are one and the same: it must never run for both at a time."""
+        import ROOT
+
+        frame = ROOT.RDataFrame("bkg", toy.path).Define("z", "2 * x")
+        sources = {"signal": frame.Filter("x > 0.5"), "background": frame.Filter("x <= 0.5")}
+        data = hr.Dataset.from_root(sources, inputs=["x", "z"], lazy=True)
+        first, second = (iter(data.stream(batch_size=50, buffer_events=200)) for _ in range(2))
+        values = []
+        for (X, target, _), (others, _, _) in zip(first, second, strict=True):
+            np.testing.assert_array_equal(X["features"][:, 0] > 0.5, target[:, 0] == 1)
+            values += others["features"][:, 0].tolist()
+        np.testing.assert_array_equal(np.sort(values), np.sort(toy.bkg["x"]))
+
     def test_multiclass_regression_and_jagged(
         self, toy: SimpleNamespace, jagged_file: tuple[str, ak.Array]
     ) -> None:
