@@ -37,7 +37,7 @@ class Log(Transform):
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.floor = self.state("floor", np.full(input_shape[-1], 1e-30))  # type: ignore[arg-type]
+        self.floor = self.state("floor", np.full(input_shape[-1], 1e-30))
 
     def learn(self, x: NDArray, weight: NDArray[np.float64]) -> None:  # noqa: ARG002 - a minimum has no weights
         weighted.finite(x, "log")
@@ -150,7 +150,7 @@ class Impute(Transform):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         constant = 0.0 if isinstance(self.strategy, str) else self.strategy
-        self.fill = self.state("fill", np.full(input_shape[-1], constant))  # type: ignore[arg-type]
+        self.fill = self.state("fill", np.full(input_shape[-1], constant))
 
     def _missing(self, x: Any) -> Any:
         missing = ops.isnan(x)

@@ -20,7 +20,7 @@ _BLOCK = 65536
 
 
 def rows(
-    x: ArrayLike, weight: ArrayLike | None = None, mask: ArrayLike | None = None
+    x: NDArray, weight: ArrayLike | None = None, mask: ArrayLike | None = None
 ) -> tuple[NDArray, NDArray[np.float64]]:
     """Return values as ``(rows, features)`` and one weight for each row.
 
@@ -36,37 +36,34 @@ def rows(
     EmptySelectionError
         No row is left.
     """
-    x = np.asarray(x)
     if x.ndim < 2:
         raise ShapeError(f"a transform takes (events, features), not an array of shape {x.shape}.")
     lead = x.shape[:-1]
-    if weight is None:
-        weight = np.ones(len(x))
-    weight = np.asarray(weight, dtype=np.float64)
-    if weight.shape != (len(x),):
-        raise ShapeError(f"the weights have shape {weight.shape}; {len(x)} events need one weight each.")
-    if not np.isfinite(weight).all():
-        raise WeightError(f"{np.count_nonzero(~np.isfinite(weight))} weights are NaN or infinite.")
-    weight = np.broadcast_to(weight.reshape((-1,) + (1,) * (len(lead) - 1)), lead).reshape(-1)
+    each = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=np.float64)
+    if each.shape != (len(x),):
+        raise ShapeError(f"the weights have shape {each.shape}; {len(x)} events need one weight each.")
+    if not np.isfinite(each).all():
+        raise WeightError(f"{np.count_nonzero(~np.isfinite(each))} weights are NaN or infinite.")
+    each = np.broadcast_to(each.reshape((-1,) + (1,) * (len(lead) - 1)), lead).reshape(-1)
     x = x.reshape(-1, x.shape[-1])
-    used = weight != 0
+    used = each != 0
     if mask is not None:
         mask = np.asarray(mask)
         if mask.shape != lead:
             raise ShapeError(f"the mask has shape {mask.shape}; the values need {lead}.")
         used &= mask.reshape(-1) > 0.5
     if not used.all():
-        x, weight = x[used], weight[used]
+        x, each = x[used], each[used]
     if not len(x):
         raise EmptySelectionError(
             "a transform cannot adapt to no events: all are masked, absent, or of weight 0."
         )
-    if weight.sum() <= 0:
+    if each.sum() <= 0:
         raise WeightError(
-            f"the weights add up to {weight.sum():.4g}; a transform needs a positive sum. "
+            f"the weights add up to {each.sum():.4g}; a transform needs a positive sum. "
             "With many negative weights, adapt to their absolute values."
         )
-    return x, weight
+    return x, each
 
 
 def finite(x: NDArray, what: str) -> None:
@@ -117,7 +114,7 @@ def spread(variance: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[
     if (variance < -rounding).any():
         column = int(np.argmin(variance))
         raise WeightError(
-            f"the weighted variance of column {column} is {variance[column]:.4g}: negative weights dominate it. "
+            f"the weighted variance of column {column} is {variance[column]:.4g}: negative weights dominate. "
             "Adapt to the absolute values of the weights."
         )
     constant = variance <= rounding

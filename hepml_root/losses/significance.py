@@ -93,8 +93,8 @@ def asimov_significance(s: Any, b: Any, systematic: float = 0.0) -> Any:
               \lambda = \frac{\sigma^2}{b + \sigma^2}
 
     whose integrand is positive, and small for small s: values and gradients are right to a few roundings of
-    float32 for any s ≥ 0, b > 0, s/b < 10³ and systematic ≥ 0 (Z to 10⁻⁴ for s/b < 10⁵). For small s it goes to
-    :math:`s / \sqrt{b + \sigma^2}`.
+    float32 for any s ≥ 0, b > 0, s/b < 10³ and systematic ≥ 0 (Z to 10⁻⁴ for s/b < 10⁵). For small s it goes
+    to :math:`s / \sqrt{b + \sigma^2}`.
 
     Arguments
     ---------
@@ -154,7 +154,7 @@ class _SignificanceLoss(keras.losses.Loss):
 
     @property
     def magnitude(self) -> float:
-        """The loss before any selection, as a scale: penalties on weights are meant for losses of order one."""
+        """The size of the loss before any selection; penalties are meant for losses of order one."""
         value = float(keras.ops.convert_to_numpy(self.significance(self.signal, self.background)))
         return value if self.form == "negative" else 1.0 / value
 

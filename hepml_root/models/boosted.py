@@ -120,9 +120,9 @@ def boosted(
 ) -> BoostedModel:
     """Train gradient-boosted decision trees on a dataset with its training weights.
 
-    The task decides the loss: binary or multiclass cross entropy, or the squared error. NaN goes its own way at
-    each split, so missing values need no filling in. Padded constituents enter flattened, with NaN where nothing
-    is. Negative weights are used as they are.
+    The task decides the loss: binary or multiclass cross entropy, or the squared error. NaN goes its own way
+    at each split, so missing values need no filling in. Padded constituents enter flattened, with NaN where
+    nothing is. Negative weights are used as they are.
 
     Arguments
     ---------
@@ -239,7 +239,7 @@ def flat(X: Any, manifest: Mapping[str, Any]) -> NDArray[np.float32]:
         array = np.asarray(blocks[block["name"]], dtype=np.float32)
         if array.shape[1:] != tuple(block["shape"]):
             raise ShapeError(
-                f"the block '{block['name']}' has {array.shape[1:]} numbers an event; the model {block['shape']}."
+                f"the block '{block['name']}' has {array.shape[1:]} numbers an event, not {block['shape']}."
             )
         if block["kind"] == "jagged":
             there = np.asarray(blocks[block["mask"]])[..., None] > 0.5

@@ -63,9 +63,9 @@ def dense(
     dropout
         Fraction of the neurons of each hidden layer left out in each training step.
     l1, l2
-        Penalties on the weights of the hidden layers, added to the loss: l1 Σ|W| + l2 Σ W². The l1 of "auto" is
-        8 / events, at most 0.001: a Laplace prior, which keeps unneeded inputs of small samples from fitting noise
-        (HIGGS with 14 000 events: AUC 0.77 against 0.71 without) and fades as events grow.
+        Penalties on the weights of the hidden layers, added to the loss: l1 Σ|W| + l2 Σ W². The l1 of "auto"
+        is 8 / events, at most 0.001: a Laplace prior, which keeps unneeded inputs of small samples from
+        fitting noise (HIGGS with 14 000 events: AUC 0.77 against 0.71 without) and fades as events grow.
     batch_norm
         Batch normalisation before each activation.
     residual

@@ -21,7 +21,8 @@ class Plan:
     """How an epoch is cut: ``blocks`` blocks of ``steps`` steps of ``batch_size`` events.
 
     The events that are missing in the last block are taken once more from the epoch's first, which are other
-    events in every epoch; so all batches are full, and a batch-wise loss is never estimated from a few events.
+    events in every epoch; so all batches are full, and a batch-wise loss is never estimated from a few
+    events.
     """
 
     batch_size: int

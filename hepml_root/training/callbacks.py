@@ -30,8 +30,8 @@ class EpochCallbacks:
             for hook in _BATCH_HOOKS:
                 if getattr(type(callback), hook) is not getattr(keras.callbacks.Callback, hook):
                     raise SettingError(
-                        f"the callback {type(callback).__name__} works on single batches ({hook}), which run inside "
-                        "one compiled function here. Use keras.Model.fit for it."
+                        f"the callback {type(callback).__name__} works on single batches ({hook}), "
+                        "which run inside one compiled function here. Use keras.Model.fit for it."
                     )
             callback.set_model(model)
 

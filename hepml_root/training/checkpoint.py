@@ -51,7 +51,7 @@ def assign(variables: Sequence[Any], values: Sequence[NDArray[Any]]) -> None:
 
 
 def fingerprint(model: keras.Model, data: Any, settings: dict[str, Any]) -> dict[str, str]:
-    """Return what must be the same for a training to be continued: model, data and settings, as short texts."""
+    """Return what must be the same for a training to be continued: model, data and settings."""
     shapes = [(variable.path.split("/", 1)[-1], tuple(variable.shape)) for variable in model.variables]
     X, target, weight = next(iter(data.stream(batch_size=256, seed=0).epoch(0)))
     digest = hashlib.sha256()

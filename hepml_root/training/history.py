@@ -21,26 +21,26 @@ class History:
     ----------
     metrics
         One list for each metric, with one number for each epoch: "loss" (of the training batches, without
-        penalties), "learning_rate" (at the end of the epoch), and with validation events "val_loss" and, by task,
-        "val_auc" (binary) or "val_accuracy" (multiclass).
+        penalties), "learning_rate" (at the end of the epoch), and with validation events "val_loss" and, by
+        task, "val_auc" (binary) or "val_accuracy" (multiclass).
     best_epoch
         Position of the epoch whose weights the model has in the end; None if no epoch was completed.
     monitor
         The metric that decided which epoch is best.
     stopped
-        Why it ended: "epochs" (all done), "early" (no better value for ``patience`` epochs), "interrupted" (Ctrl-C)
-        or "callback".
+        Why it ended: "epochs" (all done), "early" (no better value for ``patience`` epochs), "interrupted"
+        (Ctrl-C) or "callback".
     seconds
         Wall time over all epochs, validation included.
     events_per_second
-        Training events over the time spent on training them, without the first epoch when there are others (it
-        contains the compilation).
+        Training events over the time spent on training them, without the first epoch when there are others
+        (it contains the compilation).
     settings
         What the training was asked for: loss, optimizer, batch size, seed and so on.
 
     Example
     -------
-    >>> history = History(metrics={"loss": [1.0, 0.5], "val_loss": [1.1, 0.7]}, best_epoch=1, monitor="val_loss")
+    >>> history = History(metrics={"loss": [1.0, 0.5], "val_loss": [1.1, 0.7]}, best_epoch=1)
     >>> history.best["val_loss"]
     0.7
     """
@@ -94,7 +94,8 @@ class History:
         return Path(path)
 
     def plot(self, path: str | os.PathLike[str] | None = None, overwrite: bool = False) -> Any:
-        """Draw loss, validation metric and learning rate against the epoch; write the figure if a path is given.
+        """Draw loss, validation metric and learning rate against the epoch; write the figure if a path is
+        given.
 
         Returns the matplotlib figure.
 

@@ -21,7 +21,8 @@ class Wish:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Wish]:
-    """Turn the first Ctrl-C (SIGINT) inside the block into a wish; a second one is an ordinary KeyboardInterrupt.
+    """Turn the first Ctrl-C (SIGINT) inside the block into a wish; a second one is an ordinary
+    KeyboardInterrupt.
 
     Outside the main thread, where Python delivers no signals, the wish is never expressed.
 

@@ -1,7 +1,7 @@
 """The inner loop of a training: many steps of one block of events for each call into the backend.
 
-:class:`KerasLoop` works with every Keras backend; :mod:`hepml_root.training.tensorflow_loop` compiles the whole
-block into one function, several times faster for small networks. Both do the same steps.
+:class:`KerasLoop` works with every Keras backend; :mod:`hepml_root.training.tensorflow_loop` compiles the
+whole block into one function, several times faster for small networks. Both do the same steps.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ class InputNames:
 
 
 def magnitude_of(loss: keras.losses.Loss) -> float:
-    """Return the size of a loss that is not of order one, by which it is divided before penalties are added."""
+    """Return the size of a loss, by which it is divided before penalties are added: 1 unless it tells."""
     return float(getattr(loss, "magnitude", 1.0))
 
 
 class KerasLoop:
-    """Steps through ``keras.Model.fit``, one call for each block. The learning rate is constant in a block."""
+    """Steps through ``keras.Model.fit``, one call a block; the learning rate is constant in a block."""
 
     def __init__(
         self,

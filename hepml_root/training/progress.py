@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class TrainingProgress:
-    """A progress bar over all blocks of all epochs, with the newest metrics; silent if not shown on a terminal."""
+    """A progress bar over all blocks of all epochs, with the newest metrics; silent without a terminal."""
 
     def __init__(self, epochs: int, blocks: int, shown: bool) -> None:
         self.epochs = epochs

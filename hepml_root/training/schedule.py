@@ -1,4 +1,4 @@
-"""Learning-rate schedules as functions of the epoch and of the history, so that a resumed training follows them too."""
+"""Learning-rate schedules: functions of epoch and history, so that a resumed training follows them too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from hepml_root.errors import SettingError, unknown
 
 @dataclass(frozen=True)
 class Schedule:
-    r"""A constant learning rate after a linear rise over the first ``warmup`` epochs; the base of all schedules.
+    r"""A constant learning rate after a linear rise over the first ``warmup`` epochs; the base of all
+    schedules.
 
     Arguments
     ---------
@@ -37,7 +38,8 @@ class Schedule:
     def factor(self, progress: float, epochs: int, monitored: Sequence[float]) -> float:
         """Return the learning rate in units of the base rate.
 
-        ``progress`` counts epochs with fractions; ``monitored`` holds the validation loss of the epochs behind.
+        ``progress`` counts epochs with fractions; ``monitored`` holds the validation loss of the epochs
+        behind.
         """
         del progress, epochs, monitored
         return 1.0

@@ -1,8 +1,9 @@
 """The inner loop on TensorFlow: all steps of a block in one compiled function.
 
-``keras.Model.fit`` enters the backend once for every step, which for a small network costs ten times the step.
-Here a ``while`` loop over the batches, with gradients and the optimizer's update inside, is one function; with XLA
-its operations are fused as well. It is the only module of the package that knows TensorFlow.
+``keras.Model.fit`` enters the backend once for every step, which for a small network costs ten times the
+step. Here a ``while`` loop over the batches, with gradients and the optimizer's update inside, is one
+function; with XLA its operations are fused as well. It is the only module of the package that knows
+TensorFlow.
 """
 
 from __future__ import annotations

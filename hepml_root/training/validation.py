@@ -14,7 +14,7 @@ from hepml_root.training.loop import Loop
 def weighted_auc(is_signal: ArrayLike, score: ArrayLike, weight: ArrayLike) -> float:
     r"""Return the area under the ROC curve of weighted events; ties count half.
 
-    .. math:: \frac{\sum_{i \in sig} \sum_{j \in bkg} w_i w_j \left( [s_i > s_j] + \tfrac12 [s_i = s_j] \right)}
+    .. math:: \frac{\sum_{i \in sig} \sum_{j \in bkg} w_i w_j ( [s_i > s_j] + \tfrac12 [s_i = s_j] )}
               {\sum_{i \in sig} w_i \; \sum_{j \in bkg} w_j}
 
     Signed weights are used as they are. NaN if a class has no weight. Shapes: all ``(events,)``.

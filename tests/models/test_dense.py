@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -70,7 +72,7 @@ def test_contract(task, blocks, tmp_path):
 def test_every_hidden_layer_has_its_own_size(hidden):
     model = hr.models.dense(dataset("binary"), hidden=hidden)
     sizes = [4, *hidden, 1]
-    expected = sum((a + 1) * b for a, b in zip(sizes, sizes[1:], strict=False))
+    expected = sum((a + 1) * b for a, b in itertools.pairwise(sizes))
     assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == expected
 
 
@@ -79,7 +81,9 @@ def test_regression_starts_at_the_targets_mean_in_its_units():
     model = hr.models.dense(data)
     model.get_layer("output").kernel.assign(np.zeros((64, 2)))
     score = model.predict(data.X, verbose=0)
-    np.testing.assert_allclose(score, data.target.mean(axis=0)[None] * np.ones((300, 1)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        score, data.target.mean(axis=0)[None] * np.ones((300, 1)), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_masked_constituents_do_not_matter():
@@ -137,7 +141,9 @@ def test_transforms_by_column():
         hr.models.dense(data, transforms={"etaa": "log"})
 
 
-@pytest.mark.parametrize("activation", ["relu", "elu", "gelu", "selu", "silu", "tanh", "sigmoid", "leaky_relu"])
+@pytest.mark.parametrize(
+    "activation", ["relu", "elu", "gelu", "selu", "silu", "tanh", "sigmoid", "leaky_relu"]
+)
 def test_activations(activation):
     data = dataset("binary")
     assert np.isfinite(hr.models.dense(data, activation=activation).predict(data.X, verbose=0)).all()
@@ -180,7 +186,7 @@ def test_settings_out_of_range_are_named(settings, message):
 def test_attach_gives_a_model_of_ones_own_a_manifest(tmp_path):
     data = dataset("binary")
     own = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
-    with pytest.raises(ModelFileError, match="hr.attach"):
+    with pytest.raises(ModelFileError, match=r"hr\.attach"):
         manifest_of(own)
     model = hr.attach(own, data)
     np.testing.assert_allclose(

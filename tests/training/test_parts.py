@@ -58,8 +58,8 @@ def test_schedules_are_followed():
     x = np.random.default_rng(1).normal(size=(256, 2))
     data = hr.Dataset.from_arrays(x, x[:, 0] > 0)
     history = hr.fit(
-        hr.models.dense(data, hidden=(4,)), data, validation=None, epochs=4, batch_size=64, learning_rate=0.01,
-        schedule=Exponential(half_life=1), jit=False,
+        hr.models.dense(data, hidden=(4,)), data, validation=None, epochs=4, batch_size=64,
+        learning_rate=0.01, schedule=Exponential(half_life=1), jit=False,
     )  # fmt: skip
     expected = 0.01 * 0.5 ** (np.arange(4) + 0.75)
     np.testing.assert_allclose(history.metrics["learning_rate"], expected, rtol=1e-5)
