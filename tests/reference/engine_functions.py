@@ -1,0 +1,89 @@
+"""Fit the polynomials of include/hepml_root/engine/functions.hxx; run it to print the coefficients used there.
+
+Every fit is minimax in the relative error of the function: least squares on Chebyshev points whose weights grow
+where the error is largest (Lawson's iteration), linearised where there is a denominator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import special
+
+Function = Callable[[np.ndarray], np.ndarray]
+
+
+def points(low: float, high: float, count: int = 4000) -> np.ndarray:
+    t = np.cos(np.pi * (np.arange(count) + 0.5) / count)
+    return low + (high - low) * (t + 1) / 2
+
+
+def minimax(basis: np.ndarray, target: np.ndarray, weight: np.ndarray, turns: int = 300) -> tuple[float, np.ndarray]:
+    """Return the largest weighted error, and coefficients of ``basis`` that nearly minimise it."""
+    emphasis = np.ones(len(target))
+    best = (np.inf, np.zeros(basis.shape[1]))
+    for _ in range(turns):
+        scale = np.sqrt(emphasis) * weight
+        found = np.linalg.lstsq(basis * scale[:, None], target * scale, rcond=None)[0]
+        error = np.abs(basis @ found - target) * weight
+        if error.max() < best[0]:
+            best = (float(error.max()), found)
+        emphasis *= (error / error.max() + 1e-3) ** 0.7
+        emphasis /= emphasis.mean()
+    return best
+
+
+def odd_quotient(function: Function, high: float, above: int, below: int) -> tuple[float, np.ndarray, np.ndarray]:
+    """Fit x P(x^2) / Q(x^2) with Q(0) = 1 on (0, high]; return the error and both lists of coefficients."""
+    x = points(1e-3, high)
+    z, y = (x / high) ** 2, function(x) / x
+    emphasis, denominator = np.ones(len(x)), np.ones(len(x))
+    best = (np.inf, np.zeros(above + below + 1))
+    powers = np.vander(z, max(above, below) + 1, increasing=True)
+    basis = np.concatenate([powers[:, : above + 1], -y[:, None] * powers[:, 1 : below + 1]], axis=1)
+    for _ in range(400):
+        scale = np.sqrt(emphasis) / np.abs(y * denominator)
+        found = np.linalg.lstsq(basis * scale[:, None], y * scale, rcond=None)[0]
+        denominator = 1 + powers[:, 1 : below + 1] @ found[above + 1 :]
+        error = np.abs(powers[:, : above + 1] @ found[: above + 1] / denominator / y - 1)
+        if error.max() < best[0]:
+            best = (float(error.max()), found)
+        emphasis *= (error / error.max() + 1e-3) ** 0.7
+        emphasis /= emphasis.mean()
+    size = high ** (-2.0 * np.arange(max(above, below) + 1))
+    numerator = best[1][: above + 1] * size[: above + 1]
+    return best[0], numerator, np.concatenate([[1.0], best[1][above + 1 :] * size[1 : below + 1]])
+
+
+def show(name: str, error: float, *lists: np.ndarray) -> None:
+    print(f"{name}: relative error {error:.2g}")
+    for coefficients in lists:
+        print("   " + ", ".join(f"{value:.9g}f" for value in coefficients))
+
+
+def main() -> None:
+    r = points(-0.5 * np.log(2) * 1.001, 0.5 * np.log(2) * 1.001)
+    tail = (np.expm1(r) - r) / r**2
+    show("e^r = 1 + r + r^2 P(r)", *minimax(np.vander(r, 5, increasing=True), tail, r**2 / np.exp(r)))
+
+    f = points(np.sqrt(0.5) - 1, np.sqrt(2) - 1)
+    tail = (np.log1p(f) - f + f * f / 2) / f**3
+    weight = np.abs(f**3 / np.log1p(f))
+    show("log(1 + f) = f - f^2/2 + f^3 P(f)", *minimax(np.vander(f, 9, increasing=True), tail, weight))
+
+    show("tanh = x P(x^2) / Q(x^2)", *odd_quotient(np.tanh, 9.02, 4, 4))
+
+    x = points(1e-3, 1.0)
+    y = special.erf(x) / x
+    show("erf = x P(x^2) below 1", *minimax(np.vander(x * x, 6, increasing=True), y, 1 / y))
+
+    lowest = 1 / (1 + 0.4 * 10.2)
+    t = points(lowest, 1.0)
+    y = special.erfcx((1 / t - 1) / 0.4)
+    basis = np.vander(t, 9, increasing=True) * t[:, None]
+    show("e^(z^2) erfc = t P(t), t = 1 / (1 + 0.4 z)", *minimax(basis, y, 1 / y))
+
+
+if __name__ == "__main__":
+    main()
