@@ -101,7 +101,7 @@ class Graph:
         if self.has_events(tensor, axis):
             raise UnsupportedOperationError(
                 f"{self.where()}: {what} along the axis of the events would mix them: the result of one "
-                "event would depend on the others in its batch. Name the axes to work on (axis=1, axis=-1, …)."
+                "event would depend on the others in its batch. Name the axes to work on (axis=1, axis=-1)."
             )
 
     def static_shape(self, shape: Sequence[int]) -> list[int]:
