@@ -147,12 +147,14 @@ class Dense:
         "relu", "of the hidden layers: any name of Keras (relu, elu, gelu, selu, tanh, …)"
     )
     transforms: str | dict[str, str] | None = setting(
-        "auto", "variable transforms in front: auto (standardise), or a chain of N standardise, minmax, "
+        "auto", "variable transforms in front: auto (standardise), or a chain of standardise, N minmax, "
         "D decorrelate, P principal components, U uniform, G Gauss, log, clip, impute, as `log,N`; or one "
         "for each label, `*` for the others",
     )  # fmt: skip
     dropout: float = setting(0.0, "fraction of neurons dropped in training", minimum=0.0, maximum=1.0)
-    l1: float = setting(0.0, "L1 penalty on the weights", minimum=0.0)
+    l1: str | float = setting(
+        "auto", "L1 penalty on the weights; auto: 8 / events", choices=("auto",), minimum=0.0
+    )
     l2: float = setting(0.0, "L2 penalty on the weights", minimum=0.0)
     batch_norm: bool = setting(False, "batch normalisation after each hidden layer")
     residual: bool = setting(False, "add each hidden layer's input to its output")
