@@ -127,7 +127,7 @@ def boosted(
     Arguments
     ---------
     data
-        The :class:`Dataset` to train on.
+        The :class:`Dataset` to train on; a lazy one is read into memory.
     validation
         The fraction of it, or a dataset, on which the number of trees is chosen; None: all trees are grown.
     trees
@@ -169,9 +169,11 @@ def boosted(
             f"boosted: trees={trees}, leaves={leaves}, learning_rate={learning_rate}, patience={patience}: "
             "at least 1, 2, more than 0, and 1 are needed."
         )
+    # Trees look at all events at once.
+    data = data.load() if data.lazy else data
     if data.task == "regression" and data.target.shape[1] > 1:
         raise SettingError("boosted trees predict one target; train one model for each.")
-    train, held = data, validation
+    train, held = data, validation.load() if getattr(validation, "lazy", False) else validation
     if isinstance(validation, float):
         train, held = data.split(test=validation, seed=seed)
     manifest = describe(data)
