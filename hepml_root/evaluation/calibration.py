@@ -27,7 +27,8 @@ class Reliability:
     share
         Share of the sum of weights in each bin (bins,).
     ece
-        Expected calibration error: mean distance of fraction and score. Always ≥ 0 and biased upward.
+        Expected calibration error: mean distance of fraction and score. Never negative, and biased upward by
+        fluctuations; its interval takes the bias back, and so lies mostly below the value.
     ece_if_calibrated
         The value that statistical fluctuations alone give, from toys with labels drawn from the scores: the
         number to compare ``ece`` with.
@@ -143,7 +144,13 @@ def reliability(
         low,
         high,
         share,
-        Estimate.from_replicas(float(ece), np.concatenate(errors), level),
+        _unbiased(float(ece), np.concatenate(errors), level),
         Estimate.from_replicas(float(toys.mean()) if bootstrap else np.nan, toys, level),
         float(np.mean(toys >= ece)) if bootstrap else np.nan,
     )
+
+
+def _unbiased(value: float, replicas: Floats, level: float) -> Estimate:
+    """Return the basic bootstrap interval: replicas exceed the value as the value exceeds the truth."""
+    low, high = np.maximum(0.0, 2.0 * value - central_interval(replicas, level)[::-1])
+    return Estimate(value, float(low), float(high), level)

@@ -40,9 +40,9 @@ def ks_test(
 
     The distance is ``D = max_t |F₁(t) − F₂(t)|`` with ``F(t) = Σ_{x≤t} w / Σ w``. Its p-value is Kolmogorov's
     ``Q(λ) = 2 Σ_k (−1)^{k−1} exp(−2k²λ²)`` at ``λ = D (√n + 0.12 + 0.11/√n)``, ``1/n = 1/n₁ + 1/n₂``,
-    with the effective events ``n_i = (Σw)²/Σw²`` (exact only asymptotically, for n above about 4, and for
-    weights that do not depend on x; with negative weights it is a guide). The test is unbinned; ties are
-    taken together.
+    with the effective events ``n_i = (Σw)²/Σw²`` (exact only asymptotically and for weights that do not
+    depend on x; conservative for a few hundred events with very different weights; a guide with negative
+    weights). The test is unbinned; ties are taken together.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,13 @@ _SECTIONS = {
 
 
 def write_page(
-    report: Report, pictures: list[Picture], sources: dict[str, str], path: Path, *, root_file: bool = True
+    report: Report,
+    pictures: list[Picture],
+    sources: dict[str, str],
+    path: Path,
+    *,
+    root_file: bool = True,
+    formats: Sequence[str] = (),
 ) -> None:
     """Write the page; ``sources`` holds each picture as a data URI, by name."""
     import jinja2
@@ -51,6 +58,7 @@ def write_page(
         tables=tables(report),
         level=f"{100 * report.settings['level']:.1f} %",
         root_file=root_file,
+        formats=list(formats),
         model_facts=model_facts(report),
         provenance_facts=provenance_facts(report),
         files=[

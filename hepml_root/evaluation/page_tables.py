@@ -146,7 +146,9 @@ def _working_points(report: Report) -> Table:
                 others = (other.working_points[position] for other in report.compared.values())
                 row += [str(other.background_rejection) for other in others]
             rows.append(row)
-    note = "Signal efficiency, smallest score that passes, background efficiency and its inverse, on the test events."
+    note = (
+        "Signal efficiency, smallest score that passes, background efficiency and its inverse; test events."
+    )
     return Table("Working points", head, rows, note)
 
 
@@ -168,15 +170,15 @@ def _best_cuts(report: Report) -> Table:
                 estimates = best.significance, best.threshold, best.signal, best.background
                 rows.append([name, *map(str, estimates), _thousands(best.effective_background)])
     note = (
-        "The error of the cut is the spread of the optimum over the bootstrap replicas; the others are at the "
-        "fixed cut."
+        "The error of the cut is the spread of the optimum over the bootstrap replicas; the others are at "
+        "the fixed cut."
     )
     head = ["measure", "significance", "cut", "s", "b", "effective background events"]
     return Table("Best cuts", head, rows, note)
 
 
 def _residuals(report: Report) -> Table:
-    head = ["target", "bias", "resolution", "RMS", "explained variance", "beyond 3 resolutions", "pull mean"]
+    head = ["target", "bias", "resolution", "RMS", "explained variance", "beyond 3 σ", "pull mean"]
     rows = []
     for study in report.residuals:
         lengths = [item.format(study.unit) for item in (study.bias, study.resolution, study.rms)]

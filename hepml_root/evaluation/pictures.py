@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from hepml_root.evaluation.report import Report
 
 _INPUTS_A_PICTURE = 12
+#: Formats of the files of pictures.
+FORMATS = ("pdf", "png", "svg")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,22 +62,23 @@ def pictures_of(report: Report) -> list[Picture]:
     return maker.pictures
 
 
-def write_pictures(pictures: list[Picture], folder: Path) -> dict[str, str]:
-    """Write each picture as PDF and PNG into ``folder`` and return ``{name: data URI}`` for the page.
+def write_pictures(pictures: list[Picture], folder: Path, formats: Sequence[str]) -> dict[str, str]:
+    """Write each picture in the given formats into ``folder`` and return ``{name: data URI}`` for the page.
 
-    The page shows SVG, but of pictures with many small parts the PNG, which is smaller and as quick to draw.
+    The page shows SVG, but of pictures with many small parts PNG, which is smaller there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if formats:
+        folder.mkdir(parents=True, exist_ok=True)
     sources = {}
     for picture in pictures:
-        drawn = {form: plot_style.rendered(picture.figure, form) for form in ("pdf", "png")}
-        for form, content in drawn.items():
-            (folder / f"{picture.name}.{form}").write_bytes(content)
-        if picture.wide:
-            kind, content = "image/png", drawn["png"]
-        else:
-            kind, content = "image/svg+xml", plot_style.rendered(picture.figure, "svg")
-        sources[picture.name] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+        shown = "png" if picture.wide else "svg"
+        for form in {*formats, shown}:
+            content = plot_style.rendered(picture.figure, form)
+            if form in formats:
+                (folder / f"{picture.name}.{form}").write_bytes(content)
+            if form == shown:
+                kind = {"png": "image/png", "svg": "image/svg+xml"}[form]
+                sources[picture.name] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
     return sources
 
 

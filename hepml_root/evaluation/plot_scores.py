@@ -229,7 +229,7 @@ def plot_significance(scan: SignificanceScan, *, title: str = "", sample: str = 
         if best is not None:
             axes.plot(best.threshold.value, best.significance.value, "v", color=colour, markersize=8)
         if good.any():
-            highest = max(highest, float(np.nanmax(high[good])), float(np.nanmax(central[good])))
+            highest = max(highest, float(np.max(np.fmax(high[good], central[good]))))
     excluded = ~scan.allowed
     tightest = scan.threshold[scan.allowed].max(initial=-np.inf)
     beyond = scan.threshold[excluded & (scan.threshold > tightest)]

@@ -15,26 +15,24 @@ from numpy.typing import NDArray
 
 from hepml_root.data.weights import Yields
 from hepml_root.errors import OutputExistsError, SettingError, ShapeError
-from hepml_root.evaluation.calibration import Reliability, reliability
-from hepml_root.evaluation.confusion_matrix import Confusion, confusion
-from hepml_root.evaluation.correlations import Correlation, correlation
-from hepml_root.evaluation.distributions import Histogram, binning, histogram
+from hepml_root.evaluation import studies
+from hepml_root.evaluation.calibration import Reliability
+from hepml_root.evaluation.confusion_matrix import Confusion
+from hepml_root.evaluation.correlations import Correlation
+from hepml_root.evaluation.distributions import Histogram
 from hepml_root.evaluation.estimate import ONE_SIGMA, Estimate, to_json
 from hepml_root.evaluation.model_card import describe_model, now, software
-from hepml_root.evaluation.overtraining import ScoreDistributions, compare_scores
+from hepml_root.evaluation.overtraining import ScoreDistributions
 from hepml_root.evaluation.prediction import open_model, predict
-from hepml_root.evaluation.ranking import Ranking, rank_inputs
-from hepml_root.evaluation.regression import Residuals, study_residuals
-from hepml_root.evaluation.roc import WORKING_POINTS, Roc, auc_difference, mean_auc, roc_curve
+from hepml_root.evaluation.ranking import Ranking
+from hepml_root.evaluation.regression import Residuals
+from hepml_root.evaluation.roc import WORKING_POINTS, Roc
 from hepml_root.evaluation.significance import SignificanceScan, scan_significance
 
 if TYPE_CHECKING:
     from hepml_root.data.dataset import Dataset
 
 FORMAT = "hepml_root report"
-# The ranking uses fewer events where all its predictions would take longer than this, down to a minimum.
-_RANKING_SECONDS = 20.0
-_RANKING_LEAST = 1000
 
 
 @dataclasses.dataclass
@@ -112,7 +110,12 @@ class Report:
         return {"format": FORMAT, "version": 1, **to_json(content), "yields": to_json(tables)}
 
     def save(
-        self, folder: str | os.PathLike[str], overwrite: bool = False, *, root_file: bool = True
+        self,
+        folder: str | os.PathLike[str],
+        overwrite: bool = False,
+        *,
+        root_file: bool = True,
+        formats: Sequence[str] = ("pdf", "png"),
     ) -> Path:
         """Write the report to a folder and return the path of its page.
 
@@ -129,6 +132,8 @@ class Report:
             Replace an earlier report there. A folder that holds something else is never removed.
         root_file
             Write ``report.root``, which needs ROOT.
+        formats
+            Of the files in ``plots/``: "pdf", "png", "svg". Fewer are quicker; the page needs none of them.
 
         Raises
         ------
@@ -138,11 +143,15 @@ class Report:
             The disk is full or the place is not writable.
         MissingDependencyError
             ROOT is not installed and ``root_file`` is True.
+        SettingError
+            A picture format is unknown.
         """
         from hepml_root.evaluation.page import write_page
-        from hepml_root.evaluation.pictures import pictures_of, write_pictures
+        from hepml_root.evaluation.pictures import FORMATS, pictures_of, write_pictures
         from hepml_root.output import writing
 
+        if unknown := set(formats) - set(FORMATS):
+            raise SettingError(f"no picture format '{min(unknown)}'. Available: {', '.join(FORMATS)}.")
         folder = Path(folder)
         empty = folder.is_dir() and not any(folder.iterdir())
         if overwrite and folder.exists() and not empty and not _is_report(folder):
@@ -151,14 +160,16 @@ class Report:
             )
         with writing(folder, overwrite=overwrite or empty) as temporary:
             temporary.mkdir()
-            pictures = pictures_of(self)
-            sources = write_pictures(pictures, temporary / "plots")
             (temporary / "report.json").write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False))
             if root_file:
                 from hepml_root.evaluation.root_file import write_root_file
 
                 write_root_file(self, temporary / "report.root")
-            write_page(self, pictures, sources, temporary / "report.html", root_file=root_file)
+            pictures = pictures_of(self)
+            sources = write_pictures(pictures, temporary / "plots", formats)
+            write_page(
+                self, pictures, sources, temporary / "report.html", root_file=root_file, formats=formats
+            )
         return folder / "report.html"
 
 
@@ -302,10 +313,10 @@ def evaluate(
     )
     common: dict[str, Any] = {"bootstrap": bootstrap, "seed": seed, "level": level}
     if test.task == "regression":
-        _study_regression(report, test, outputs, train, train_outputs, bins, common)
+        studies.study_regression(report, test, outputs, train, train_outputs, bins, common)
     else:
-        _study_classes(report, test, outputs, train, train_outputs, bins, list(working_points), common)
-        _compare(report, test, compare or {}, list(working_points), common)
+        studies.study_classes(report, test, outputs, train, train_outputs, bins, list(working_points), common)
+        studies.study_others(report, test, compare or {}, list(working_points), common)
     if test.task == "binary":
         report.significance = scan_significance(
             outputs[:, 0],
@@ -316,207 +327,12 @@ def evaluate(
             background_events=background_events,
             **common,
         )
-    _study_inputs(report, test)
+    studies.study_inputs(report, test)
     if not isinstance(model, np.ndarray):
-        report.events_per_second = _speed(model, test)
+        report.events_per_second = studies.measure_speed(model, test)
         if ranking:
-            report.ranking = _rank(
+            report.ranking = studies.study_ranking(
                 model, test, report.events_per_second, ranking_events, ranking_repeats, seed
             )
     report.seconds = time.perf_counter() - started
     return report
-
-
-def _study_classes(
-    report: Report,
-    test: Dataset,
-    outputs: NDArray[np.float32],
-    train: Dataset | None,
-    train_outputs: NDArray[np.float32] | None,
-    bins: int,
-    working_points: list[float],
-    common: dict[str, Any],
-) -> None:
-    """Fill in ROC curves, score distributions, calibration and confusion."""
-    assert test.labels is not None
-    names = dict(enumerate(test.classes))
-    for column, name in enumerate(test.schema.outputs):
-        index = test.classes.index(name)
-        is_class = test.labels == index
-        report.roc[name] = roc_curve(
-            outputs[:, column], is_class, test.weight, working_points=working_points, **common
-        )
-        train_part = None
-        if train is not None and train_outputs is not None:
-            assert train.labels is not None
-            report.train_roc[name] = roc_curve(
-                train_outputs[:, column],
-                train.labels == index,
-                train.weight,
-                working_points=working_points,
-                **common,
-            )
-            train_part = train_outputs[:, column], train.labels, train.weight
-        title = "Score" if test.task == "binary" else f"Score for {name}"
-        report.scores.append(
-            compare_scores(
-                outputs[:, column],
-                test.labels,
-                test.weight,
-                train=train_part,
-                classes=names,
-                score=title,
-                bins=bins,
-            )
-        )
-    if outputs.min() >= 0 and outputs.max() <= 1:
-        for column, name in enumerate(test.schema.outputs):
-            is_class = test.labels == test.classes.index(name)
-            report.calibration[name] = reliability(
-                outputs[:, column], is_class, test.training_weight, **common
-            )
-    if test.task == "binary":
-        report.auc = report.roc[str(test.signal)].auc
-        report.auc_train = report.train_roc[str(test.signal)].auc if report.train_roc else None
-        return
-    report.auc = mean_auc(outputs, test.labels, test.weight)
-    if train is not None and train_outputs is not None:
-        report.auc_train = mean_auc(train_outputs, train.labels, train.weight)  # type: ignore[arg-type]
-    report.confusion = confusion(outputs, test.labels, test.weight, test.classes, **common)
-
-
-def _compare(
-    report: Report,
-    test: Dataset,
-    others: Mapping[str, Any],
-    working_points: list[float],
-    common: dict[str, Any],
-) -> None:
-    """Fill in the ROC curves of other models: of the signal for binary, else of the first class."""
-    assert test.labels is not None
-    signal = test.schema.outputs[0]
-    is_signal = test.labels == test.classes.index(signal)
-    for name, other in others.items():
-        scores = predict(other, test)
-        if scores.shape[1] != len(test.schema.outputs):
-            raise ShapeError(
-                f"'{name}' gives {scores.shape[1]} outputs; the task has {len(test.schema.outputs)}."
-            )
-        report.compared[name] = roc_curve(
-            scores[:, 0], is_signal, test.weight, working_points=working_points, **common
-        )
-        assert report.outputs is not None
-        report.auc_differences[name] = auc_difference(
-            report.outputs[:, 0], scores[:, 0], is_signal, test.weight
-        )
-
-
-def _study_regression(
-    report: Report,
-    test: Dataset,
-    outputs: NDArray[np.float32],
-    train: Dataset | None,
-    train_outputs: NDArray[np.float32] | None,
-    bins: int,
-    common: dict[str, Any],
-) -> None:
-    """Fill in residuals per target, and their distributions on test and training events."""
-    for column, target in enumerate(test.targets):
-        truth = test.target[:, column].astype(np.float64)
-        prediction = outputs[:, column].astype(np.float64)
-        study = study_residuals(
-            prediction, truth, test.weight, name=target.label, unit=target.units, **common
-        )
-        report.residuals.append(study)
-        if train is None or train_outputs is None:
-            continue
-        train_residual = train_outputs[:, column].astype(np.float64) - train.target[:, column]
-        report.scores.append(
-            compare_scores(
-                prediction - truth,
-                np.zeros(len(truth)),
-                test.weight,
-                train=(train_residual, np.zeros(len(train_residual)), train.weight),
-                classes={0: "all events"},
-                score=f"Residual of {target.label}",
-                bins=bins,
-            )
-        )
-
-
-def _study_inputs(report: Report, test: Dataset) -> None:
-    """Fill in the distributions of all inputs and the correlations of those with one value per event."""
-    labels = test.labels if test.labels is not None else np.zeros(len(test), dtype=np.int64)
-    classes = test.classes or ("all events",)
-    flat_columns, flat_names = [], []
-    for block in test.blocks:
-        if block.kind == "mask":
-            continue
-        array = test.X[block.name]
-        for position, column in enumerate(block.columns):
-            values = array[..., position]
-            weights, of_class = test.weight, labels
-            if block.kind == "jagged":
-                real = np.asarray(test.X[f"{block.name}_mask"], dtype=bool)
-                events = np.nonzero(real)[0]
-                values, weights, of_class = values[real], test.weight[events], labels[events]
-            else:
-                flat_columns.append(values)
-                flat_names.append(column.label)
-            present = np.isfinite(values)  # missing values are allowed where the model imputes them
-            values, weights, of_class = values[present], weights[present], of_class[present]
-            edges = binning(values, int(np.clip(2 * len(values) ** (1 / 3), 12, 40)))
-            report.inputs.append(
-                {
-                    name: histogram(
-                        column.label,
-                        values[of_class == index],
-                        edges,
-                        weights[of_class == index],
-                        title=column.label,
-                        unit=column.units,
-                    )
-                    for index, name in enumerate(classes)
-                }
-            )
-    if len(flat_columns) < 2:
-        return
-    table = np.stack(flat_columns, axis=1)
-    for index, name in enumerate(classes):
-        members = labels == index
-        report.correlations[name] = correlation(table[members], test.weight[members], flat_names)
-
-
-def _speed(model: Any, test: Dataset) -> float:
-    """Return the events per second that :func:`predict` reaches, once compiled."""
-    some = {name: array[: min(len(test), 8192)] for name, array in test.X.items()}
-    predict(model, some)
-    begin = time.perf_counter()
-    predict(model, some)
-    return len(next(iter(some.values()))) / max(time.perf_counter() - begin, 1e-9)
-
-
-def _rank(model: Any, test: Dataset, speed: float, events: int, repeats: int, seed: int) -> Ranking:
-    columns = {block.name: block.labels for block in test.blocks if block.kind != "mask"}
-    predictions = repeats * sum(len(labels) for labels in columns.values()) + 1
-    affordable = int(_RANKING_SECONDS * speed / predictions)
-    while events > _RANKING_LEAST and min(events, len(test)) > affordable:
-        events //= 2
-    if test.task == "regression":
-        truth: Any = test.target
-    elif test.task == "binary":
-        truth = test.labels == test.schema.signal_index
-    else:
-        assert test.labels is not None
-        truth = test.labels
-    return rank_inputs(
-        lambda blocks: predict(model, blocks),
-        test.X,
-        truth,
-        test.weight,
-        columns=columns,
-        task=test.task,
-        repeats=repeats,
-        max_events=max(events, 2),
-        seed=seed,
-    )

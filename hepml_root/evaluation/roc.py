@@ -110,7 +110,8 @@ def _background_at(
     groups = np.empty((len(signal), len(targets)), dtype=np.intp)
     for row, (above_s, above_b) in enumerate(zip(signal, background, strict=True)):
         reached = above_s if monotone else np.maximum.accumulate(above_s)
-        wanted = targets * above_s[-1]
+        # Rounding of the running sum must not push a target that is met exactly on to the next event.
+        wanted = targets * above_s[-1] * (1.0 - 1e-12)
         group = np.clip(np.searchsorted(reached, wanted, side="left"), 1, len(reached) - 1)
         before, after = above_s[group - 1], above_s[group]
         step = np.where(after > before, after - before, 1.0)
