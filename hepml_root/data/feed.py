@@ -2,7 +2,8 @@
 
 Scalar branches of files, C++ expressions of them and cuts are read in bulk (hepml_root.data.feed_bulk);
 data frames, friends, jagged columns and everything else go through RDataFrame's event loop into one compiled
-action (hepml_root.data.feed_loop). Both write rows where they stay, in order, in bounded memory.
+action (hepml_root.data.feed_loop), with the scalar branches of the selected events still read in bulk where
+there are several (hepml_root.data.feed_mixed). All write rows in order, in bounded memory.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from hepml_root.data.feed_bulk import BulkPlan
 from hepml_root.data.feed_library import NotPlainError, exact_type, import_root
 from hepml_root.data.feed_loop import LoopPlan
+from hepml_root.data.feed_mixed import MixedPlan
 from hepml_root.data.feed_rows import GrowingRows, Jagged, Request, Rows
 from hepml_root.data.rdataframe import Frame
 from hepml_root.errors import SettingError
@@ -67,6 +69,8 @@ def read(
     """
     if not parts:
         raise SettingError("nothing to read: no part was given.")
+    if max_events is not None and max_events < 1:
+        raise SettingError(f"max_events is {max_events}; it must be at least 1.")
     plans = [plan(frame, request) for frame, request in parts]
     first = plans[0].request
     for other in plans[1:]:
@@ -79,12 +83,7 @@ def read(
     for current in plans:
         before = result.rows
         result.request = current.request
-        in_own_types = current.fill(result, max_events, workers)
-        for array, own, kind in zip(result.exact, current.exact_types, kinds, strict=True):
-            if exact_type(own) != exact_type(kind) and in_own_types:
-                written = array.view(before, result.rows)
-                written[...] = written.view(exact_type(own)).astype(exact_type(kind))
-                del written
+        current.fill(result, max_events, workers)
         counts.append(result.rows - before)
     result.request = first
     return result.finish(), counts
@@ -133,10 +132,11 @@ def plan(frame: Frame, request: Request) -> Any:
         from hepml_root.data.feed_distributed import DistributedPlan
 
         return DistributedPlan(frame, request, cut)
-    try:
-        return BulkPlan(frame, request, cut)
-    except NotPlainError:
-        pass  # outside the handler, so that its errors do not carry this one along
+    for road in (BulkPlan, MixedPlan):
+        try:
+            return road(frame, request, cut)
+        except NotPlainError:
+            continue
     return LoopPlan(frame, request, cut)
 
 

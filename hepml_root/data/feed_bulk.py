@@ -25,7 +25,7 @@ from hepml_root.data.feed_library import (
     library,
     quiet,
 )
-from hepml_root.data.feed_loop import LoopPlan
+from hepml_root.data.feed_loop import Shortcut
 from hepml_root.data.feed_rows import GrowingRows, Request, Rows
 from hepml_root.data.feed_trees import StoredTree, open_file
 from hepml_root.data.rdataframe import Frame
@@ -35,7 +35,7 @@ from hepml_root.errors import ColumnTypeError
 _LOOP_COLUMN = re.compile(r"\brdf(entry|slot|sampleinfo)_")
 
 
-class BulkPlan:
+class BulkPlan(Shortcut):
     """How a request is read from the files of a frame.
 
     Raises NotPlainError where a column needs the event loop.
@@ -46,7 +46,7 @@ class BulkPlan:
             raise NotPlainError("the source is no plain file, or a column is jagged")
         self.frame = frame
         self.request = request
-        self._cut_text = cut
+        self.cut_text = cut
         self._places: list[tuple[str, str, int]] = []
         self._types: list[str] = []
         self._kernels: list[tuple[int, list[int], str]] = []
@@ -98,38 +98,6 @@ class BulkPlan:
             return self._stored(*column)
         return len(self._places) + self._kernel_of[expression]
 
-    def fill(self, rows: GrowingRows, limit: int | None, threads: int) -> bool:
-        """Append all rows, ``limit`` at most; return whether exact columns were written in their own types."""
-        before = rows.rows
-        try:
-            self._fill(rows, limit, threads)
-        except NotPlainError:  # what the columns hold is plain, but not how a file stores it
-            rows.rows = before
-        else:
-            return True
-        self._loop().fill(rows, limit, threads)
-        return False
-
-    def blocks(self, block_events: int, first: int, last: int | None, threads: int) -> Iterator[Rows]:
-        """Give the rows of the entries [first, last) in order, at most ``block_events`` at a time."""
-        given = 0
-        try:
-            for rows in self._blocks(block_events, first, last, threads):
-                given += len(rows)
-                yield rows
-        except NotPlainError:
-            pass
-        else:
-            return
-        for rows in self._loop().blocks(block_events, first, last, threads):
-            if len(rows) > given:
-                yield rows[given:] if given else rows
-            given = max(given - len(rows), 0)
-
-    def _loop(self) -> LoopPlan:
-        """Return the plan that reads the same in the event loop."""
-        return LoopPlan(self.frame, self.request, self._cut_text)
-
     def _fill(self, rows: GrowingRows, limit: int | None, threads: int) -> None:
         end = None if limit is None else rows.rows + limit
         if threads > 1 and self.cut >= 0:
@@ -140,15 +108,21 @@ class BulkPlan:
                 if rows.rows == end:
                     return
             return
+        before = rows.rows
         for stored in self.frame.trees:
             if rows.rows == end:
-                return
+                break
             table = Table(self, stored)
             if self.cut >= 0:
                 self._fill_selected(table, rows, end)
             else:
                 count = table.entries if end is None else min(table.entries, end - rows.rows)
                 self._fill_all(table, rows, count, threads)
+        for array, kind in zip(rows.exact, self.exact_types, strict=True):
+            if array.dtype != exact_type(kind):  # of a column that has another type in other parts
+                written = array.view(before, rows.rows)
+                written[...] = written.view(exact_type(kind)).astype(array.dtype)
+                del written
 
     def _fill_selected(self, table: Table, rows: GrowingRows, end: int | None) -> None:
         filler = Filler(table)
@@ -289,6 +263,18 @@ class Filler:
         """Write the rows of entries [first, last); return their number."""
         return self._library.checked(
             "hepml_filler_fill", self._handle, first, last, limit, matrix or None, exact, about=self._about
+        )
+
+    def gather(self, entries: np.ndarray, matrix: int, exact: Any) -> None:
+        """Write the rows of these entries (uint64, ascending)."""
+        self._library.checked(
+            "hepml_filler_gather",
+            self._handle,
+            entries.ctypes.data,
+            len(entries),
+            matrix or None,
+            exact,
+            about=self._about,
         )
 
     def __del__(self) -> None:

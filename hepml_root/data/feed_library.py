@@ -88,6 +88,7 @@ _TABLE: dict[str, tuple[Any, tuple[Any, ...]]] = {
         ),
     ),
     "hepml_filler_fill": (_result, (_pointer, _number, _number, _number, _pointer, _pointers, _text, _size)),
+    "hepml_filler_gather": (_result, (_pointer, _pointer, _size, _pointer, _pointers, _text, _size)),
     "hepml_filler_close": (None, (_pointer,)),
 }
 _LOOP: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -96,11 +97,15 @@ _LOOP: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "hepml_loop_release": (None, (_pointer,)),
     "hepml_loop_close": (None, (_pointer,)),
 }
+_SCORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "hepml_score_define": (_result, (_pointer, _text, _pointer, _pointer, _text, _size)),
+}
 # Name of a library -> its C functions (result, arguments) and the ROOT libraries it needs.
 _LIBRARIES: dict[str, tuple[dict[str, tuple[Any, tuple[Any, ...]]], tuple[str, ...]]] = {
     "tree": ({"hepml_tree_open": _OPEN, **_TABLE}, ("Core", "RIO", "Tree")),
     "ntuple": ({"hepml_ntuple_open": _OPEN, **_TABLE}, ("Core", "RIO", "ROOTNTuple")),
-    "loop": (_LOOP, ("Core", "Tree", "TreePlayer", "ROOTVecOps", "ROOTDataFrame")),
+    "loop": (_LOOP, ("Core", "RIO", "Tree", "TreePlayer", "ROOTVecOps", "ROOTDataFrame")),
+    "score": (_SCORE, ("Core", "RIO", "Tree", "TreePlayer", "ROOTVecOps", "ROOTDataFrame")),
 }
 _lock = threading.Lock()
 

@@ -114,7 +114,7 @@ class LoopPlan:
         cut: str | None,
         complete: Callable[[Rows, str, np.ndarray], Rows] | None = None,
     ) -> None:
-        """``complete(rows, file, entries)`` may add what it reads itself for the selected entries of a file."""
+        """``complete(rows, file, entries)`` may add what it reads itself for the selected entries."""
         if len(request.exact) > _MOST_EXACT or len(request.jagged) > _MOST_GROUPS:
             raise SettingError(
                 f"at most {_MOST_EXACT} exact columns and {_MOST_GROUPS} jagged groups are read at once."

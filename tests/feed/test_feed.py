@@ -15,6 +15,7 @@ import uproot
 from hepml_root.data.feed import Jagged, Request, blocks, plan, read
 from hepml_root.data.feed_bulk import BulkPlan
 from hepml_root.data.feed_loop import LoopPlan
+from hepml_root.data.feed_mixed import MixedPlan
 from hepml_root.data.rdataframe import Frame, Source
 from hepml_root.errors import SettingError
 
@@ -208,7 +209,7 @@ def test_data_frame_with_define_and_filter(mixed):
     )
     frame = Frame.open(node)
     request = Request(matrix=(*SCALARS, "twice", "twice / d"), exact=("long", "ul", "d"), cut="twice > 1e10")
-    assert isinstance(plan(frame, request), LoopPlan)
+    assert isinstance(plan(frame, request), MixedPlan)
     rows, _ = read([(frame, request)])
     keep = (e["i"] >= 0) & (2 * e["d"] > 1e10)
     assert np.array_equal(rows.matrix[:, : len(SCALARS)], float32(e, SCALARS)[keep])
@@ -219,6 +220,35 @@ def test_data_frame_with_define_and_filter(mixed):
     assert np.array_equal(rows.exact["d"], e["d"][keep])
     again, _ = read([(frame, request)])
     assert np.array_equal(again.matrix, rows.matrix)
+
+
+def test_columns_that_a_frame_redefines(mixed):
+    import ROOT
+
+    e = arrays(mixed["lz4"])
+    node = ROOT.RDataFrame("events", mixed["lz4"]).Redefine("f", "f + 1000.0f").Alias("k", "i")
+    rows = rows_of(node, matrix=("f", "i", "k", "d", "b"), exact=("ul", "f"), cut="s > 0")
+    keep = e["s"] > 0
+    expected = [e["f"] + np.float32(1000), e["i"], e["i"], e["d"], e["b"]]
+    assert np.array_equal(rows.matrix, np.stack([v.astype(np.float32) for v in expected], 1)[keep])
+    assert np.array_equal(rows.exact["f"], expected[0][keep].astype(float))
+    assert np.array_equal(rows.exact["ul"], e["ul"][keep])
+
+
+def test_roads(mixed, parts):
+    """Few scalars, friends and RNTuples are left to the event loop alone."""
+    import ROOT
+
+    many, few = Request(matrix=("f", "i", "d")), Request(matrix=("f", "i"))
+    node = Frame.open(ROOT.RDataFrame("events", parts).Filter("f > 0"))
+    assert isinstance(plan(node, many), MixedPlan)
+    assert isinstance(plan(node, few), LoopPlan)
+    friend = Frame.open(Source(parts[1], friends=(parts[1].replace("part1", "friend1"),)))
+    assert isinstance(plan(friend, many), LoopPlan)
+    ntuple = Frame.open(ROOT.RDataFrame("events", mixed["rntuple"]).Filter("f > 0"))
+    assert isinstance(plan(ntuple, many), LoopPlan)
+    jagged = Request(matrix=("f", "i", "d"), jagged=(Jagged("jets", ("jet_pt",), 2),))
+    assert isinstance(plan(Frame.open(mixed["zlib"]), jagged), MixedPlan)
 
 
 def test_data_frame_without_a_file():

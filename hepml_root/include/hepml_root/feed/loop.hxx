@@ -13,8 +13,12 @@
 #include <ROOT/RDF/RActionBase.hxx>
 #include <ROOT/RDF/RLoopManager.hxx>
 #include <ROOT/RDF/RMergeableValue.hxx>
+#include <ROOT/RTTreeDS.hxx>
 #include <ROOT/RVec.hxx>
 #include <TError.h>
+#include <TFile.h>
+#include <TTree.h>
+#include <TTreeReader.h>
 
 #include <algorithm>
 #include <atomic>
@@ -49,6 +53,7 @@ struct LoopRequest {
    std::size_t block_rows = 0;
    std::size_t queue_blocks = 0;
    std::uint64_t limit = 0; ///< rows after which the loop ends
+   bool places = false;     ///< note from which file and entry each row comes
 };
 
 /// Rows of one slot. `sample`, `range` and `entry` order the blocks of a multi-threaded loop.
@@ -61,6 +66,8 @@ struct Block {
    std::vector<std::vector<std::uint64_t>> exact;
    std::vector<std::vector<float>> values;
    std::vector<std::vector<unsigned char>> masks;
+   std::string file; ///< of all rows; noted, as the entries in it, where the request has `places`
+   std::vector<std::uint64_t> entries;
 
    explicit Block(const LoopRequest& request)
        : matrix(request.block_rows * request.matrix.size()), exact(request.exact.size()) {
@@ -200,6 +207,10 @@ public:
    void InitSlot(TTreeReader* reader, unsigned int slot) final {
       fSlots[slot].readers = ROOT::Internal::RDF::GetUntypedColumnReaders(
           slot, reader, GetColRegister(), *fLoopManager, GetColumnNames(), fTypes);
+      if (fRequest.places) // one thread reads through the data source's own tree
+         fSlots[slot].tree =
+             reader ? reader->GetTree()
+                    : dynamic_cast<ROOT::Internal::RDF::RTTreeDS&>(*fLoopManager->GetDataSource()).GetTree();
    }
 
    void Run(unsigned int slot, Long64_t entry) final {
@@ -217,6 +228,8 @@ public:
          place.block->entry = entry;
       }
       fill(place, entry);
+      if (fRequest.places)
+         note(place);
       if (++place.block->rows == fRequest.block_rows)
          flush(place);
       if (fRequest.limit && ++fRows == fRequest.limit)
@@ -268,6 +281,7 @@ private:
       std::unique_ptr<Block> block;
       std::string sample;
       std::uint64_t range = 0;
+      TTree* tree = nullptr;
    };
 
    /// Tell the loop, once, that this action needs no more entries; it ends when no action does.
@@ -278,7 +292,17 @@ private:
       }
    }
 
-   void flush(Slot& slot) { fQueue.put(std::move(slot.block)); }
+   void note(Slot& slot) {
+      if (slot.block->entries.empty())
+         slot.block->file = slot.tree->GetCurrentFile()->GetName();
+      slot.block->entries.push_back(slot.tree->GetTree()->GetReadEntry());
+   }
+
+   void flush(Slot& slot) {
+      if (slot.block->rows > 0) // none, if its first one could not be filled
+         fQueue.put(std::move(slot.block));
+      slot.block.reset();
+   }
 
    const void* value(const Slot& slot, int column, Long64_t entry) const {
       const void* found = slot.readers[column]->template TryGet<void>(entry);
@@ -362,7 +386,7 @@ public:
        : fManager(node->GetLoopManagerUnchecked()), fQueue(request.queue_blocks) {
       std::vector<std::string> names;
       for (const LoopColumn& column : request.columns)
-         names.push_back(column.name);
+         names.emplace_back(columns.ResolveAlias(column.name));
       fAction = std::make_unique<RowAction>(node, columns, names, request, fQueue);
       fManager->Jit(); // here, so that the interpreter's errors come to the caller
       fThread = std::thread([this] {

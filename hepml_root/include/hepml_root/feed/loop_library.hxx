@@ -24,6 +24,7 @@ struct LoopPlace {
    std::size_t block_rows;
    std::size_t queue_blocks;
    unsigned long long limit;
+   int places;
 };
 
 /// Where Python finds a block's rows.
@@ -37,6 +38,8 @@ struct BlockPlace {
    const void* exact[256];
    const float* values[64];
    const unsigned char* masks[64];
+   const char* file;
+   const std::uint64_t* entries;
 };
 
 } // namespace hepml_root::feed
@@ -62,6 +65,7 @@ long long hepml_loop_start(void* node, void* columns, const hepml_root::feed::Lo
       request.block_rows = place->block_rows;
       request.queue_blocks = place->queue_blocks;
       request.limit = place->limit;
+      request.places = place->places;
       *loop = new RunningLoop(*static_cast<std::shared_ptr<ROOT::Detail::RDF::RNodeBase>*>(node),
                               *static_cast<ROOT::Internal::RDF::RColumnRegister*>(columns), request);
       return 0;
@@ -88,6 +92,8 @@ long long hepml_loop_next(void* loop, hepml_root::feed::BlockPlace* place, int m
          place->values[i] = block->values[i].data();
          place->masks[i] = block->masks[i].data();
       }
+      place->file = block->file.c_str();
+      place->entries = block->entries.data();
       place->block = block.release();
       return 1;
    });

@@ -107,16 +107,24 @@ public:
          }
          load(entry, count, kept);
          kept = std::min(kept, limit - rows);
-         for (std::size_t k = 0; k < fProgram.kernels.size(); ++k)
-            if (fRun[k])
-               evaluate(k, kept);
-         if (matrix)
-            write_matrix(kept, matrix + rows * fProgram.matrix.size());
-         for (std::size_t i = 0; i < fProgram.exact.size(); ++i)
-            write_exact(fProgram.exact[i], kept, static_cast<char*>(exact[i]) + 8 * rows);
+         write(kept, rows, matrix, exact);
          rows += kept;
       }
       return rows;
+   }
+
+   /// Write the rows of `count` entries that were selected elsewhere, in ascending order; the program has no
+   /// cut of its own.
+   void gather(const std::uint64_t* entries, std::size_t count, float* matrix, void* const* exact) {
+      for (std::size_t row = 0; row < count;) {
+         const std::uint64_t first = entries[row];
+         std::size_t kept = 0;
+         for (; row + kept < count && entries[row + kept] - first < tile_entries; ++kept)
+            fIndex[kept] = static_cast<std::uint32_t>(entries[row + kept] - first);
+         load(first, fIndex[kept - 1] + 1, kept);
+         write(kept, row, matrix, exact);
+         row += kept;
+      }
    }
 
 private:
@@ -178,6 +186,17 @@ private:
             fValues[column] = to;
          });
       }
+   }
+
+   /// Write the loaded tile as the rows from `row` on.
+   void write(std::size_t count, std::size_t row, float* matrix, void* const* exact) {
+      for (std::size_t k = 0; k < fProgram.kernels.size(); ++k)
+         if (fRun[k])
+            evaluate(k, count);
+      if (matrix)
+         write_matrix(count, matrix + row * fProgram.matrix.size());
+      for (std::size_t i = 0; i < fProgram.exact.size(); ++i)
+         write_exact(fProgram.exact[i], count, static_cast<char*>(exact[i]) + 8 * row);
    }
 
    void write_matrix(std::size_t count, float* rows) {

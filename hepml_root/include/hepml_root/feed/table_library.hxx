@@ -66,6 +66,15 @@ long long hepml_filler_fill(void* filler, unsigned long long first, unsigned lon
                   [&] { return static_cast<Filler*>(filler)->fill(first, last, limit, matrix, exact); });
 }
 
+long long hepml_filler_gather(void* filler, const std::uint64_t* entries, std::size_t count, float* matrix,
+                              void* const* exact, char* message, std::size_t room) {
+   using namespace hepml_root::feed;
+   return guarded(message, room, [&] {
+      static_cast<Filler*>(filler)->gather(entries, count, matrix, exact);
+      return count;
+   });
+}
+
 void hepml_filler_close(void* filler) { delete static_cast<hepml_root::feed::Filler*>(filler); }
 }
 

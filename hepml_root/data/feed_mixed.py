@@ -1,0 +1,103 @@
+"""The mixed road of the feed: the event loop for what needs it, bulk reading for the scalar branches.
+
+A data frame's loop reads a scalar branch value by value, many times slower than in bulk. So the loop
+evaluates filters, Defines and jagged columns only, and notes which entries passed; the branches that the rows
+take as they are stored are then gathered from the files.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from hepml_root.data.feed_bulk import BulkPlan, Table
+from hepml_root.data.feed_library import NotPlainError, exact_type, import_root
+from hepml_root.data.feed_loop import LoopPlan, Shortcut, node_parts
+from hepml_root.data.feed_rows import GrowingRows, Request, Rows
+from hepml_root.data.feed_trees import StoredTree
+from hepml_root.data.rdataframe import Frame, Source
+
+_FEWEST = 3  # below, opening the files a second time does not pay
+
+
+class MixedPlan(Shortcut):
+    """How a request is read partly in bulk from the files below a data frame.
+
+    Raises NotPlainError where there is too little to gain, or the data frame does not stand on plain TTrees.
+    """
+
+    def __init__(self, frame: Frame, request: Request, cut: str | None) -> None:
+        self.frame = frame
+        self.request = request
+        self.cut_text = cut
+        if frame.source.friends or (frame.trees and frame.trees[0].format != "ttree"):
+            raise NotPlainError("friends and RNTuples are read in the event loop")
+        parts = node_parts(import_root(), import_root().RDF.AsRNode(frame.node()))
+        trees = frame.trees or _trees_below(parts.tree())
+        stored = Frame(Source([tree.path for tree in trees]), frame.name, trees)
+
+        def is_plain(expression: str) -> bool:
+            place = stored.plain(expression)
+            return place is not None and not parts.defined(expression.partition("[")[0].strip())
+
+        self._plain = [is_plain(expression) for expression in request.matrix]
+        self._plain_exact = [expression for expression in request.exact if is_plain(expression)]
+        if sum(self._plain) + len(self._plain_exact) < _FEWEST:
+            raise NotPlainError("too few scalar branches")
+        matrix = [e for e, plain in zip(request.matrix, self._plain, strict=True) if plain]
+        others = [e for e, plain in zip(request.matrix, self._plain, strict=True) if not plain]
+        left = [e for e in request.exact if e not in self._plain_exact]
+        self._bulk = BulkPlan(stored, Request(matrix=tuple(matrix), exact=tuple(self._plain_exact)), None)
+        looped = Request(matrix=tuple(others), jagged=request.jagged, exact=tuple(left))
+        self._inner = LoopPlan(frame, looped, cut, self._complete)
+        kinds = dict(zip(self._plain_exact, self._bulk.exact_types, strict=True))
+        kinds.update(zip(left, self._inner.exact_types, strict=True))
+        self.exact_types = [kinds[expression] for expression in request.exact]
+        self._stored = {tree.path: tree for tree in trees}
+        self._table: Table | None = None
+
+    def _fill(self, rows: GrowingRows, limit: int | None, threads: int) -> None:
+        self._inner.fill(rows, limit, threads)
+
+    def _blocks(self, block_events: int, first: int, last: int | None, threads: int) -> Iterator[Rows]:
+        return self._inner.blocks(block_events, first, last, threads)
+
+    def _complete(self, rows: Rows, path: str, entries: np.ndarray) -> Rows:
+        """Gather the plain columns of the entries that the loop selected in a file."""
+        count = len(entries)
+        if self._table is None or self._table.stored.path != path:
+            self._table = Table(self._bulk, self._stored[path])
+        gathered = np.empty((count, sum(self._plain)), np.float32)
+        exact = [np.empty(count, exact_type(kind)) for kind in self._bulk.exact_types]
+        pointers = (ctypes.c_void_p * max(len(exact), 1))(*[array.ctypes.data for array in exact])
+        self._table.filler().gather(entries, gathered.ctypes.data if gathered.size else 0, pointers)
+        matrix = gathered
+        if not all(self._plain):
+            matrix = np.empty((count, len(self._plain)), np.float32)
+            plain = np.asarray(self._plain)
+            matrix[:, plain] = gathered
+            matrix[:, ~plain] = rows.matrix
+        found = {**rows.exact, **dict(zip(self._plain_exact, exact, strict=True))}
+        return Rows(matrix, rows.jagged, {expression: found[expression] for expression in self.request.exact})
+
+
+def _trees_below(tree: Any) -> list[StoredTree]:
+    """The files of the tree that a data frame reads."""
+    if not tree or tree.GetListOfFriends() or tree.GetEntryList():
+        raise NotPlainError("the data frame reads no simple tree")
+    if hasattr(tree, "GetListOfFiles"):
+        files = tree.GetListOfFiles()
+        trees = [StoredTree(str(item.GetTitle()), str(item.GetName()), "ttree") for item in files]
+    else:
+        file = tree.GetCurrentFile()
+        if not file or file.IsWritable():
+            raise NotPlainError("the tree is not in a finished file")
+        folder = str(tree.GetDirectory().GetPath()).split(":", 1)[1].strip("/")
+        name = f"{folder}/{tree.GetName()}" if folder else str(tree.GetName())
+        trees = [StoredTree(str(file.GetName()), name, "ttree")]
+    if not trees or len({stored.path for stored in trees}) != len(trees):
+        raise NotPlainError("a file is read twice")
+    return trees
