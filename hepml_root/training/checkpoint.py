@@ -36,7 +36,6 @@ class State:
     metrics: dict[str, list[float]]
     best_epoch: int | None
     seconds: float
-    stopped: str | None = None
 
 
 def values_of(variables: Sequence[Any]) -> list[NDArray[Any]]:
@@ -97,7 +96,6 @@ class Checkpoint:
             "metrics": state.metrics,
             "best_epoch": state.best_epoch,
             "seconds": state.seconds,
-            "stopped": state.stopped,
             "counts": {kind: len(getattr(state, kind)) for kind in ("variables", "optimizer", "best")},
         }
         with writing(self.path, overwrite=True) as temporary:
@@ -140,5 +138,4 @@ class Checkpoint:
             metrics=record["metrics"],
             best_epoch=record["best_epoch"],
             seconds=record["seconds"],
-            stopped=record["stopped"],
         )

@@ -22,7 +22,7 @@ from hepml_root.training.history import History
 from hepml_root.training.interruption import interruptible
 from hepml_root.training.loop import InputNames, KerasLoop, Loop
 from hepml_root.training.progress import TrainingProgress
-from hepml_root.training.schedule import Schedule, schedule_of
+from hepml_root.training.schedule import Cosine, Schedule, schedule_of
 from hepml_root.training.validation import Validation
 
 # Measured with `python -m benchmarks train --scan [--hidden ...]`. Compiling with XLA costs half a second
@@ -95,8 +95,9 @@ def fit(
     checkpoint
         Folder in which the state is kept after each epoch.
     resume
-        True: continue the training in ``checkpoint``, with the same result as if it had not stopped. "auto":
-        continue it if there is one, else start.
+        True: continue the training in ``checkpoint``, with the same result as if it had not stopped; it may
+        be given more epochs (but not under a cosine schedule) or more patience. "auto": continue it if there
+        is one, else start.
     callbacks
         Keras callbacks; their epoch and training hooks are called, not those of single batches.
     verbose
@@ -159,7 +160,11 @@ def fit(
     store = None
     state = None
     if checkpoint is not None:
-        store = Checkpoint(checkpoint, fingerprint(model, train, settings))
+        # A training may be resumed for more epochs or with more patience, unless the schedule looks at its
+        # end.
+        may_grow = {"patience"} if isinstance(schedule, Cosine) else {"patience", "epochs"}
+        fixed = {name: value for name, value in settings.items() if name not in may_grow}
+        store = Checkpoint(checkpoint, fingerprint(model, train, fixed))
         if store.exists and not resume:
             raise OutputExistsError(
                 f"'{store.path}' holds a training already. Continue it with resume=True, "
@@ -216,7 +221,7 @@ class _Training:
         stream = self.train.stream(batch_size=self.plan.batch_size, seed=seed)
         done, spent = 0, 0.0
         started = time.perf_counter() - history.seconds
-        ended = state.stopped if state is not None and state.stopped != "epochs" else None
+        ended = self._end(patience, asked=False, wish=False)
         with interruptible() as wish, TrainingProgress(epochs, self.plan.blocks, verbose) as progress:
             callbacks.begin()
             while history.epochs < epochs and ended is None:
@@ -241,7 +246,7 @@ class _Training:
                 history.seconds = time.perf_counter() - started
                 ended = self._end(patience, callbacks.epoch_end(epoch, metrics), bool(wish))
                 if self.store is not None:
-                    self.store.save(self._state("early" if ended == "early" else None))
+                    self.store.save(self._state())
             callbacks.end()
         history.stopped = ended or "epochs"
         history.seconds = time.perf_counter() - started
@@ -289,7 +294,7 @@ class _Training:
             return "callback"
         return "interrupted" if wish else None
 
-    def _state(self, stopped: str | None) -> State:
+    def _state(self) -> State:
         return State(
             variables=values_of(self.model.variables),
             optimizer=values_of(self.optimizer.variables),
@@ -297,7 +302,6 @@ class _Training:
             metrics=self.history.metrics,
             best_epoch=self.history.best_epoch,
             seconds=self.history.seconds,
-            stopped=stopped,
         )
 
     def _restore(self, state: State) -> None:

@@ -28,7 +28,7 @@ def test_a_lazy_dataset_trains_as_one_in_memory():
     reference = hr.models.dense(part, hidden=(32,), transforms="G")
     hr.fit(reference, part, epochs=10, learning_rate=5e-3, batch_size=128, jit=False)
     expected = weighted_auc(held.target[:, 0] > 0.5, reference.predict(held.X, verbose=0)[:, 0], held.weight)
-    # The order of events differs, so the networks do; twice the statistical error of 2400 test events is 0.02.
+    # The order of events differs, so the networks do; 0.02 is twice the error from 2400 test events.
     assert expected > 0.65
     assert abs(auc - expected) < 0.02
     assert np.isfinite(history.metrics["val_loss"]).all()

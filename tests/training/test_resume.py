@@ -83,6 +83,9 @@ def test_resume_in_steps(tmp_path, uninterrupted):
     finished = train(tmp_path, resume="auto")  # noqa: F821
     assert finished[1].stopped == "epochs"
     assert_same(finished, uninterrupted)
+    # The same in two trainings, the second asked for more epochs.
+    train(tmp_path / "longer", epochs=5)  # noqa: F821
+    assert_same(train(tmp_path / "longer", resume=True), uninterrupted)  # noqa: F821
     # Nothing is left to do; the best epoch is what the model gets.
     assert_same(train(tmp_path, resume=True), uninterrupted)  # noqa: F821
 
@@ -113,6 +116,10 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         hr.fit(hr.models.dense(data), data, **settings)
     with pytest.raises(InterruptedTrainingError, match="model was"):
         hr.fit(hr.models.dense(data, hidden=(5,)), data, resume=True, **settings)
+    cosine = {**settings, "checkpoint": tmp_path / "cosine", "schedule": "cosine"}
+    hr.fit(hr.models.dense(data), data, **cosine)
+    with pytest.raises(InterruptedTrainingError, match="epochs was 2 and is 3"):
+        hr.fit(hr.models.dense(data), data, resume=True, **{**cosine, "epochs": 3})
     with pytest.raises(InterruptedTrainingError, match="seed was 1 and is 2"):
         hr.fit(hr.models.dense(data), data, resume=True, seed=2, **settings)
     other = hr.Dataset.from_arrays(data.X["features"] + 1.0, data.labels)
