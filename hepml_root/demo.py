@@ -40,8 +40,8 @@ def demo_job(output: str, epochs: int | None = None) -> Job:
         name="higgs",
         output=str(Path(output).absolute()),
         data=Data(classes={"signal": SIGNAL, "background": BACKGROUND}, inputs=[*OBJECTS, *MASSES]),
-        model=Dense(hidden=[128, 128], dropout=0.3),
-        training=Training(epochs=epochs or 60, schedule="cosine", patience=12),
+        model=Dense(hidden=[64, 64, 64], transforms="G", dropout=0.1),
+        training=Training(learning_rate=3e-3, epochs=epochs or 40, schedule="cosine", patience=12),
     )
 
 
@@ -73,16 +73,17 @@ def in_rdataframe(trained: Trained) -> dict[str, Any]:
     import ROOT
 
     from hepml_root import apply, define
-    from hepml_root.evaluation.prediction import predict
+    from hepml_root.data.feed import Request, read
+    from hepml_root.data.rdataframe import Frame
+    from hepml_root.evaluation import predict
 
     assert trained.file is not None
     file = shipped_file("Higgs_data.root")
-    columns = [column.expression for column in trained.test.blocks[0].columns]
+    columns = tuple(column.expression for column in trained.test.blocks[0].columns)
     differences = []
     for tree in ("sig_tree", "bkg_tree"):
-        arrays = ROOT.RDataFrame(tree, file).AsNumpy(columns)
-        inputs = np.stack([arrays[column] for column in columns], axis=1).astype(np.float32)
-        reference = predict(trained.model, {"features": inputs})[:, 0]
+        rows, _ = read([(Frame.open(f"{file}:{tree}"), Request(matrix=columns))])
+        reference = predict(trained.model, {"features": rows.matrix})[:, 0]
         scores = define(ROOT.RDataFrame(tree, file), trained.file, column="score").AsNumpy(["score"])["score"]
         differences.append(float(np.abs(scores - reference).max()))
         apply(

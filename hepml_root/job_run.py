@@ -330,7 +330,7 @@ def _compiled(file: Path, model: Any, test: Dataset, note: Any) -> float | None:
     import numpy as np
 
     from hepml_root import Session
-    from hepml_root.evaluation.prediction import predict
+    from hepml_root.evaluation import predict
     from hepml_root.export.cpp import generate
 
     generate(file).save(file.parent)
