@@ -1,14 +1,15 @@
-"""`python -m benchmarks inference`: events per second of dense networks, ours against ONNX Runtime, one thread.
+"""`python -m benchmarks inference`: events per second of dense networks, ours and ONNX Runtime's, one thread.
 
-All candidates and the core's multiply-add peak are measured in turns, in slices of about a millisecond, and the
-best slice of each counts: what else the machine does falls on all of them. ONNX Runtime is called through its C
-interface with tensors made beforehand, so that nothing of Python is in its time.
+All candidates and the core's multiply-add peak are measured in turns, in slices of about a millisecond, and
+the best slice of each counts: what else the machine does falls on all of them. ONNX Runtime is called through
+its C interface with tensors made beforehand, so that nothing of Python is in its time.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import itertools
 import math
 import os
 import subprocess
@@ -61,7 +62,7 @@ def write_network(path: Path, hidden: tuple[int, ...], activation: str) -> Path:
     nodes = [helper.make_node("Sub", ["features", "mean"], ["centred"])]
     nodes.append(helper.make_node("Mul", ["centred", "scale"], ["value0"]))
     sizes = (FEATURES, *hidden, 1)
-    for i, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         last = i == len(hidden)
         weights.append((f"kernel{i}", r.normal(size=(inputs, outputs)) * math.sqrt(2 / inputs)))
         weights.append((f"bias{i}", r.normal(size=outputs) * 0.3))
@@ -82,7 +83,7 @@ def write_network(path: Path, hidden: tuple[int, ...], activation: str) -> Path:
 def operations(hidden: tuple[int, ...]) -> int:
     """Return the floating-point operations of the products of one event."""
     sizes = (FEATURES, *hidden, 1)
-    return sum(2 * a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    return sum(2 * a * b for a, b in itertools.pairwise(sizes))
 
 
 def _driver(folder: Path) -> ctypes.CDLL:
@@ -221,7 +222,7 @@ def _network(name: str, folder: Path, driver: ctypes.CDLL, rounds: int) -> Itera
 
 
 def _interpreted(path: Path) -> float:
-    """Return the rate of the code that ROOT's interpreter makes of the same header, in a process of its own."""
+    """Return the rate of what ROOT's interpreter makes of the same header, in a process of its own."""
     code = f"""
         import time, warnings, numpy as np
         warnings.simplefilter("ignore")
@@ -239,11 +240,21 @@ def _interpreted(path: Path) -> float:
     """
     environment = {**os.environ, "CXX": "no-compiler"}
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return float(done.stdout.split("rate")[-1])
 
 
 def result(name: str, value: float, unit: str, reference: str, ratio: float) -> dict[str, Any]:
     """One line of output."""
-    return {"name": name, "value": round(value, 3), "unit": unit, "reference": reference, "ratio": round(ratio, 3)}
+    return {
+        "name": name,
+        "value": round(value, 3),
+        "unit": unit,
+        "reference": reference,
+        "ratio": round(ratio, 3),
+    }

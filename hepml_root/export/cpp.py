@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parent.parent
 TEMPLATE = PACKAGE / "export" / "templates" / "model.hxx"
 INCLUDE = PACKAGE / "include"
-ENGINE = tuple(INCLUDE / "hepml_root" / "engine" / f"{n}.hxx" for n in ("lanes", "functions", "dense", "reduce", "weights_file", "run"))
+ENGINE = tuple(
+    INCLUDE / "hepml_root" / "engine" / f"{n}.hxx"
+    for n in ("lanes", "functions", "dense", "reduce", "weights_file", "run")
+)
 
 # Up to here the weights are written into the header as numbers; compilers become slow beyond.
 MOST_WEIGHTS_IN_HEADER = 2_000_000
@@ -41,9 +44,9 @@ MOST_WEIGHTS_IN_HEADER = 2_000_000
 class CppSource:
     """A generated network.
 
-    ``header`` is the text of the header, ``namespace`` its C++ namespace, ``hash`` the hash of the model and of
-    the engine that went into it, ``manifest`` the model's manifest. ``weights`` is None, or the bytes of the
-    side file ``<name>.weights`` that the header of a large network reads.
+    ``header`` is the text of the header, ``namespace`` its C++ namespace, ``hash`` the hash of the model and
+    of the engine that went into it, ``manifest`` the model's manifest. ``weights`` is None, or the bytes of
+    the side file ``<name>.weights`` that the header of a large network reads.
     """
 
     name: str
@@ -54,7 +57,7 @@ class CppSource:
     weights: bytes | None = None
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write ``<name>.hxx`` (and ``<name>.weights``, if there is one) into a folder; return the header's path.
+        """Write ``<name>.hxx``, and ``<name>.weights`` if there is one; return the header's path.
 
         Raises
         ------
@@ -144,7 +147,8 @@ def string_literal(text: str, indent: str = "") -> str:
     '"a\\\\042b"'
     """
     safe = "".join(
-        chr(byte) if 32 <= byte < 127 and byte not in b'"\\?' else f"\\{byte:03o}" for byte in text.encode("utf-8")
+        chr(byte) if 32 <= byte < 127 and byte not in b'"\\?' else f"\\{byte:03o}"
+        for byte in text.encode("utf-8")
     )
     pieces = re.findall(r"(?:\\[0-7]{3}|[^\\]){1,100}", safe) or [""]
     return f"\n{indent}".join(f'"{piece}"' for piece in pieces)
@@ -216,7 +220,10 @@ def _write(name: str, graph: Graph, manifest: dict[str, Any], digest: str) -> Cp
     engine, engine_namespace = _engine_text()
     namespace = f"TMVA_SOFIE_{name}"
     blocks: dict[str, Iterable[str]] = {
-        "guard": [f"#ifndef HEPML_ROOT_MODEL_{name}_{digest[:12]}", f"#define HEPML_ROOT_MODEL_{name}_{digest[:12]}"],
+        "guard": [
+            f"#ifndef HEPML_ROOT_MODEL_{name}_{digest[:12]}",
+            f"#define HEPML_ROOT_MODEL_{name}_{digest[:12]}",
+        ],
         "endguard": ["#endif"],
         "engine": engine.splitlines(),
         "alias": [f"namespace engine = {engine_namespace};"],
@@ -248,7 +255,7 @@ def _write(name: str, graph: Graph, manifest: dict[str, Any], digest: str) -> Cp
 
 
 def _fill(template: str, blocks: dict[str, Iterable[str]]) -> str:
-    """Replace every block between "//begin NAME" and "//end NAME" for which there are lines."""
+    """Replace every block between the lines "// begin NAME" and "// end NAME" for which there are lines."""
 
     def replacement(match: re.Match[str]) -> str:
         indent, key, old = match.group(1), match.group(2), match.group(3)
@@ -256,7 +263,7 @@ def _fill(template: str, blocks: dict[str, Iterable[str]]) -> str:
             return old
         return "".join(f"{indent}{line}".rstrip() + "\n" for line in blocks[key])
 
-    text = re.sub(r"^( *)//begin (\w+)\n(.*?)^ *//end \2\n", replacement, template, flags=re.M | re.S)
+    text = re.sub(r"^( *)// begin (\w+)\n(.*?)^ *// end \2\n", replacement, template, flags=re.M | re.S)
     return re.sub(r"^// This template is valid.*?\n(?=#)", "", text, flags=re.M | re.S)
 
 
@@ -286,30 +293,33 @@ def _infer(graph: Graph) -> list[str]:
     names = [f"input_{i}" for i in range(len(graph.inputs))] if len(graph.inputs) > 1 else ["input"]
     several = len(graph.outputs) > 1
     result = "std::vector<std::vector<float>>" if several else "std::vector<float>"
-    pointers = ", ".join(f"const float *{name}" for name in names)
-    vectors = ", ".join(f"const std::vector<float> &{name}" for name in names)
+    pointers = ", ".join(f"const float* {name}" for name in names)
+    vectors = ", ".join(f"const std::vector<float>& {name}" for name in names)
     sizes = [str(tensor.size) for _, tensor in graph.outputs]
-    made = "{" + ", ".join(f"std::vector<float>({size})" for size in sizes) + "}" if several else f"({sizes[0]})"
+    made = (
+        "{" + ", ".join(f"std::vector<float>({size})" for size in sizes) + "}" if several else f"({sizes[0]})"
+    )
     data = [f"y[{i}].data()" for i in range(len(sizes))] if several else ["y.data()"]
+    from_vectors = ", ".join(f"{name}.data()" for name in names)
     lines = [
         f"{result} infer({pointers}) const",
         "{",
         f"   {result} y{made};",
-        f"   const float *const x[] = {{{', '.join(names)}}};",
-        f"   float *const to[] = {{{', '.join(data)}}};",
+        f"   const float* const x[] = {{{', '.join(names)}}};",
+        f"   float* const to[] = {{{', '.join(data)}}};",
         "   infer(x, 1, to);",
         "   return y;",
         "}",
         "",
-        f"{result} infer({vectors}) const {{ return infer({', '.join(f'{name}.data()' for name in names)}); }}",
+        f"{result} infer({vectors}) const {{ return infer({from_vectors}); }}",
     ]
     if len(names) == 1 and not several:
         lines += [
             "",
-            "void infer(const float *input, std::size_t n, float *y) const",
+            "void infer(const float* input, std::size_t n, float* y) const",
             "{",
-            "   const float *const x[] = {input};",
-            "   float *const to[] = {y};",
+            "   const float* const x[] = {input};",
+            "   float* const to[] = {y};",
             "   infer(x, n, to);",
             "}",
         ]
@@ -317,20 +327,20 @@ def _infer(graph: Graph) -> list[str]:
 
 
 def _side_file(name: str, array: np.ndarray, data: bytes) -> dict[str, Iterable[str]]:
-    """Return the blocks of a header whose weights are in a file, read once per Session and shared by copies."""
+    """Return the blocks of a header whose weights are in a file: read by a Session, shared by its copies."""
     return {
         "constructor": [
-            f'// The file of weights, by default "{name}.weights" in the working directory; SOFIE\'s own argument.',
-            f'explicit Session(const std::string &file = "{name}.weights")',
+            f'// The file of weights, SOFIE\'s own argument; by default "{name}.weights" in this folder.',
+            f'explicit Session(const std::string& file = "{name}.weights")',
             f"   : values(engine::read_weights(file, {array.size}, {checksum(data)}ull))",
             "{",
             "}",
             "// Weights that are in memory already, 64-byte aligned; they must outlive the Session.",
-            "explicit Session(const float *given) : values(given, [](const float *) {}) {}",
+            "explicit Session(const float* given) : values(given, [](const float*) {}) {}",
         ],
         "data": [
             "std::shared_ptr<const float> values;",
-            "const float *data() const { return values.get(); }",
+            "const float* data() const { return values.get(); }",
         ],
     }
 

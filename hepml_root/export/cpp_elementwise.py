@@ -1,4 +1,4 @@
-"""Rules for operators that work on every element by itself: arithmetic, comparison, logic, activations, casts."""
+"""Rules for operators that work element by element: arithmetic, comparison, logic, activations, casts."""
 
 from __future__ import annotations
 
@@ -52,14 +52,22 @@ LOGIC = {
     "Or": "engine::logical_or({0}, {1})",
     "Xor": "engine::logical_xor({0}, {1})",
 }
-VARIADIC = {"Min": "engine::minimum({0}, {1})", "Max": "engine::maximum({0}, {1})", "Sum": "{0} + {1}", "Mean": "{0} + {1}"}
+VARIADIC = {
+    "Min": "engine::minimum({0}, {1})",
+    "Max": "engine::maximum({0}, {1})",
+    "Sum": "{0} + {1}",
+    "Mean": "{0} + {1}",
+}
 
 # Activations with attributes: formula and the attributes' names with ONNX's defaults.
 PARAMETRIC: dict[str, tuple[str, tuple[tuple[str, float], ...]]] = {
     "LeakyRelu": ("engine::leaky_relu({0}, {1})", (("alpha", 0.01),)),
     "Elu": ("engine::elu({0}, {1})", (("alpha", 1.0),)),
     "Celu": ("engine::celu({0}, {1})", (("alpha", 1.0),)),
-    "Selu": ("engine::selu({0}, {1}, {2})", (("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875))),
+    "Selu": (
+        "engine::selu({0}, {1}, {2})",
+        (("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875)),
+    ),
     "HardSigmoid": ("engine::hard_sigmoid({0}, {1}, {2})", (("alpha", 0.2), ("beta", 0.5))),
     "ThresholdedRelu": ("engine::thresholded_relu({0}, {1})", (("alpha", 1.0),)),
 }
@@ -71,7 +79,9 @@ def operand(node: Node, value: Value, out: tuple[int, ...]) -> Expression:
     """Return an input as part of a formula whose output has the shape ``out`` (of one event)."""
     if isinstance(value, Tensor):
         if len(value.shape) != len(out):
-            raise node.refuse("its inputs have different numbers of axes, so that the batch would meet another axis.")
+            raise node.refuse(
+                "its inputs have different numbers of axes, so that the batch would meet another axis."
+            )
         return Load(value, broadcast(value.shape, out))
     array = constant(node, value)
     if array.ndim == len(out) + 1:
@@ -107,7 +117,9 @@ def output_shape(node: Node, values: list[Value]) -> tuple[int, ...]:
     return tuple(full[1:])
 
 
-def elementwise(node: Node, lowering: Lowering, formula: str, values: list[Value], kind: str = "float") -> list[Tensor]:
+def elementwise(
+    node: Node, lowering: Lowering, formula: str, values: list[Value], kind: str = "float"
+) -> list[Tensor]:
     """Add one element-wise step over the broadcast inputs."""
     shape = output_shape(node, values)
     expression = Call(formula, tuple(operand(node, value, shape) for value in values))
@@ -227,7 +239,10 @@ def clip(node: Node, lowering: Lowering) -> list[Tensor]:
     floats(node, [source])
     # Where a bound is left out, the standard sets the largest finite number.
     largest = np.finfo(np.float32).max
-    bounds: list[Value] = [np.array(-largest) if low is None else low, np.array(largest) if high is None else high]
+    bounds: list[Value] = [
+        np.array(-largest) if low is None else low,
+        np.array(largest) if high is None else high,
+    ]
     below, above = (operand(node, bound, source.shape) for bound in bounds)
     expression = Call("engine::clip_below({0}, {1})", (Load(source), below))
     expression = Call("engine::clip_above({0}, {1})", (expression, above))

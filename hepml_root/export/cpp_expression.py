@@ -1,8 +1,8 @@
 """Element-wise formulas: small trees that become the body of one loop, or the end of a product.
 
-A formula is made of :class:`Load` (a value of the event), :class:`Weight` (a constant array), :class:`Number`,
-:class:`Call` and :class:`Sum` (the sum that a product has just computed). Broadcasting is part of loads and
-weights: ``extents`` and ``strides`` say how the output's index becomes theirs.
+A formula is made of :class:`Load` (a value of the event), :class:`Weight` (a constant array),
+:class:`Number`, :class:`Call` and :class:`Sum` (the sum that a product has just computed). Broadcasting is
+part of loads and weights: ``extents`` and ``strides`` say how the output's index becomes theirs.
 """
 
 from __future__ import annotations

@@ -161,11 +161,12 @@ def lower(model: onnx.ModelProto) -> Graph:
     from hepml_root.export import cpp_dense, cpp_elementwise, cpp_reduction, cpp_shape  # noqa: F401 (rules)
     from hepml_root.export.cpp_steps import Input
 
+    newest = onnx.defs.onnx_opset_version()
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     opset = opsets.get("", opsets.get("ai.onnx", 0))
-    if not OLDEST_OPSET <= opset <= onnx.defs.onnx_opset_version():
+    if not OLDEST_OPSET <= opset <= newest:
         raise UnsupportedOperationError(
-            f"the model uses opset {opset}; opsets {OLDEST_OPSET} to {onnx.defs.onnx_opset_version()} are taken. "
+            f"the model uses opset {opset}; opsets {OLDEST_OPSET} to {newest} are taken. "
             "Convert it with onnx.version_converter.convert_version."
         )
 
@@ -204,7 +205,9 @@ def lower(model: onnx.ModelProto) -> Graph:
         if not isinstance(value, Tensor):
             raise UnsupportedOperationError(f"output {declared.name!r} does not depend on any input.")
         if value.kind == "int" or value.size == 0:
-            raise UnsupportedOperationError(f"output {declared.name!r} is an integer or empty; cast it to float.")
+            raise UnsupportedOperationError(
+                f"output {declared.name!r} is an integer or empty; cast it to float."
+            )
         outputs.append((declared.name, value))
     return Graph(graph.name, inputs, outputs, lowering.steps)
 
@@ -214,22 +217,26 @@ def _input_type(declared: onnx.ValueInfoProto) -> tuple[tuple[int, ...], str]:
     import onnx
 
     tensor = declared.type.tensor_type
-    kinds = {onnx.TensorProto.FLOAT: "float", onnx.TensorProto.BOOL: "bool"}
+    kinds = {int(onnx.TensorProto.FLOAT): "float", int(onnx.TensorProto.BOOL): "bool"}
     if tensor.elem_type not in kinds:
         name = onnx.TensorProto.DataType.Name(tensor.elem_type) if tensor.elem_type else "no tensor"
-        raise UnsupportedOperationError(f"input {declared.name!r} is {name}; float and bool inputs are taken.")
+        raise UnsupportedOperationError(
+            f"input {declared.name!r} is {name}; float and bool inputs are taken."
+        )
     dimensions = list(tensor.shape.dim)
     if not dimensions:
         raise UnsupportedOperationError(f"input {declared.name!r} has no batch axis.")
     if dimensions[0].HasField("dim_value") and dimensions[0].dim_value != 1:
         raise UnsupportedOperationError(
-            f"input {declared.name!r} has a fixed batch of {dimensions[0].dim_value}; leave its first axis free."
+            f"input {declared.name!r} has a fixed batch of {dimensions[0].dim_value}; "
+            "leave its first axis free."
         )
     shape = []
     for axis, dimension in enumerate(dimensions[1:], start=1):
         if not dimension.HasField("dim_value") or dimension.dim_value < 1:
             raise UnsupportedOperationError(
-                f"input {declared.name!r}: axis {axis} has no fixed length; only the first one, the batch, may be free."
+                f"input {declared.name!r}: axis {axis} has no fixed length; only the first one, the batch, "
+                "may be free."
             )
         shape.append(dimension.dim_value)
     return tuple(shape), kinds[tensor.elem_type]
@@ -243,7 +250,9 @@ def _results(entry: onnx.NodeProto, node: Node, lowering: Lowering, opset: int) 
         return _fold(entry, node, opset)
     if node.operator not in RULES:
         close = nearest(node.operator, RULES)
-        raise node.refuse("no rule to generate it." + (f" Nearest that exist: {', '.join(close)}." if close else ""))
+        raise node.refuse(
+            "no rule to generate it." + (f" Nearest that exist: {', '.join(close)}." if close else "")
+        )
     results = RULES[node.operator](node, lowering)
     for name in node.outputs[len(results) :]:
         if name:
@@ -262,7 +271,9 @@ def _fold(entry: onnx.NodeProto, node: Node, opset: int) -> list[Any]:
         raise node.refuse("control flow is not supported.")
     names = [name for name in entry.input if name]
     given = {
-        name: value for name, value in zip(entry.input, node.inputs, strict=True) if isinstance(value, np.ndarray)
+        name: value
+        for name, value in zip(entry.input, node.inputs, strict=True)
+        if isinstance(value, np.ndarray)
     }
     make = onnx.helper
     graph = make.make_graph(

@@ -73,7 +73,9 @@ def squeeze(node: Node, lowering: Lowering) -> list[Tensor]:  # noqa: ARG001
         raise node.refuse("without axes it could remove the batch axis.")
     axes = {node.axis(int(a), len(source.shape)) for a in node.constant(1, "the axes").ravel()}
     if any(source.shape[axis] != 1 for axis in axes):
-        raise node.refuse(f"axes {sorted(a + 1 for a in axes)} of shape {source.shape} are not all of length 1.")
+        raise node.refuse(
+            f"axes {sorted(a + 1 for a in axes)} of shape {source.shape} are not all of length 1."
+        )
     return view(source, tuple(n for i, n in enumerate(source.shape) if i not in axes))
 
 
@@ -83,7 +85,9 @@ def unsqueeze(node: Node, lowering: Lowering) -> list[Tensor]:  # noqa: ARG001
     given = [int(a) for a in node.constant(1, "the axes").ravel()]
     axes = {node.axis(a, len(source.shape) + len(given)) for a in given}
     lengths = iter(source.shape)
-    return view(source, tuple(1 if i in axes else next(lengths) for i in range(len(source.shape) + len(axes))))
+    return view(
+        source, tuple(1 if i in axes else next(lengths) for i in range(len(source.shape) + len(axes)))
+    )
 
 
 @rule("Transpose")

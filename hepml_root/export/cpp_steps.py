@@ -111,7 +111,18 @@ class Dense(Step):
 
 
 # Functions that need so few registers that they are computed while the sums of a product fill the others.
-LIGHT = ("relu", "leaky_relu", "clip_above", "clip_below", "absolute", "minimum", "maximum", "where", "less", "equal")
+LIGHT = (
+    "relu",
+    "leaky_relu",
+    "clip_above",
+    "clip_below",
+    "absolute",
+    "minimum",
+    "maximum",
+    "where",
+    "less",
+    "equal",
+)
 
 
 def _is_light(epilogue: Expression) -> bool:
@@ -185,7 +196,12 @@ class AlongAxis(Step):
     """A kernel of engine/reduce.hxx on a value seen as (outer, axis, inner)."""
 
     def __init__(
-        self, kernel: str, source: Tensor, extents: tuple[int, ...], size: int, arguments: tuple[str, ...] = ()
+        self,
+        kernel: str,
+        source: Tensor,
+        extents: tuple[int, ...],
+        size: int,
+        arguments: tuple[str, ...] = (),
     ) -> None:
         super().__init__(size)
         self.kernel, self.source, self.extents, self.arguments = kernel, source, extents, arguments
@@ -198,6 +214,8 @@ class AlongAxis(Step):
 
     def code(self, to: str, place: Place, weights: Weights) -> list[str]:  # noqa: ARG002
         name, _, operation = self.kernel.partition(":")
-        parameters = ", ".join(["M", *([f"engine::{operation}"] if operation else []), *map(str, self.extents)])
+        parameters = ", ".join(
+            ["M", *([f"engine::{operation}"] if operation else []), *map(str, self.extents)]
+        )
         arguments = ", ".join([place(self.source), to, *self.arguments])
         return [f"engine::{name}<{parameters}>({arguments});"]

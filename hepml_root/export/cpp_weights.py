@@ -1,4 +1,4 @@
-"""The constants of a network: one array, each piece once, aligned, written as C++ numbers or as a side file."""
+"""The constants of a network: one array, each piece once, aligned; as C++ numbers or as a side file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an ONNX file to a compiled network in a cache: generated, compiled with the machine's compiler, checked.
+"""From an ONNX file to a compiled network in a cache: generated, compiled by the machine's compiler, checked.
 
 The library has a C interface with names that are unique to the model, ``<symbol>`` being
 :attr:`CompiledModel.symbol`::
@@ -7,8 +7,8 @@ The library has a C interface with names that are unique to the model, ``<symbol
     const char* <symbol>_manifest();
     int <symbol>_abi();
 
-``inputs`` and ``outputs`` point to row-major blocks ``(events, ...)`` in the manifest's order, masks as 0 and 1.
-It may be called from any number of threads at once.
+``inputs`` and ``outputs`` point to row-major blocks ``(events, ...)`` in the manifest's order, masks as 0 and
+1. It may be called from any number of threads at once.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class CompiledModel:
 
     def function(self) -> Any:
         """Return ``<symbol>_infer`` as a ctypes function; calling it releases Python's global lock."""
-        if self.library is None:
+        if self.address is not None:
             return INFER(self.address)
         return INFER((f"{self.symbol}_infer", ctypes.CDLL(str(self.library))))
 
@@ -74,7 +74,7 @@ class CompiledModel:
 
     @property
     def interpreted(self) -> str:
-        """C++ with the functions ``<symbol>_…`` for ROOT's interpreter on any machine, where no library can be loaded."""
+        """C++ with the functions ``<symbol>_…`` for an interpreter on any machine, without the library."""
         return interpreted_source(self.header, self.symbol)
 
 
@@ -88,8 +88,8 @@ def compile(
     """Compile an ONNX model into a shared library that needs nothing but the C++ runtime.
 
     The library is kept in ``$HEPML_ROOT_CACHE`` (``~/.cache/hepml_root`` by default) under a name made of the
-    hashes of the model, of the generator and its engine, of the compiler, its flags and the processor, so that
-    the next call for the same model takes milliseconds. A library is used only after it has given the model's
+    hashes of the model, of the generator and its engine, of the compiler, its flags and the processor: the
+    next call for the same model takes milliseconds. A library is used only after it has given the model's
     own probe events their right scores, in blocks and one by one.
 
     Arguments
@@ -156,14 +156,16 @@ def read_model(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SourceNotFoundError(f"the model file '{path}' cannot be read: {error.strerror or error}.") from error
+        raise SourceNotFoundError(
+            f"the model file '{path}' cannot be read: {error.strerror or error}."
+        ) from error
 
 
 def compile_or_interpret(model: str | os.PathLike[str]) -> CompiledModel:
     """Compile a model, or, where there is no C++ compiler, have ROOT's interpreter do it, with a warning.
 
-    The interpreter optimises less, and its code lives only as long as the process. See :func:`compile` for the
-    errors; CompilerError then means that there is neither a compiler nor ROOT.
+    The interpreter optimises less, and its code lives only as long as the process. See :func:`compile` for
+    the errors; CompilerError then means that there is neither a compiler nor ROOT.
     """
     try:
         compiler = find_compiler()
@@ -179,7 +181,9 @@ def _cached(path: Path, compiler: Compiler) -> CompiledModel:
 
     def build(source: CppSource, work: Path) -> None:
         side_file = source.weights is not None
-        (work / "library.cxx").write_text(library_source(source.name, _symbol(key), side_file), encoding="ascii")
+        (work / "library.cxx").write_text(
+            library_source(source.name, _symbol(key), side_file), encoding="ascii"
+        )
         compiler.run([*FLAGS, "library.cxx", "-o", f"{source.name}.so"], work)
         check(_model_in(work, key))
 
@@ -192,7 +196,7 @@ def _interpreted(path: Path, reason: CompilerError) -> CompiledModel:
     key = _key(path, "interpreted")
     folder = cache_folder() / key
     if not (folder / ENTRY).is_file():
-        _fill(path, folder, lambda source, work: None)
+        _fill(path, folder)
     model = _model_in(folder, key, library=False)
     try:
         import ROOT
@@ -239,7 +243,7 @@ def _key(path: Path, *marks: str) -> str:
     return digest.hexdigest()[:32]
 
 
-def _fill(path: Path, folder: Path, build: Callable[[CppSource, Path], None]) -> None:
+def _fill(path: Path, folder: Path, build: Callable[[CppSource, Path], None] | None = None) -> None:
     """Generate the code in a temporary folder beside ``folder``, build it, and give it its name in one step.
 
     Two processes may do so at the same time: the second finds the name taken, and uses what is there.
@@ -255,7 +259,8 @@ def _fill(path: Path, folder: Path, build: Callable[[CppSource, Path], None]) ->
             source.save(work)
             entry = {"name": source.name, "manifest": source.manifest}
             (work / ENTRY).write_text(json.dumps(entry), encoding="utf-8")
-            build(source, work)
+            if build is not None:
+                build(source, work)
             try:
                 work.rename(folder)
             except OSError as error:

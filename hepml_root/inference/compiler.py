@@ -50,9 +50,13 @@ class Compiler:
         """
         command = [*self.command, *arguments]
         try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, errors="replace", check=False
+            )
         except OSError as error:
-            raise CompilerError(f"the C++ compiler '{self.command[0]}' cannot be started: {error}. {INSTALL}") from error
+            raise CompilerError(
+                f"the C++ compiler '{self.command[0]}' cannot be started: {error}. {INSTALL}"
+            ) from error
         if done.returncode:
             output = (done.stderr or done.stdout).splitlines()
             errors = [line for line in output if "error" in line.lower()] or output
@@ -89,9 +93,13 @@ def _compiler(command: tuple[str, ...], path: str) -> Compiler:
     if not command or shutil.which(command[0], path=path) is None:
         raise CompilerError(f"the C++ compiler '{shlex.join(command)}' is not there. {INSTALL}")
     try:
-        done = subprocess.run([*command, "--version"], capture_output=True, text=True, errors="replace", check=False)
+        done = subprocess.run(
+            [*command, "--version"], capture_output=True, text=True, errors="replace", check=False
+        )
     except OSError as error:
-        raise CompilerError(f"the C++ compiler '{command[0]}' cannot be started: {error}. {INSTALL}") from error
+        raise CompilerError(
+            f"the C++ compiler '{command[0]}' cannot be started: {error}. {INSTALL}"
+        ) from error
     if done.returncode:
         raise CompilerError(f"'{shlex.join(command)} --version' fails: it is no C++ compiler. {INSTALL}")
     return Compiler(command, done.stdout.strip())
@@ -102,13 +110,17 @@ def cpu() -> str:
     """Return a text that tells apart processors for which ``-march=native`` may give different code."""
     marks = {f"{key}={value}" for key, value in _cpuinfo() if key in ("model name", "cpu family", "model")}
     features = cpu_features() or {platform.processor()}  # not Linux: the name is all there is
-    return hashlib.sha256("\n".join([platform.machine(), *sorted(marks), *sorted(features)]).encode()).hexdigest()
+    return hashlib.sha256(
+        "\n".join([platform.machine(), *sorted(marks), *sorted(features)]).encode()
+    ).hexdigest()
 
 
 @functools.cache
 def cpu_features() -> frozenset[str]:
-    """Return the processor's features by their names in Linux, such as ``avx2``; empty where they are not known."""
-    return frozenset(name for key, value in _cpuinfo() if key in ("flags", "Features") for name in value.split())
+    """Return the processor's features by their Linux names, such as ``avx2``; empty where not known."""
+    return frozenset(
+        name for key, value in _cpuinfo() if key in ("flags", "Features") for name in value.split()
+    )
 
 
 @functools.cache

@@ -11,12 +11,16 @@ import numpy as np
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "export" / "templates" / "library.cxx"
 
-INFER = ctypes.CFUNCTYPE(None, ctypes.POINTER(ctypes.c_void_p), ctypes.c_size_t, ctypes.POINTER(ctypes.c_void_p))
+INFER = ctypes.CFUNCTYPE(
+    None, ctypes.POINTER(ctypes.c_void_p), ctypes.c_size_t, ctypes.POINTER(ctypes.c_void_p)
+)
 
 
 def call(function: Any, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
     """Call ``<symbol>_infer`` with numpy arrays; Python's global lock is released meanwhile."""
-    pointers = [(ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays)) for arrays in (inputs, outputs)]
+    pointers = [
+        (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays)) for arrays in (inputs, outputs)
+    ]
     function(pointers[0], len(inputs[0]), pointers[1])
 
 
@@ -49,7 +53,7 @@ TARGETS: tuple[tuple[tuple[str, ...], int], ...] = (
 def interpreted_source(header: Path, symbol: str, features: frozenset[str] = frozenset()) -> str:
     """Return self-contained C++ with the same functions, for ROOT's interpreter.
 
-    The namespace of the model is made unique too: the interpreter sees all models in one process as one program.
+    The namespace of the model is made unique too: to the interpreter all models are one program.
     ``features`` are those of the processor that will run it; without them the code runs on any.
     """
     name = header.stem
@@ -70,6 +74,7 @@ def _for_target(text: str, features: tuple[str, ...], lanes: int) -> str:
     lines = text.splitlines()
     includes = [line for line in lines if line.startswith("#include <")]
     own = "avx512f" in features
+    target = f'__attribute__((target("{",".join(features)}")))'
     return "\n".join(
         [
             *includes,
@@ -77,7 +82,7 @@ def _for_target(text: str, features: tuple[str, ...], lanes: int) -> str:
             "#undef HEPML_ROOT_LANES",
             f"#define HEPML_ROOT_LANES {lanes}",
             *(["#undef HEPML_ROOT_AVX512", "#define HEPML_ROOT_AVX512 1"] if own else []),
-            f'#pragma clang attribute push(__attribute__((target("{",".join(features)}"))), apply_to = function)',
+            f"#pragma clang attribute push({target}, apply_to = function)",
             *lines,
             "#pragma clang attribute pop",
             "",

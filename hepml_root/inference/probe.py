@@ -45,7 +45,9 @@ def check(compiled: CompiledModel) -> dict[str, float]:
     }
     events = len(next(iter(given.values()), ()))
     try:
-        inputs = [np.ascontiguousarray(given[name].reshape(events, size)) for name, size in shapes["inputs"].items()]
+        inputs = [
+            np.ascontiguousarray(given[name].reshape(events, size)) for name, size in shapes["inputs"].items()
+        ]
         expected = {name: wanted[name].reshape(events, size) for name, size in shapes["outputs"].items()}
     except (KeyError, ValueError) as error:
         raise ModelFileError(f"the probe does not fit the model's inputs and outputs ({error!r}).") from error
@@ -65,15 +67,16 @@ def check(compiled: CompiledModel) -> dict[str, float]:
             scale = max(1.0, float(np.max(np.abs(right), initial=0.0, where=np.isfinite(right))))
             if not (difference <= TOLERANCE * scale + 8 * unsure).all():
                 raise ParityError(
-                    f"the compiled network does not reproduce the model's probe events: output '{name}' differs "
-                    f"{how} by up to {difference.max():.3g} (scale {scale:.3g}). It is not used; please report it."
+                    f"the compiled network does not reproduce the model's probe events: output '{name}' "
+                    f"differs {how} by up to {difference.max():.3g} (scale {scale:.3g}). It is not used; "
+                    "please report it."
                 )
             largest[name] = max(largest[name], float(difference.max(initial=0.0)))
     return largest
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return absolute differences in float64: 0 where both are the same, NaN included, infinite if only one is NaN."""
+    """Return absolute differences: 0 where both are the same or NaN, infinite if only one is NaN."""
     with np.errstate(invalid="ignore"):
         difference = np.abs(a.astype(np.float64) - b)
     difference[(a == b) | (np.isnan(a) & np.isnan(b))] = 0.0

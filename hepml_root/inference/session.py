@@ -97,7 +97,9 @@ class Session:
             self._network(arrays, outputs)
         if len(outputs) == 1:
             return outputs[0]
-        return {entry["name"]: output for entry, output in zip(self.manifest["outputs"], outputs, strict=True)}
+        return {
+            entry["name"]: output for entry, output in zip(self.manifest["outputs"], outputs, strict=True)
+        }
 
     def _arrays(self, inputs: Mapping[str, Any] | Any) -> list[np.ndarray]:
         """Return the inputs in the manifest's order, as the engines take them."""
@@ -105,7 +107,9 @@ class Session:
         names = [entry["name"] for entry in entries]
         if not isinstance(inputs, Mapping):
             if len(entries) != 1:
-                raise ShapeError(f"the model has {len(entries)} inputs: give a dictionary with {', '.join(names)}.")
+                raise ShapeError(
+                    f"the model has {len(entries)} inputs: give a dictionary with {', '.join(names)}."
+                )
             inputs = {names[0]: inputs}
         for name in inputs:
             if name not in names:
@@ -113,7 +117,9 @@ class Session:
         arrays = []
         for entry in entries:
             if entry["name"] not in inputs:
-                raise ColumnNotFoundError(f"input '{entry['name']}' is missing; given: {', '.join(map(str, inputs))}.")
+                raise ColumnNotFoundError(
+                    f"input '{entry['name']}' is missing; given: {', '.join(map(str, inputs))}."
+                )
             arrays.append(_array(inputs[entry["name"]], entry["name"], tuple(entry["shape"])))
         lengths = {name: len(array) for name, array in zip(names, arrays, strict=True)}
         if len(set(lengths.values())) > 1:

@@ -1,4 +1,4 @@
-"""The generated header as C++: it compiles everywhere without a warning, it is safe, and no name breaks it."""
+"""The generated header as C++: it compiles anywhere without a warning, is safe, and no name breaks it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def mlp(sizes: list[int], activation: str = "Relu", seed: int = 1, name: str = "
     r = np.random.default_rng(seed)
     nodes, weights, value = [], [], "features"
     for i, (a, b) in enumerate(itertools.pairwise(sizes)):
-        weights.append(numpy_helper.from_array((r.normal(size=(a, b)) / np.sqrt(a)).astype(np.float32), f"w{i}"))
+        weights.append(
+            numpy_helper.from_array((r.normal(size=(a, b)) / np.sqrt(a)).astype(np.float32), f"w{i}")
+        )
         weights.append(numpy_helper.from_array(r.normal(size=b).astype(np.float32), f"b{i}"))
         nodes.append(helper.make_node("Gemm", [value, f"w{i}", f"b{i}"], [f"s{i}"]))
         last = i == len(sizes) - 2
@@ -71,7 +73,7 @@ MAIN = """
 #include <fstream>
 #include <thread>
 
-// Scores of all events in blocks of several sizes, one by one, by a copy, and by four threads sharing one session.
+// Scores of all events in blocks, one by one, by a copy, and by four threads sharing one session.
 int main()
 {
    std::ifstream file("x.bin", std::ios::binary);
@@ -136,7 +138,16 @@ def test_compiles_without_warnings_and_runs(tmp_path: Path, flags: tuple[str, ..
 def test_the_templates_are_valid_cpp(tmp_path: Path) -> None:
     for template in (cpp.TEMPLATE, cpp.TEMPLATE.with_name("library.cxx")):
         (tmp_path / template.name).write_text(template.read_text())
-    flags = ("-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-march=native", "-I", str(cpp.INCLUDE))
+    flags = (
+        "-std=c++17",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-fsyntax-only",
+        "-march=native",
+        "-I",
+        str(cpp.INCLUDE),
+    )
     subprocess.run(["g++", *flags, "library.cxx"], cwd=tmp_path, check=True)
 
 
@@ -203,7 +214,9 @@ def test_identifiers_and_literals() -> None:
     assert string_literal("\n1") == '"\\0121"'
 
 
-def test_weights_of_large_networks_go_to_a_checked_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_of_large_networks_go_to_a_checked_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cpp, "MOST_WEIGHTS_IN_HEADER", 1000)
     model = mlp([7, 80, 80, 3], name="large")
     source = generate(model)
@@ -252,7 +265,9 @@ def test_a_large_network_is_generated_quickly_and_the_header_is_reproducible() -
 
 
 def test_graphs_that_cannot_be_generated_are_refused() -> None:
-    def model(nodes: list[onnx.NodeProto], shape: list[object], opset: int = 18, kind: int = TensorProto.FLOAT):
+    def model(
+        nodes: list[onnx.NodeProto], shape: list[object], opset: int = 18, kind: int = TensorProto.FLOAT
+    ):
         x = helper.make_tensor_value_info("x", kind, shape)
         y = helper.make_empty_tensor_value_info("y")
         graph = helper.make_graph(nodes, "g", [x], [y])
@@ -269,10 +284,15 @@ def test_graphs_that_cannot_be_generated_are_refused() -> None:
         "mixes events": model([helper.make_node("ReduceSum", ["x"], ["y"])], ["N", 3]),
         "along the batch axis": model([helper.make_node("Concat", ["x", "x"], ["y"], axis=0)], ["N", 3]),
         "random": model(
-            [helper.make_node("RandomNormal", [], ["r"], shape=[3]), helper.make_node("Add", ["x", "r"], ["y"])],
+            [
+                helper.make_node("RandomNormal", [], ["r"], shape=[3]),
+                helper.make_node("Add", ["x", "r"], ["y"]),
+            ],
             ["N", 3],
         ),
-        "domain 'com.example'": model([helper.make_node("Relu", ["x"], ["y"], domain="com.example")], ["N", 3]),
+        "domain 'com.example'": model(
+            [helper.make_node("Relu", ["x"], ["y"], domain="com.example")], ["N", 3]
+        ),
         "casts to DOUBLE": model([helper.make_node("Cast", ["x"], ["y"], to=TensorProto.DOUBLE)], ["N", 3]),
     }
     for words, proto in cases.items():

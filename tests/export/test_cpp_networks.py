@@ -44,8 +44,11 @@ def write(path: Path, chain: tuple[int, ...], seed: int) -> Path:
     r = np.random.default_rng(seed)
     activations = ("Relu", "Tanh", "Sigmoid", "Elu", "Softplus", "LeakyRelu", "Gelu", None)
     nodes, weights, value = [], [], "features"
+    before = value
     for i, (a, b) in enumerate(itertools.pairwise(chain)):
-        weights.append(numpy_helper.from_array((r.normal(size=(a, b)) / np.sqrt(a)).astype(np.float32), f"w{i}"))
+        weights.append(
+            numpy_helper.from_array((r.normal(size=(a, b)) / np.sqrt(a)).astype(np.float32), f"w{i}")
+        )
         weights.append(numpy_helper.from_array(r.normal(size=b).astype(np.float32), f"b{i}"))
         if r.integers(2):
             nodes.append(helper.make_node("Gemm", [value, f"w{i}", f"b{i}"], [f"s{i}"]))
@@ -58,7 +61,7 @@ def write(path: Path, chain: tuple[int, ...], seed: int) -> Path:
             nodes.append(helper.make_node(activation, [value], [f"a{i}"]))
             value = f"a{i}"
         if a == b:  # a residual connection
-            nodes.append(helper.make_node("Add", [value, nodes[0].input[0] if i == 0 else before], [f"r{i}"]))
+            nodes.append(helper.make_node("Add", [value, before], [f"r{i}"]))
             value = f"r{i}"
         before = value
     nodes.append(helper.make_node("Identity", [value], ["score"]))

@@ -1,4 +1,4 @@
-"""Compiling models into cached libraries: what is kept, what is refused, and that nothing half-made is used."""
+"""Compiling models into cached libraries: what is kept, what is refused; nothing half-made is used."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ def test_masks_and_several_inputs(tmp_path: Path) -> None:
     np.testing.assert_allclose(y, runtime_scores(path, jets=jets, jets_mask=mask), atol=1e-6)
 
 
-def test_a_missing_compiler_says_what_to_install(model: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+def test_a_missing_compiler_says_what_to_install(
+    model: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
     with pytest.raises(CompilerError, match="apt install"):
         compile(model, compiler="no-such-compiler")
     monkeypatch.setenv("CXX", "no-such-compiler-either")

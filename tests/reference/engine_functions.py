@@ -1,7 +1,7 @@
-"""Fit the polynomials of include/hepml_root/engine/functions.hxx; run it to print the coefficients used there.
+"""Fit the polynomials of include/hepml_root/engine/functions.hxx: prints the coefficients used there.
 
-Every fit is minimax in the relative error of the function: least squares on Chebyshev points whose weights grow
-where the error is largest (Lawson's iteration), linearised where there is a denominator.
+Every fit is minimax in the relative error of the function: least squares on Chebyshev points whose weights
+grow where the error is largest (Lawson's iteration), linearised where there is a denominator.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ def points(low: float, high: float, count: int = 4000) -> np.ndarray:
     return low + (high - low) * (t + 1) / 2
 
 
-def minimax(basis: np.ndarray, target: np.ndarray, weight: np.ndarray, turns: int = 300) -> tuple[float, np.ndarray]:
+def minimax(
+    basis: np.ndarray, target: np.ndarray, weight: np.ndarray, turns: int = 300
+) -> tuple[float, np.ndarray]:
     """Return the largest weighted error, and coefficients of ``basis`` that nearly minimise it."""
     emphasis = np.ones(len(target))
     best = (np.inf, np.zeros(basis.shape[1]))
@@ -34,7 +36,9 @@ def minimax(basis: np.ndarray, target: np.ndarray, weight: np.ndarray, turns: in
     return best
 
 
-def odd_quotient(function: Function, high: float, above: int, below: int) -> tuple[float, np.ndarray, np.ndarray]:
+def odd_quotient(
+    function: Function, high: float, above: int, below: int
+) -> tuple[float, np.ndarray, np.ndarray]:
     """Fit x P(x^2) / Q(x^2) with Q(0) = 1 on (0, high]; return the error and both lists of coefficients."""
     x = points(1e-3, high)
     z, y = (x / high) ** 2, function(x) / x

@@ -8,108 +8,104 @@
 // A Session may be copied and used from any number of threads at once: infer() changes nothing in it.
 //
 // This template is valid C++ itself (tests compile it). The generator, export/cpp.py, replaces the name
-// `model` of the namespace, and what stands between "//begin NAME" and "//end NAME" lines.
-//begin guard
+// `model` of the namespace, and what stands between "begin NAME" and "end NAME" lines.
+// begin guard
 #ifndef HEPML_ROOT_MODEL
 #define HEPML_ROOT_MODEL
-//end guard
+// end guard
 
 #include <cstddef>
 #include <string>
 #include <vector>
 
-//begin engine
+// begin engine
 #include "hepml_root/engine/run.hxx"
-//end engine
+// end engine
 
 namespace TMVA_SOFIE_model {
 
-//begin alias
+// begin alias
 namespace engine = hepml_root::engine;
-//end alias
+// end alias
 
-//begin weights
+// begin weights
 alignas(64) inline const float weights[] = {1.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
-//end weights
+// end weights
 
 struct Network {
    // Floats per event for all values that are needed at the same time.
-   //begin sizes
+   // begin sizes
    static constexpr std::size_t room = 32;
    static constexpr std::size_t inputs = 1;
    static constexpr std::size_t outputs = 1;
    static constexpr std::size_t input_sizes[] = {1};
    static constexpr std::size_t output_sizes[] = {1};
-   //end sizes
+   // end sizes
 
    template <class M>
-   static void read(const float *const *x, std::size_t first, std::size_t events, float *v)
-   {
-      //begin read
+   static void read(const float* const* x, std::size_t first, std::size_t events, float* v) {
+      // begin read
       engine::read_rows<M, 1>(x[0] + first * 1, events, v + 0 * M::lanes);
-      //end read
+      // end read
+   }
+
+   template <class M> static void compute(const float* w, float* v) {
+      // begin compute
+      engine::each<M, 1>(v + 16 * M::lanes,
+                         [&](auto at) { return at.constant(w) * at.value(v + 0 * M::lanes); });
+      // end compute
    }
 
    template <class M>
-   static void compute(const float *w, float *v)
-   {
-      //begin compute
-      engine::each<M, 1>(v + 16 * M::lanes, [&](auto at) { return at.constant(w) * at.value(v + 0 * M::lanes); });
-      //end compute
-   }
-
-   template <class M>
-   static void write(const float *v, std::size_t first, std::size_t events, float *const *y)
-   {
-      //begin write
+   static void write(const float* v, std::size_t first, std::size_t events, float* const* y) {
+      // begin write
       engine::write_rows<M, 1>(v + 16 * M::lanes, events, y[0] + first * 1);
-      //end write
+      // end write
    }
 };
 
 struct Session {
-   //begin constructor
+   // begin constructor
    // The argument, SOFIE's file of weights, is not used: the weights are in this header.
-   explicit Session(const std::string & = "") {}
-   //end constructor
+   explicit Session(const std::string& = "") {}
+   // end constructor
 
    // n events: for every input and output, in the order of the manifest, a pointer to its rows.
-   void infer(const float *const *x, std::size_t n, float *const *y) const { engine::run<Network>(data(), x, n, y); }
+   void infer(const float* const* x, std::size_t n, float* const* y) const {
+      engine::run<Network>(data(), x, n, y);
+   }
 
-   //begin infer
-   std::vector<float> infer(const float *input) const
-   {
+   // begin infer
+   std::vector<float> infer(const float* input) const {
       std::vector<float> y(Network::output_sizes[0]);
       infer(input, 1, y.data());
       return y;
    }
 
-   std::vector<float> infer(const std::vector<float> &input) const { return infer(input.data()); }
+   std::vector<float> infer(const std::vector<float>& input) const { return infer(input.data()); }
 
-   void infer(const float *input, std::size_t n, float *y) const
-   {
-      const float *const inputs[] = {input};
-      float *const outputs[] = {y};
+   void infer(const float* input, std::size_t n, float* y) const {
+      const float* const inputs[] = {input};
+      float* const outputs[] = {y};
       infer(inputs, n, outputs);
    }
-   //end infer
+   // end infer
 
    // What the model is: names, expressions and units of its inputs, its outputs, its origin, as JSON.
-   static const char *manifest()
-   {
-      //begin manifest
+   static const char* manifest() {
+      // begin manifest
       return "{}";
-      //end manifest
+      // end manifest
    }
 
 private:
-   //begin data
-   const float *data() const { return weights; }
-   //end data
+   // begin data
+   const float* data() const { return weights; }
+   // end data
 };
 
 } // namespace TMVA_SOFIE_model
 
-//begin endguard
+// begin endguard
 #endif
-//end endguard
+// end endguard

@@ -13,8 +13,7 @@ namespace hepml_root::engine {
 constexpr std::size_t tile_neurons = 16;
 constexpr std::size_t padded(std::size_t n) { return (n + tile_neurons - 1) / tile_neurons * tile_neurons; }
 
-template <std::size_t N>
-struct Tiling {
+template <std::size_t N> struct Tiling {
    static constexpr std::size_t left_over = N % tile_neurons;
    static constexpr std::size_t rows = left_over <= 4 ? left_over : 0; // neurons outside tiles
    static constexpr std::size_t tiles = (N - rows + tile_neurons - 1) / tile_neurons;
@@ -26,21 +25,16 @@ enum class Epilogue { in_registers, after_storing };
 
 // The epilogue that does nothing.
 struct Identity {
-   template <class V, class At>
-   HEPML_ROOT_INLINE V operator()(V y, At) const
-   {
-      return y;
-   }
+   template <class V, class At> HEPML_ROOT_INLINE V operator()(V y, At) const { return y; }
 };
 
 // The epilogue of `count` neurons whose sums are stored.
 template <class M, class F>
-HEPML_ROOT_INLINE void finish(float *y, std::size_t neuron, std::size_t count, const F &epilogue)
-{
+HEPML_ROOT_INLINE void finish(float* y, std::size_t neuron, std::size_t count, const F& epilogue) {
    using V = typename M::V;
    for (std::size_t n = neuron; n < neuron + count; n += M::step)
       for (std::size_t v = 0; v < M::vectors; ++v) {
-         float *const at = y + n * M::lanes + v * width<V>;
+         float* const at = y + n * M::lanes + v * width<V>;
          store<V>(at, epilogue(load<V>(at), typename M::At{n, v}));
       }
 }
@@ -54,8 +48,7 @@ struct Part {
    bool first, last;
 };
 
-template <class M, std::size_t K>
-struct Parts {
+template <class M, std::size_t K> struct Parts {
    static constexpr std::size_t cached = 24576 / (sizeof(float) * M::lanes); // half of a first-level cache
    static constexpr std::size_t count = (K + cached - 1) / cached;
    static constexpr std::size_t length = (K + count - 1) / count;
@@ -71,24 +64,25 @@ constexpr std::size_t inputs_per_turn = 1;
 // R neurons of one tile, for all registers of events of the block: R x vectors sums stay in registers, each
 // weight is read once and used for every register of events.
 template <class M, Epilogue When, std::size_t R, class F>
-HEPML_ROOT_INLINE void tile_pass(const float *x, const float *w, const float *bias, float *y, std::size_t neuron,
-                                 const Part &part, const F &epilogue)
-{
+HEPML_ROOT_INLINE void tile_pass(const float* x, const float* w, const float* bias, float* y,
+                                 std::size_t neuron, const Part& part, const F& epilogue) {
    using V = typename M::V;
-   float *const to = y + neuron * M::lanes;
+   float* const to = y + neuron * M::lanes;
    V sum[R][M::vectors];
    if (part.first) {
       HEPML_ROOT_UNROLL
-      for (std::size_t r = 0; r < R; ++r)
+      for (std::size_t r = 0; r < R; ++r) {
          HEPML_ROOT_UNROLL
          for (std::size_t v = 0; v < M::vectors; ++v)
             sum[r][v] = splat<V>(bias[neuron + r]);
+      }
    } else {
       HEPML_ROOT_UNROLL
-      for (std::size_t r = 0; r < R; ++r)
+      for (std::size_t r = 0; r < R; ++r) {
          HEPML_ROOT_UNROLL
          for (std::size_t v = 0; v < M::vectors; ++v)
             sum[r][v] = load<V>(to + r * M::lanes + v * width<V>);
+      }
    }
    const auto add_input = [&](std::size_t k) __attribute__((always_inline)) {
       V events[M::vectors];
@@ -105,24 +99,27 @@ HEPML_ROOT_INLINE void tile_pass(const float *x, const float *w, const float *bi
    };
    std::size_t k = part.begin;
    if constexpr (inputs_per_turn > 1)
-      for (; k + inputs_per_turn <= part.end; k += inputs_per_turn)
+      for (; k + inputs_per_turn <= part.end; k += inputs_per_turn) {
          HEPML_ROOT_UNROLL
          for (std::size_t i = 0; i < inputs_per_turn; ++i)
             add_input(k + i);
+      }
    for (; k < part.end; ++k)
       add_input(k);
    if (When == Epilogue::in_registers && part.last) {
       HEPML_ROOT_UNROLL
-      for (std::size_t r = 0; r < R; ++r)
+      for (std::size_t r = 0; r < R; ++r) {
          HEPML_ROOT_UNROLL
          for (std::size_t v = 0; v < M::vectors; ++v)
             store<V>(to + r * M::lanes + v * width<V>, epilogue(sum[r][v], typename M::At{neuron + r, v}));
+      }
    } else {
       HEPML_ROOT_UNROLL
-      for (std::size_t r = 0; r < R; ++r)
+      for (std::size_t r = 0; r < R; ++r) {
          HEPML_ROOT_UNROLL
          for (std::size_t v = 0; v < M::vectors; ++v)
             store<V>(to + r * M::lanes + v * width<V>, sum[r][v]);
+      }
       if (When == Epilogue::after_storing && part.last)
          finish<M>(y, neuron, R, epilogue);
    }
@@ -130,9 +127,8 @@ HEPML_ROOT_INLINE void tile_pass(const float *x, const float *w, const float *bi
 
 // The neurons [First, Last) of a tile in passes of at most `most`.
 template <class M, Epilogue When, std::size_t First, std::size_t Last, class F>
-HEPML_ROOT_INLINE void tile_passes(const float *x, const float *w, const float *bias, float *y, std::size_t neuron,
-                                   const Part &part, const F &epilogue)
-{
+HEPML_ROOT_INLINE void tile_passes(const float* x, const float* w, const float* bias, float* y,
+                                   std::size_t neuron, const Part& part, const F& epilogue) {
    constexpr std::size_t most = HEPML_ROOT_LANES == 16 ? 8 : 4;
    if constexpr (First < Last) {
       constexpr std::size_t count = Last - First < most ? Last - First : most;
@@ -143,20 +139,20 @@ HEPML_ROOT_INLINE void tile_passes(const float *x, const float *w, const float *
 
 // Neurons outside the tiles: several partial sums over k, so that the chain of additions is short.
 template <class M, std::size_t R, std::size_t K, class F>
-HEPML_ROOT_INLINE void row_pass(const float *x, const float *w, const float *bias, float *y, std::size_t neuron,
-                                const F &epilogue)
-{
+HEPML_ROOT_INLINE void row_pass(const float* x, const float* w, const float* bias, float* y,
+                                std::size_t neuron, const F& epilogue) {
    using V = typename M::V;
    constexpr std::size_t parts = R == 1 ? 4 : 2;
    for (std::size_t v = 0; v < M::vectors; ++v) {
       V sum[R][parts];
       HEPML_ROOT_UNROLL
-      for (std::size_t r = 0; r < R; ++r)
+      for (std::size_t r = 0; r < R; ++r) {
          HEPML_ROOT_UNROLL
          for (std::size_t p = 0; p < parts; ++p)
             sum[r][p] = p == 0 ? splat<V>(bias[neuron + r]) : V{};
+      }
       std::size_t k = 0;
-      for (; k + parts <= K; k += parts)
+      for (; k + parts <= K; k += parts) {
          HEPML_ROOT_UNROLL
          for (std::size_t p = 0; p < parts; ++p) {
             const V events = load<V>(x + (k + p) * M::lanes + v * width<V>);
@@ -164,6 +160,7 @@ HEPML_ROOT_INLINE void row_pass(const float *x, const float *w, const float *bia
             for (std::size_t r = 0; r < R; ++r)
                sum[r][p] += w[r * padded(K) + k + p] * events;
          }
+      }
       for (; k < K; ++k) {
          const V events = load<V>(x + k * M::lanes + v * width<V>);
          for (std::size_t r = 0; r < R; ++r)
@@ -181,30 +178,32 @@ HEPML_ROOT_INLINE void row_pass(const float *x, const float *w, const float *bia
 
 // ---- one event: neurons in lanes ------------------------------------------------------------------------
 
-// T neighbouring tiles at once, with P partial sums over k each: T x P chains of additions hide their latency.
+// T neighbouring tiles at once, with P partial sums over k each: T x P chains of additions hide their
+// latency.
 template <Epilogue When, std::size_t T, std::size_t P, std::size_t K, class F>
-HEPML_ROOT_INLINE void tiles_single(const float *x, const float *w, const float *bias, float *y, std::size_t neuron,
-                                    const F &epilogue)
-{
+HEPML_ROOT_INLINE void tiles_single(const float* x, const float* w, const float* bias, float* y,
+                                    std::size_t neuron, const F& epilogue) {
    using V = Single::V;
    constexpr std::size_t parts_of_tile = tile_neurons / width<V>;
    constexpr std::size_t registers = T * parts_of_tile;
    V sum[P][registers];
    HEPML_ROOT_UNROLL
-   for (std::size_t t = 0; t < registers; ++t)
+   for (std::size_t t = 0; t < registers; ++t) {
       HEPML_ROOT_UNROLL
       for (std::size_t p = 0; p < P; ++p)
          sum[p][t] = p == 0 ? load<V>(bias + neuron + t * width<V>) : V{};
+   }
    constexpr std::size_t whole = K / P * P;
-   for (std::size_t k = 0; k < whole; k += P)
+   for (std::size_t k = 0; k < whole; k += P) {
       HEPML_ROOT_UNROLL
       for (std::size_t p = 0; p < P; ++p) {
          const float input = x[k + p];
          HEPML_ROOT_UNROLL
          for (std::size_t t = 0; t < registers; ++t)
-            sum[p][t] += input * load<V>(w + (t / parts_of_tile) * (tile_neurons * K) + (k + p) * tile_neurons +
-                                         (t % parts_of_tile) * width<V>);
+            sum[p][t] += input * load<V>(w + (t / parts_of_tile) * (tile_neurons * K) +
+                                         (k + p) * tile_neurons + (t % parts_of_tile) * width<V>);
       }
+   }
    for (std::size_t k = whole; k < K; ++k) {
       const float input = x[k];
       HEPML_ROOT_UNROLL
@@ -224,8 +223,8 @@ HEPML_ROOT_INLINE void tiles_single(const float *x, const float *w, const float 
 }
 
 template <Epilogue When, std::size_t Tiles, std::size_t K, class F>
-HEPML_ROOT_INLINE void all_tiles_single(const float *x, const float *w, const float *bias, float *y, const F &epilogue)
-{
+HEPML_ROOT_INLINE void all_tiles_single(const float* x, const float* w, const float* bias, float* y,
+                                        const F& epilogue) {
    constexpr std::size_t together = HEPML_ROOT_LANES == 16 ? 4 : HEPML_ROOT_LANES == 8 ? 2 : 1;
    constexpr std::size_t parts = HEPML_ROOT_LANES == 16 ? 4 : 2;
    constexpr std::size_t groups = Tiles / together;
@@ -241,18 +240,17 @@ HEPML_ROOT_INLINE void all_tiles_single(const float *x, const float *w, const fl
 }
 
 // One neuron: a dot product with k in lanes; what is left of K goes one by one.
-template <std::size_t K>
-HEPML_ROOT_INLINE float dot_single(const float *x, const float *w)
-{
+template <std::size_t K> HEPML_ROOT_INLINE float dot_single(const float* x, const float* w) {
    using V = Single::V;
    constexpr std::size_t whole = K / width<V>;
    constexpr std::size_t parts = 4;
    V sum[parts] = {};
    std::size_t i = 0;
-   for (; i + parts <= whole; i += parts)
+   for (; i + parts <= whole; i += parts) {
       HEPML_ROOT_UNROLL
       for (std::size_t p = 0; p < parts; ++p)
          sum[p] += load<V>(x + (i + p) * width<V>) * load<V>(w + (i + p) * width<V>);
+   }
    for (; i < whole; ++i)
       sum[0] += load<V>(x + i * width<V>) * load<V>(w + i * width<V>);
    float result = sum_of_lanes<V>((sum[0] + sum[1]) + (sum[2] + sum[3]));
@@ -265,19 +263,18 @@ HEPML_ROOT_INLINE float dot_single(const float *x, const float *w)
 
 // x: Rows x K values, y: Rows x N values (Rows > 1 where the same layer is applied to every constituent).
 template <class M, Epilogue When, std::size_t Rows, std::size_t K, std::size_t N, class F>
-HEPML_ROOT_INLINE void dense(const float *x, const float *w, const float *bias, float *y, const F &epilogue)
-{
+HEPML_ROOT_INLINE void dense(const float* x, const float* w, const float* bias, float* y, const F& epilogue) {
    using Tiles = Tiling<N>;
    constexpr std::size_t in_tiles = N - Tiles::rows;
-   const float *const w_rows = w + Tiles::tiles * tile_neurons * K;
+   const float* const w_rows = w + Tiles::tiles * tile_neurons * K;
    for (std::size_t row = 0; row < Rows; ++row) {
-      const float *const from = x + row * K * M::lanes;
+      const float* const from = x + row * K * M::lanes;
       // In a row after the first, neuron n of the layer is feature row N + n of the value.
       const auto shifted = [&](auto sum, auto at) __attribute__((always_inline)) {
          at.feature += row * N;
          return epilogue(sum, at);
       };
-      float *const to = y + row * N * M::lanes;
+      float* const to = y + row * N * M::lanes;
       if constexpr (M::single) {
          all_tiles_single<When, Tiles::tiles, K>(from, w, bias, to, shifted);
          for (std::size_t r = 0; r < Tiles::rows; ++r) {
@@ -290,10 +287,10 @@ HEPML_ROOT_INLINE void dense(const float *x, const float *w, const float *bias, 
             const std::size_t begin = p * Parts<M, K>::length, end = begin + Parts<M, K>::length;
             const Part part{begin, end < K ? end : K, p == 0, p + 1 == Parts<M, K>::count};
             for (std::size_t t = 0; t < whole; ++t)
-               tile_passes<M, When, 0, tile_neurons>(from, w + t * tile_neurons * K, bias, to, t * tile_neurons, part,
-                                                     shifted);
-            tile_passes<M, When, 0, left>(from, w + whole * tile_neurons * K, bias, to, whole * tile_neurons, part,
-                                          shifted);
+               tile_passes<M, When, 0, tile_neurons>(from, w + t * tile_neurons * K, bias, to,
+                                                     t * tile_neurons, part, shifted);
+            tile_passes<M, When, 0, left>(from, w + whole * tile_neurons * K, bias, to, whole * tile_neurons,
+                                          part, shifted);
          }
          if constexpr (Tiles::rows > 0)
             row_pass<M, Tiles::rows, K>(from, w_rows, bias, to, in_tiles, shifted);

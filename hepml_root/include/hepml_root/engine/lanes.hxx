@@ -15,7 +15,8 @@
 #endif
 
 // Floats in one register of the target, and whether AVX-512 may be used. Both may be set from outside, where
-// functions are compiled for another target than the file (inference/interface.py does for ROOT's interpreter).
+// functions are compiled for another target than the file (inference/interface.py does for ROOT's
+// interpreter).
 #if defined(__AVX512F__) && !defined(HEPML_ROOT_AVX512)
 #define HEPML_ROOT_AVX512 1
 #endif
@@ -38,57 +39,32 @@
 
 namespace hepml_root::engine {
 
-template <std::size_t Lanes>
-struct Vector {
+template <std::size_t Lanes> struct Vector {
    using Float [[gnu::vector_size(4 * Lanes)]] = float;
    using Int [[gnu::vector_size(4 * Lanes)]] = std::int32_t;
 };
 
 // The integer vector of as many lanes as V: comparisons of V give it, all bits set where true.
-template <class V>
-using Mask = typename Vector<sizeof(V) / sizeof(float)>::Int;
+template <class V> using Mask = typename Vector<sizeof(V) / sizeof(float)>::Int;
 
-template <class V>
-constexpr std::size_t width = sizeof(V) / sizeof(float);
+template <class V> constexpr std::size_t width = sizeof(V) / sizeof(float);
 
-template <class V>
-HEPML_ROOT_INLINE V load(const float *from)
-{
+template <class V> HEPML_ROOT_INLINE V load(const float* from) {
    V value;
    std::memcpy(&value, from, sizeof(V));
    return value;
 }
 
-template <class V>
-HEPML_ROOT_INLINE void store(float *to, V value)
-{
-   std::memcpy(to, &value, sizeof(V));
-}
+template <class V> HEPML_ROOT_INLINE void store(float* to, V value) { std::memcpy(to, &value, sizeof(V)); }
 
 // The same number in every lane; x - 0 keeps the sign of -0, which x + 0 would not.
-template <class V>
-HEPML_ROOT_INLINE V splat(float x)
-{
-   return x - V{};
-}
+template <class V> HEPML_ROOT_INLINE V splat(float x) { return x - V{}; }
 
-template <class V>
-HEPML_ROOT_INLINE V select(Mask<V> where, V yes, V no)
-{
-   return where ? yes : no;
-}
+template <class V> HEPML_ROOT_INLINE V select(Mask<V> where, V yes, V no) { return where ? yes : no; }
 
-template <class V>
-HEPML_ROOT_INLINE Mask<V> bits(V value)
-{
-   return (Mask<V>)value;
-}
+template <class V> HEPML_ROOT_INLINE Mask<V> bits(V value) { return (Mask<V>)value; }
 
-template <class V>
-HEPML_ROOT_INLINE V from_bits(Mask<V> value)
-{
-   return (V)value;
-}
+template <class V> HEPML_ROOT_INLINE V from_bits(Mask<V> value) { return (V)value; }
 
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
@@ -97,9 +73,7 @@ HEPML_ROOT_INLINE V from_bits(Mask<V> value)
 #endif
 
 // The sum of all lanes, halves first: log2(lanes) additions in a row.
-template <class V>
-HEPML_ROOT_INLINE float sum_of_lanes(V x)
-{
+template <class V> HEPML_ROOT_INLINE float sum_of_lanes(V x) {
    if constexpr (width<V> == 1) {
       return x[0];
    } else {
@@ -111,16 +85,12 @@ HEPML_ROOT_INLINE float sum_of_lanes(V x)
 }
 
 // A weight or an intermediate value of fewer axes, read as if repeated along the axes where Stride is 0.
-template <std::size_t... Extents>
-struct Extent {};
-template <std::size_t... Strides>
-struct Stride {};
+template <std::size_t... Extents> struct Extent {};
+template <std::size_t... Strides> struct Stride {};
 
-template <class Extents, class Strides>
-struct Broadcast;
+template <class Extents, class Strides> struct Broadcast;
 
-template <>
-struct Broadcast<Extent<>, Stride<>> {
+template <> struct Broadcast<Extent<>, Stride<>> {
    static constexpr std::size_t size = 1;
    static constexpr std::size_t offset(std::size_t) { return 0; }
 };
@@ -130,12 +100,13 @@ struct Broadcast<Extent<E, Es...>, Stride<S, Ss...>> {
    using Inner = Broadcast<Extent<Es...>, Stride<Ss...>>;
    static constexpr std::size_t size = E * Inner::size;
    // The modulus on every axis keeps the padding lanes beyond the last feature inside the array.
-   static constexpr std::size_t offset(std::size_t i) { return i / Inner::size % E * S + Inner::offset(i % Inner::size); }
+   static constexpr std::size_t offset(std::size_t i) {
+      return i / Inner::size % E * S + Inner::offset(i % Inner::size);
+   }
 };
 
 // Events in lanes: `Vectors` registers of events per feature.
-template <std::size_t Vectors>
-struct Block {
+template <std::size_t Vectors> struct Block {
    using V = Vector<HEPML_ROOT_LANES>::Float; // one register of events
    using Lane = V;                            // the type of one feature of one register of events
    static constexpr bool single = false;
@@ -148,16 +119,14 @@ struct Block {
       std::size_t feature;
       std::size_t vector;
 
-      HEPML_ROOT_INLINE V value(const float *x) const { return load<V>(x + feature * lanes + vector * HEPML_ROOT_LANES); }
-      template <class B>
-      HEPML_ROOT_INLINE V value(const float *x, B) const
-      {
+      HEPML_ROOT_INLINE V value(const float* x) const {
+         return load<V>(x + feature * lanes + vector * HEPML_ROOT_LANES);
+      }
+      template <class B> HEPML_ROOT_INLINE V value(const float* x, B) const {
          return load<V>(x + B::offset(feature) * lanes + vector * HEPML_ROOT_LANES);
       }
-      HEPML_ROOT_INLINE V constant(const float *c) const { return splat<V>(c[feature]); }
-      template <class B>
-      HEPML_ROOT_INLINE V constant(const float *c, B) const
-      {
+      HEPML_ROOT_INLINE V constant(const float* c) const { return splat<V>(c[feature]); }
+      template <class B> HEPML_ROOT_INLINE V constant(const float* c, B) const {
          return splat<V>(c[B::offset(feature)]);
       }
       HEPML_ROOT_INLINE V scalar(float x) const { return splat<V>(x); }
@@ -177,19 +146,15 @@ struct Single {
       std::size_t feature;
       std::size_t vector;
 
-      HEPML_ROOT_INLINE V value(const float *x) const { return load<V>(x + feature); }
-      template <class B>
-      HEPML_ROOT_INLINE V value(const float *x, B) const
-      {
+      HEPML_ROOT_INLINE V value(const float* x) const { return load<V>(x + feature); }
+      template <class B> HEPML_ROOT_INLINE V value(const float* x, B) const {
          V result;
          for (std::size_t i = 0; i < width<V>; ++i)
             result[i] = x[B::offset(feature + i)];
          return result;
       }
-      HEPML_ROOT_INLINE V constant(const float *c) const { return value(c); }
-      template <class B>
-      HEPML_ROOT_INLINE V constant(const float *c, B broadcast) const
-      {
+      HEPML_ROOT_INLINE V constant(const float* c) const { return value(c); }
+      template <class B> HEPML_ROOT_INLINE V constant(const float* c, B broadcast) const {
          return value(c, broadcast);
       }
       HEPML_ROOT_INLINE V scalar(float x) const { return splat<V>(x); }
@@ -197,9 +162,7 @@ struct Single {
 };
 
 // y[i] = formula(at i) for every one of Size features.
-template <class M, std::size_t Size, class Formula>
-HEPML_ROOT_INLINE void each(float *y, Formula formula)
-{
+template <class M, std::size_t Size, class Formula> HEPML_ROOT_INLINE void each(float* y, Formula formula) {
    for (std::size_t i = 0; i < Size; i += M::step)
       for (std::size_t v = 0; v < M::vectors; ++v)
          store<typename M::V>(y + i * M::lanes + v * width<typename M::V>, formula(typename M::At{i, v}));

@@ -9,8 +9,7 @@ namespace hepml_root::engine {
 
 // Calls body(place of the first element of an axis, place of its result) for each axis of each register.
 template <class M, std::size_t Outer, std::size_t Axis, std::size_t Inner, class Body>
-HEPML_ROOT_INLINE void along_axis(Body body)
-{
+HEPML_ROOT_INLINE void along_axis(Body body) {
    for (std::size_t o = 0; o < Outer; ++o)
       for (std::size_t i = 0; i < Inner; ++i)
          for (std::size_t v = 0; v < M::vectors; ++v) {
@@ -56,8 +55,7 @@ struct Min {
 };
 
 template <class M, class Operation, std::size_t Outer, std::size_t Axis, std::size_t Inner>
-HEPML_ROOT_INLINE void reduce(const float *x, float *y)
-{
+HEPML_ROOT_INLINE void reduce(const float* x, float* y) {
    using V = typename M::Lane;
    along_axis<M, Outer, Axis, Inner>([&](std::size_t from, std::size_t to) {
       V result = Operation::template start<V>();
@@ -68,9 +66,7 @@ HEPML_ROOT_INLINE void reduce(const float *x, float *y)
 }
 
 // The largest value is taken off first, so that no exponential overflows.
-template <class V, std::size_t Axis>
-HEPML_ROOT_INLINE V axis_maximum(const float *x, std::size_t stride)
-{
+template <class V, std::size_t Axis> HEPML_ROOT_INLINE V axis_maximum(const float* x, std::size_t stride) {
    V largest = load<V>(x);
    for (std::size_t a = 1; a < Axis; ++a)
       largest = maximum(largest, load<V>(x + a * stride));
@@ -78,8 +74,7 @@ HEPML_ROOT_INLINE V axis_maximum(const float *x, std::size_t stride)
 }
 
 template <class M, std::size_t Outer, std::size_t Axis, std::size_t Inner>
-HEPML_ROOT_INLINE void softmax(const float *x, float *y)
-{
+HEPML_ROOT_INLINE void softmax(const float* x, float* y) {
    using V = typename M::Lane;
    constexpr std::size_t stride = Inner * M::lanes;
    along_axis<M, Outer, Axis, Inner>([&](std::size_t from, std::size_t) {
@@ -97,8 +92,7 @@ HEPML_ROOT_INLINE void softmax(const float *x, float *y)
 }
 
 template <class M, std::size_t Outer, std::size_t Axis, std::size_t Inner>
-HEPML_ROOT_INLINE void log_softmax(const float *x, float *y)
-{
+HEPML_ROOT_INLINE void log_softmax(const float* x, float* y) {
    using V = typename M::Lane;
    constexpr std::size_t stride = Inner * M::lanes;
    along_axis<M, Outer, Axis, Inner>([&](std::size_t from, std::size_t) {
@@ -113,8 +107,7 @@ HEPML_ROOT_INLINE void log_softmax(const float *x, float *y)
 }
 
 template <class M, std::size_t Outer, std::size_t Axis, std::size_t Inner>
-HEPML_ROOT_INLINE void log_sum_exp(const float *x, float *y)
-{
+HEPML_ROOT_INLINE void log_sum_exp(const float* x, float* y) {
    using V = typename M::Lane;
    constexpr std::size_t stride = Inner * M::lanes;
    along_axis<M, Outer, Axis, Inner>([&](std::size_t from, std::size_t to) {
@@ -130,8 +123,7 @@ HEPML_ROOT_INLINE void log_sum_exp(const float *x, float *y)
 
 // (x - mean) / sqrt(variance + epsilon) over Axis neighbouring features; two passes, against cancellation.
 template <class M, std::size_t Outer, std::size_t Axis>
-HEPML_ROOT_INLINE void standardise(const float *x, float *y, float epsilon)
-{
+HEPML_ROOT_INLINE void standardise(const float* x, float* y, float epsilon) {
    using V = typename M::Lane;
    along_axis<M, Outer, Axis, 1>([&](std::size_t from, std::size_t) {
       V sum = V{};

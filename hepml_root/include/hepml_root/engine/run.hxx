@@ -12,23 +12,19 @@ namespace hepml_root::engine {
 
 // y[i] = x[table[i]]: slices, gathers, transposes, repeats and joins of values.
 template <class M, std::size_t Size>
-HEPML_ROOT_INLINE void pick(const float *x, const std::uint32_t *table, float *y)
-{
+HEPML_ROOT_INLINE void pick(const float* x, const std::uint32_t* table, float* y) {
    for (std::size_t i = 0; i < Size; ++i)
       std::memcpy(y + i * M::lanes, x + table[i] * M::lanes, M::lanes * sizeof(float));
 }
 
-template <class M, std::size_t Size>
-HEPML_ROOT_INLINE void copy(const float *x, float *y)
-{
+template <class M, std::size_t Size> HEPML_ROOT_INLINE void copy(const float* x, float* y) {
    std::memcpy(y, x, Size * M::lanes * sizeof(float));
 }
 
 #ifdef HEPML_ROOT_SHUFFLE
 // Exchanges the off-diagonal squares of side D between two rows: one step of transposing a square matrix.
 template <std::size_t D, class V, int... L>
-HEPML_ROOT_INLINE void exchange(V &a, V &b, std::integer_sequence<int, L...>)
-{
+HEPML_ROOT_INLINE void exchange(V& a, V& b, std::integer_sequence<int, L...>) {
    constexpr int lanes = sizeof...(L);
    constexpr int d = static_cast<int>(D);
    const V upper = __builtin_shufflevector(a, b, ((L & d) ? L - d + lanes : L)...);
@@ -37,9 +33,7 @@ HEPML_ROOT_INLINE void exchange(V &a, V &b, std::integer_sequence<int, L...>)
    b = lower;
 }
 
-template <std::size_t D, class V, std::size_t Lanes>
-HEPML_ROOT_INLINE void transpose(V (&rows)[Lanes])
-{
+template <std::size_t D, class V, std::size_t Lanes> HEPML_ROOT_INLINE void transpose(V (&rows)[Lanes]) {
    if constexpr (D > 0) {
       HEPML_ROOT_UNROLL
       for (std::size_t i = 0; i < Lanes; ++i)
@@ -52,8 +46,7 @@ HEPML_ROOT_INLINE void transpose(V (&rows)[Lanes])
 
 // F features of one register of events, from rows of `stride` floats.
 template <class V, std::size_t F, std::size_t Lanes>
-HEPML_ROOT_INLINE void rows_to_lanes(const float *const (&row)[width<V>], float *y)
-{
+HEPML_ROOT_INLINE void rows_to_lanes(const float* const (&row)[width<V>], float* y) {
 #ifdef HEPML_ROOT_SHUFFLE
    constexpr std::size_t w = width<V>;
    if constexpr (F >= w) {
@@ -79,8 +72,7 @@ HEPML_ROOT_INLINE void rows_to_lanes(const float *const (&row)[width<V>], float 
 
 // F features of `events` events from the caller's rows; lanes without an event repeat the last one.
 template <class M, std::size_t F>
-HEPML_ROOT_INLINE void read_rows(const float *x, std::size_t events, float *y)
-{
+HEPML_ROOT_INLINE void read_rows(const float* x, std::size_t events, float* y) {
    if constexpr (M::single) {
       (void)events;
       std::memcpy(y, x, F * sizeof(float));
@@ -89,7 +81,7 @@ HEPML_ROOT_INLINE void read_rows(const float *x, std::size_t events, float *y)
    } else {
       using V = typename M::V;
       for (std::size_t v = 0; v < M::vectors; ++v) {
-         const float *row[width<V>];
+         const float* row[width<V>];
          for (std::size_t e = 0; e < width<V>; ++e) {
             const std::size_t event = v * width<V> + e;
             row[e] = x + (event < events ? event : events - 1) * F;
@@ -100,8 +92,7 @@ HEPML_ROOT_INLINE void read_rows(const float *x, std::size_t events, float *y)
 }
 
 template <class M, std::size_t F>
-HEPML_ROOT_INLINE void write_rows(const float *x, std::size_t events, float *y)
-{
+HEPML_ROOT_INLINE void write_rows(const float* x, std::size_t events, float* y) {
    if constexpr (M::single || F == 1)
       std::memcpy(y, x, (M::single ? F : events) * sizeof(float));
    else
@@ -113,16 +104,13 @@ HEPML_ROOT_INLINE void write_rows(const float *x, std::size_t events, float *y)
 // ---- driving --------------------------------------------------------------------------------------------
 
 // Room for the values of one block: on the stack where small, so that no call of infer() allocates.
-template <std::size_t Floats, bool OnStack = (Floats <= 65536)>
-struct Room {
+template <std::size_t Floats, bool OnStack = (Floats <= 65536)> struct Room {
    alignas(64) float values[Floats];
-   float *get() { return values; }
+   float* get() { return values; }
 };
-template <std::size_t Floats>
-struct Room<Floats, false> {
+template <std::size_t Floats> struct Room<Floats, false> {
    std::unique_ptr<float[]> values{new float[Floats + 16]};
-   float *get()
-   {
+   float* get() {
       const auto address = reinterpret_cast<std::uintptr_t>(values.get());
       return values.get() + (64 - address % 64) % 64 / sizeof(float);
    }
@@ -134,9 +122,8 @@ using Narrow = Block<1>;
 
 // Never inlined, so that each mode is compiled once and keeps its registers to itself.
 template <class Network, class M>
-__attribute__((noinline)) void run_block(const float *weights, const float *const *inputs, std::size_t first,
-                                         std::size_t events, float *const *outputs, float *room)
-{
+__attribute__((noinline)) void run_block(const float* weights, const float* const* inputs, std::size_t first,
+                                         std::size_t events, float* const* outputs, float* room) {
    Network::template read<M>(inputs, first, events, room);
    Network::template compute<M>(weights, room);
    Network::template write<M>(room, first, events, outputs);
@@ -145,8 +132,7 @@ __attribute__((noinline)) void run_block(const float *weights, const float *cons
 // Scores `events` events. Within blocks the result of an event does not depend on the other events or on
 // its place; a call with a single event adds in another order and agrees to float rounding.
 template <class Network>
-void run(const float *weights, const float *const *inputs, std::size_t events, float *const *outputs)
-{
+void run(const float* weights, const float* const* inputs, std::size_t events, float* const* outputs) {
    if (events == 1) {
       Room<Network::room> room;
       run_block<Network, Single>(weights, inputs, 0, 1, outputs, room.get());
