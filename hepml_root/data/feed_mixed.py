@@ -33,8 +33,8 @@ class MixedPlan(Shortcut):
         self.frame = frame
         self.request = request
         self.cut_text = cut
-        if frame.source.friends or (frame.trees and frame.trees[0].format != "ttree"):
-            raise NotPlainError("friends and RNTuples are read in the event loop")
+        if frame.trees and frame.trees[0].format != "ttree":
+            raise NotPlainError("an RNTuple that needs the event loop is read there")
         parts = node_parts(import_root(), import_root().RDF.AsRNode(frame.node()))
         trees = frame.trees or _trees_below(parts.tree())
         stored = Frame(Source([tree.path for tree in trees]), frame.name, trees)
@@ -86,8 +86,8 @@ class MixedPlan(Shortcut):
 
 def _trees_below(tree: Any) -> list[StoredTree]:
     """The files of the tree that a data frame reads."""
-    if not tree or tree.GetListOfFriends() or tree.GetEntryList():
-        raise NotPlainError("the data frame reads no simple tree")
+    if not tree or tree.GetEntryList():
+        raise NotPlainError("the data frame reads no tree, or a list of its entries")
     if hasattr(tree, "GetListOfFiles"):
         files = tree.GetListOfFiles()
         trees = [StoredTree(str(item.GetTitle()), str(item.GetName()), "ttree") for item in files]

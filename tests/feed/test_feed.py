@@ -163,9 +163,12 @@ def test_friends(parts):
     f = np.concatenate([arrays(path)["f"] for path in parts])
     g = np.concatenate([arrays(path, tree="extra")["f"] for path in friends])
     source = Source(parts, friends=[[f"{path}:extra" for path in friends]], cut="extra.f > f")
-    rows = rows_of(source, matrix=("f", "extra.f", "extra.f - f"))
-    assert np.array_equal(rows.matrix[:, :2], np.stack([f, g], 1)[g > f])
-    np.testing.assert_allclose(rows.matrix[:, 2], (g - f)[g > f])
+    i = np.concatenate([arrays(path)["i"] for path in parts])
+    for names in (("f", "extra.f", "extra.f - f"), ("f", "extra.f", "extra.f - f", "i", "d")):
+        rows = rows_of(source, matrix=names, exact=("i",))
+        assert np.array_equal(rows.matrix[:, :2], np.stack([f, g], 1)[g > f])
+        np.testing.assert_allclose(rows.matrix[:, 2], (g - f)[g > f])
+        assert np.array_equal(rows.exact["i"], i[g > f])
 
 
 def test_jagged_columns_are_padded_and_cut(mixed):
@@ -236,7 +239,7 @@ def test_columns_that_a_frame_redefines(mixed):
 
 
 def test_roads(mixed, parts):
-    """Few scalars, friends and RNTuples are left to the event loop alone."""
+    """Few scalars and RNTuples are left to the event loop alone; friends' columns always are."""
     import ROOT
 
     many, few = Request(matrix=("f", "i", "d")), Request(matrix=("f", "i"))
@@ -244,7 +247,8 @@ def test_roads(mixed, parts):
     assert isinstance(plan(node, many), MixedPlan)
     assert isinstance(plan(node, few), LoopPlan)
     friend = Frame.open(Source(parts[1], friends=(parts[1].replace("part1", "friend1"),)))
-    assert isinstance(plan(friend, many), LoopPlan)
+    assert isinstance(plan(friend, many), MixedPlan)
+    assert isinstance(plan(friend, Request(matrix=("f", "extra.i", "extra.d"))), LoopPlan)
     ntuple = Frame.open(ROOT.RDataFrame("events", mixed["rntuple"]).Filter("f > 0"))
     assert isinstance(plan(ntuple, many), LoopPlan)
     jagged = Request(matrix=("f", "i", "d"), jagged=(Jagged("jets", ("jet_pt",), 2),))
@@ -346,7 +350,7 @@ def test_order_under_implicit_multithreading(mixed, parts):
     import numpy as np, ROOT
     ROOT.EnableImplicitMT(4)
     from hepml_root.data.feed import Jagged, Request, blocks, read
-    from hepml_root.data.rdataframe import Frame
+    from hepml_root.data.rdataframe import Frame, Source
     parts = {parts!r}
     selected = Request(matrix=("f", "i"), exact=("l",), cut="f > -1")
     plain = lambda path: read([(Frame.open(path), selected)], threads=1)[0]
@@ -367,6 +371,11 @@ def test_order_under_implicit_multithreading(mixed, parts):
         assert np.array_equal(got, expected.matrix[first : first + len(got), 0])
         limited, counts = read([(frame, request)], max_events=123)
         assert counts == [123] and np.array_equal(limited.matrix[:, :2], expected.matrix[:123])
+    friends = [[path.replace("/part", "/friend").replace("/friends", "/parts") + ":extra" for path in parts]]
+    wide = Request(matrix=("f", "i", "extra.f"), exact=("l",), cut="f > -1")
+    beside, _ = read([(Frame.open(Source(parts, friends=friends)), wide)])
+    assert np.array_equal(beside.matrix[:, :2], plain(parts).matrix)
+    assert np.array_equal(beside.exact["l"], plain(parts).exact["l"])
     chosen, _ = read([(Frame.open(parts), selected)])  # in bulk, with as many threads
     assert np.array_equal(chosen.matrix, plain(parts).matrix)
     numbers = Frame.open(ROOT.RDataFrame(5000).Define("x", "rdfentry_"))
@@ -378,3 +387,14 @@ def test_order_under_implicit_multithreading(mixed, parts):
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "same", done.stderr[-2000:]
+
+
+def test_wrong_settings(mixed):
+    frame, request = Frame.open(mixed["zlib"]), Request(matrix=("f",))
+    for settings in ({"max_events": 0}, {"threads": 0}):
+        with pytest.raises(SettingError, match="at least 1"):
+            read([(frame, request)], **settings)
+    with pytest.raises(SettingError, match="at least 1"):
+        next(blocks(frame, request, 0))
+    with pytest.raises(SettingError, match="no part"):
+        read([])
