@@ -18,6 +18,7 @@ from hepml_root.inference.bindings import (
 from hepml_root.inference.compile import compile_or_interpret
 from hepml_root.inference.declaration import declare
 from hepml_root.inference.frame_columns import FrameColumns
+from hepml_root.inference.lookahead import can_look_ahead, define_ahead
 
 
 def define(
@@ -26,13 +27,19 @@ def define(
     column: str | Iterable[str] = "score",
     inputs: Mapping[str, str] | None = None,
     parameters: Mapping[str, float | str] | None = None,
+    ahead: bool = True,
 ) -> Any:
     """Define the outputs of a model as columns of an RDataFrame.
 
-    The model is compiled once and cached; no Keras is needed. The score of an event is computed when it is
-    asked for, in the event loop, in C++, and is safe under ``ROOT.EnableImplicitMT()``. It varies when an
-    input varies (``Vary``), and works on the distributed frames of ``ROOT.RDF.Distributed``: machines that do
-    not see the compiled library of this one interpret the same C++ from its text.
+    The model is compiled once and cached; no Keras is needed. Scores are computed in the event loop, in C++,
+    also under ``ROOT.EnableImplicitMT()``. They vary when an input varies (``Vary``), and work on the
+    distributed frames of ``ROOT.RDF.Distributed``: machines that do not see the compiled library of this one
+    interpret the same C++ from its text.
+
+    Where all inputs are scalar branches of a tree in local files, the next events are read in bulk and scored
+    in blocks, ahead of the loop, which then costs less than having the loop read the inputs. Other inputs
+    (expressions, Defines, jagged columns, friends, RNTuple, remote files) are scored event by event. The two
+    ways add up in another order: their scores agree to float rounding.
 
     Jagged inputs (``RVec`` columns) are padded with zeros to the model's length and get their mask.
 
@@ -52,6 +59,8 @@ def define(
     parameters:
         {parameter label: number or expression}: the point at which a parameterised model is evaluated.
         Parameters that are not named are read like inputs.
+    ahead:
+        Whether events may be scored ahead of the loop; False: always event by event.
 
     Returns
     -------
@@ -85,17 +94,21 @@ def define(
                 f"the data frame has a column '{name}' already: ask for another one with column='...'."
             )
     blocks = bind(compiled.manifest, inputs, parameters)
-    code = call_code(blocks, compiled.manifest["outputs"], compiled.symbol, frame, str(path))
-    declare(compiled, distributed=frame.distributed)
-    if isinstance(names, str):
-        return frame.node.Define(names, f"{code} return ROOT::RVecF(scores, scores + {len(labels)});")
-    if len(names) == 1:
-        return frame.node.Define(names[0], f"{code} return scores[0];")
-    together = frame.free_name("rdfscores_{}_")
-    fields = ", ".join(f"scores[{index}]" for index in range(len(labels)))
-    node = frame.node.Define(together, f"{code} return std::array<float, {len(labels)}>{{{fields}}};")
-    for index, name in enumerate(names):
-        node = node.Define(name, f"{together}[{index}]")
+    one = names if isinstance(names, str) else names[0]
+    together = one if isinstance(names, str) or len(names) == 1 else frame.free_name("rdfscores_{}_")
+    outputs = compiled.manifest["outputs"]
+    if ahead and can_look_ahead(blocks, compiled, frame):
+        node = define_ahead(together, blocks, outputs, compiled, frame)
+    else:
+        code = call_code(blocks, outputs, compiled.symbol, frame, str(path))
+        declare(compiled, distributed=frame.distributed)
+        value = "hepml_scores[0]"
+        if len(labels) > 1:
+            value = f"ROOT::RVecF(hepml_scores, hepml_scores + {len(labels)})"
+        node = frame.node.Define(together, f"{code} return {value};")
+    if together != one:
+        for index, name in enumerate(names):
+            node = node.Define(name, f"{together}[{index}]")
     return node
 
 
@@ -106,7 +119,9 @@ def call_code(
     frame: FrameColumns,
     model: str,
 ) -> str:
-    """Return the C++ statements that fill the inputs of one event and leave its outputs in ``scores``.
+    """Return the C++ statements that fill the inputs of one event and leave its outputs in ``hepml_scores``.
+
+    RDataFrame takes every word that is the name of a column for the column: ours begin with ``hepml_``.
 
     Raises
     ------
@@ -114,7 +129,7 @@ def call_code(
         As for :func:`define`.
     """
     blocks = list(blocks)
-    named = {block.name: f"in_{index}_{identifier(block.name)}" for index, block in enumerate(blocks)}
+    named = {block.name: f"hepml_in{index}_{identifier(block.name)}" for index, block in enumerate(blocks)}
     statements = []
     for block in blocks:
         array = named[block.name]
@@ -128,7 +143,7 @@ def call_code(
         if block.kind == "jagged":
             length, features = block.shape
             mask = named.get(block.mask or "", "nullptr")
-            padding = f"pad_{named[block.name]}"
+            padding = f"{named[block.name]}_padding"
             statements.append(
                 f"hepml_root::rdf::Padding {padding}({named[block.name]}, {mask}, {length}, {features});"
             )
@@ -138,12 +153,12 @@ def call_code(
             ]
     sizes = [_product(output["shape"]) for output in outputs]
     offsets = [sum(sizes[:index]) for index in range(len(sizes))]
-    statements.append(f"const float *const inputs[] = {{{', '.join(named.values())}}};")
-    statements.append(f"float scores[{sum(sizes)}];")
+    statements.append(f"const float *const hepml_inputs[] = {{{', '.join(named.values())}}};")
+    statements.append(f"float hepml_scores[{sum(sizes)}];")
     statements.append(
-        f"float *const outputs[] = {{{', '.join(f'scores + {offset}' for offset in offsets)}}};"
+        f"float *const hepml_outputs[] = {{{', '.join(f'hepml_scores + {offset}' for offset in offsets)}}};"
     )
-    statements.append(f"{symbol}_infer(inputs, 1, outputs);")
+    statements.append(f"{symbol}_infer(hepml_inputs, 1, hepml_outputs);")
     return " ".join(statements)
 
 

@@ -112,6 +112,16 @@ def test_inputs_can_be_bound_to_other_expressions(models, higgs_frame):
     np.testing.assert_allclose(arrays["score"], expected[:, 0], atol=CLOSE)
 
 
+def test_columns_may_have_any_name(models, higgs_frame):
+    # RDataFrame replaces column names anywhere in an expression, also where they are names of our own.
+    frame = higgs_frame
+    for name in ("inputs", "outputs", "scores", "features", "f"):
+        frame = frame.Define(name, "1.5")
+    arrays = hr.define(frame, models["higgs"], ahead=False).AsNumpy([*HIGGS, "score"])
+    expected = runtime_scores(models["higgs"], features=matrix(arrays))
+    np.testing.assert_allclose(arrays["score"], expected[:, 0], atol=CLOSE)
+
+
 @pytest.mark.parametrize("given", [125, "125.f", "mH"])
 def test_parameters_are_numbers_or_expressions(models, higgs_frame, given):
     frame = higgs_frame.Define("mH", "125")
@@ -152,6 +162,120 @@ def test_score_varies_with_its_inputs(models, higgs_frame):
             runtime_scores(models["higgs"], features=features).mean(), abs=1e-6
         )
     assert abs(means["m_bb:up"] - means["m_bb:down"]) > 1e-4
+
+
+@pytest.fixture(scope="module")
+def many_types(tmp_path_factory):
+    """Three files with trees of different lengths in a folder, columns of several types, and a friend."""
+    folder = tmp_path_factory.mktemp("types")
+    code = """
+    void write_many_types(const char *path, int first, int count, int compression) {
+       TFile file(path, "RECREATE", "", compression);
+       file.mkdir("deep")->cd();
+       TTree tree("events", "events"), other("other", "other");
+       float f; double d; int i; unsigned int u; short s; bool b; float o;
+       tree.Branch("f", &f); tree.Branch("d", &d); tree.Branch("i", &i); tree.Branch("u", &u);
+       tree.Branch("s", &s); tree.Branch("b", &b); other.Branch("o", &o);
+       for (int e = first; e < first + count; ++e) {
+          f = std::sin(.1 * e); d = std::cos(.2 * e); o = .01f * e;
+          i = e % 7 - 3; u = e % 5; s = -(e % 3); b = e % 2;
+          tree.Fill(); other.Fill();
+       }
+       tree.SetAutoFlush(100);
+       file.Write();
+    }"""
+    ROOT.gInterpreter.Declare(code)
+    paths = [str(folder / f"{part}.root") for part in "abc"]
+    for path, first, count, compression in zip(
+        paths, (0, 1, 5000), (1, 4999, 2311), (0, 101, 505), strict=True
+    ):
+        ROOT.write_many_types(path, first, count, compression)
+    model = write_mlp(
+        folder / "types.onnx", ["f", "d", "i", "u", "s", "b"], labels=("x", "y"), parameters=["mass"]
+    )
+    return paths, model
+
+
+def chain_of(paths, name="deep/events"):
+    chain = ROOT.TChain(name)
+    for path in paths:
+        chain.Add(path)
+    return chain
+
+
+def ways_agree(frame, model, expect_ahead=True, **settings):
+    """Compare scores computed ahead with those computed event by event; return the former."""
+    blocks = [np.asarray(frame.AsNumpy(["rdfentry_"])["rdfentry_"])]
+    both = [
+        hr.define(frame, model, "p", ahead=ahead, **settings).AsNumpy(["p_x", "p_y"])
+        for ahead in (True, False)
+    ]
+    assert len(both[0]["p_x"]) == len(blocks[0]) > 0
+    for name in ("p_x", "p_y"):
+        np.testing.assert_allclose(both[0][name], both[1][name], atol=CLOSE)
+    # Computed in another order of additions: not the same bits everywhere, where it was done ahead.
+    assert np.any(both[0]["p_x"] != both[1]["p_x"]) == expect_ahead
+    return both[0]["p_x"]
+
+
+@pytest.mark.parametrize(
+    "cut", ["true", "f > 0.5", "rdfentry_ % 97 == 3", "rdfentry_ > 4500 && rdfentry_ < 5200"]
+)
+def test_scores_ahead_of_the_loop_are_those_of_the_event(many_types, cut):
+    paths, model = many_types
+    chain = chain_of(paths)
+    frame = ROOT.RDataFrame(chain)
+    scores = ways_agree(frame.Filter(cut), model, parameters={"mass": 0.3})
+    arrays = frame.Filter(cut).AsNumpy()
+    features = np.stack(
+        [np.asarray(arrays[name], np.float32) for name in ("f", "d", "i", "u", "s", "b")], axis=1
+    )
+    expected = runtime_scores(model, features=features, parameters=np.full((len(features), 1), 0.3))
+    np.testing.assert_allclose(scores, expected[:, 0], atol=CLOSE)
+
+
+def test_scores_ahead_follow_ranges_entry_lists_and_second_loops(many_types):
+    paths, model = many_types
+    chain = chain_of(paths)
+    ways_agree(ROOT.RDataFrame(chain).Range(17, 6000, 3), model, parameters={"mass": "f"})
+    entries = ROOT.TEntryList("some", "", "deep/events", paths[1])
+    for entry in (5, 6, 7, 900, 4000):
+        entries.Enter(entry)
+    ROOT.SetOwnership(entries, False)  # the chain deletes it
+    chain.SetEntryList(entries)
+    selected = ROOT.RDataFrame(chain)
+    scored = hr.define(selected, model, "p", parameters={"mass": 1})
+    first, second = (scored.AsNumpy(["p_x", "f"]) for _ in range(2))
+    np.testing.assert_array_equal(first["p_x"], second["p_x"])
+    expected = hr.define(selected, model, "p", parameters={"mass": 1}, ahead=False).AsNumpy(["p_x"])["p_x"]
+    assert len(expected) >= 4
+    np.testing.assert_allclose(first["p_x"], expected, atol=CLOSE)
+
+
+def test_columns_that_are_no_branches_are_not_read_ahead(many_types):
+    paths, model = many_types
+    chain, friend = chain_of(paths), chain_of(paths, "deep/other")
+    chain.AddFriend(friend, "side")
+    frame = ROOT.RDataFrame(chain)
+    ways_agree(frame.Redefine("f", "2 * f"), model, expect_ahead=False, parameters={"mass": 1})
+    ways_agree(frame, model, expect_ahead=False, parameters={"mass": "side.o"})  # of the friend
+    ways_agree(frame.Define("g", "3.5"), model, expect_ahead=False, inputs={"f": "g"}, parameters={"mass": 1})
+    ways_agree(frame.Alias("h", "d"), model, inputs={"f": "h"}, parameters={"mass": "f"})
+
+
+def test_varied_scores_are_not_those_of_the_branch(many_types):
+    paths, model = many_types
+    chain = chain_of(paths)
+    frame = ROOT.RDataFrame(chain).Vary("f", "ROOT::RVecF{f - 1, f + 1}", ["down", "up"])
+    means = [
+        ROOT.RDF.Experimental.VariationsFor(
+            hr.define(frame, model, "p", parameters={"mass": 1}, ahead=ahead).Mean("p_x")
+        )
+        for ahead in (True, False)
+    ]
+    for name in ("nominal", "f:down", "f:up"):
+        assert means[0][name] == pytest.approx(means[1][name], abs=1e-6)
+    assert abs(means[0]["f:up"] - means[0]["nominal"]) > 1e-4
 
 
 def in_child(code: str, *arguments: object) -> str:

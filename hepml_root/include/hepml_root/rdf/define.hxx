@@ -92,18 +92,18 @@ public:
       for (std::size_t i = 0; i < fManifest.inputs.size(); ++i)
          if (fManifest.inputs[i].kind == "jagged")
             Pad(i, expressions);
-      fCode << "const float *const inputs[] = {";
+      fCode << "const float *const hepml_inputs[] = {";
       for (std::size_t i = 0; i < fManifest.inputs.size(); ++i)
          fCode << (i ? ", " : "") << Array(i);
-      fCode << "}; float scores[" << Labels().size() << "]; float *const outputs[] = {";
+      fCode << "}; float hepml_scores[" << Labels().size() << "]; float *const hepml_outputs[] = {";
       std::size_t offset = 0;
       for (const OutputBlock& output : fManifest.outputs) {
-         fCode << (offset ? ", " : "") << "scores + " << offset;
+         fCode << (offset ? ", " : "") << "hepml_scores + " << offset;
          offset += Size(output.shape);
       }
       // By its address: the interpreter need not know the function's name.
       fCode << "}; reinterpret_cast<void (*)(const float *const *, std::size_t, float *const *)>("
-            << reinterpret_cast<std::uintptr_t>(model.infer) << "ULL)(inputs, 1, outputs); ";
+            << reinterpret_cast<std::uintptr_t>(model.infer) << "ULL)(hepml_inputs, 1, hepml_outputs); ";
    }
 
    ROOT::RDF::RNode Node() const { return fNode; }
@@ -127,7 +127,7 @@ public:
    }
 
 private:
-   static std::string Array(std::size_t block) { return "in_" + std::to_string(block); }
+   static std::string Array(std::size_t block) { return "hepml_in" + std::to_string(block); }
 
    void Declare(const InputBlock& block, const std::map<std::string, std::string>& expressions) {
       const std::size_t index = static_cast<std::size_t>(&block - fManifest.inputs.data());
@@ -149,10 +149,10 @@ private:
       for (std::size_t i = 0; i < fManifest.inputs.size(); ++i)
          if (fManifest.inputs[i].name == block.mask)
             mask = Array(i);
-      fCode << "hepml_root::rdf::Padding pad_" << index << '(' << Array(index) << ", " << mask << ", "
+      fCode << "hepml_root::rdf::Padding hepml_pad" << index << '(' << Array(index) << ", " << mask << ", "
             << block.shape.at(0) << ", " << block.shape.at(1) << "); ";
       for (const Column& column : block.columns)
-         fCode << "pad_" << index << ".Add(" << Expression(column, expressions) << "); ";
+         fCode << "hepml_pad" << index << ".Add(" << Expression(column, expressions) << "); ";
    }
 
    static bool IsWord(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
@@ -216,11 +216,11 @@ inline ROOT::RDF::RNode Define(ROOT::RDF::RNode node, const Model& model, const 
       if (node.HasColumn(name))
          throw std::runtime_error("hepml_root: the data frame has a column '" + name + "' already");
    if (names.size() == 1)
-      return caller.Node().Define(names[0], caller.Code() + "return scores[0];");
+      return caller.Node().Define(names[0], caller.Code() + "return hepml_scores[0];");
    const std::string together = "rdfscores_" + Caller::Identifier(column) + "_";
-   ROOT::RDF::RNode scored =
-       caller.Node().Define(together, caller.Code() + "return std::vector<float>(scores, scores + " +
-                                          std::to_string(labels.size()) + ");");
+   ROOT::RDF::RNode scored = caller.Node().Define(
+       together, caller.Code() + "return std::vector<float>(hepml_scores, hepml_scores + " +
+                     std::to_string(labels.size()) + ");");
    for (std::size_t i = 0; i < names.size(); ++i)
       scored = scored.Define(names[i], together + "[" + std::to_string(i) + "]");
    return scored;
