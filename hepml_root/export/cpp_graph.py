@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepml_root.errors import ModelFileError, UnsupportedOperationError, nearest
+from hepml_root.errors import HepmlError, ModelFileError, UnsupportedOperationError, nearest
 
 if TYPE_CHECKING:
     import onnx
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # The meaning of Softmax, Reduce* and others differs below.
 OLDEST_OPSET = 13
+LARGEST_VALUE = 1 << 22  # numbers per event: a block of 48 events then takes 800 MB
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,14 @@ class Node:
         return axis - 1
 
 
+def check_size(size: int) -> None:
+    """Refuse a value that is too large to be computed in blocks of events."""
+    if size > LARGEST_VALUE:
+        raise UnsupportedOperationError(
+            f"a value of {size:,} numbers per event; up to {LARGEST_VALUE:,} are supported."
+        )
+
+
 Rule = Callable[[Node, "Lowering"], "list[Tensor]"]
 RULES: dict[str, Rule] = {}
 
@@ -110,6 +119,7 @@ class Lowering:
 
     def add(self, step: Step, shape: Iterable[int], kind: str = "float") -> Tensor:
         """Append a step and return its whole storage as a value of ``shape``."""
+        check_size(step.size)
         self.steps.append(step)
         return Tensor(step, tuple(shape), kind)
 
@@ -201,7 +211,7 @@ def lower(model: onnx.ModelProto) -> Graph:
 
     outputs = []
     for declared in graph.output:
-        value = values[declared.name]
+        value = values.get(declared.name)
         if not isinstance(value, Tensor):
             raise UnsupportedOperationError(f"output {declared.name!r} does not depend on any input.")
         if value.kind == "int" or value.size == 0:
@@ -253,7 +263,15 @@ def _results(entry: onnx.NodeProto, node: Node, lowering: Lowering, opset: int) 
         raise node.refuse(
             "no rule to generate it." + (f" Nearest that exist: {', '.join(close)}." if close else "")
         )
-    results = RULES[node.operator](node, lowering)
+    try:
+        results = RULES[node.operator](node, lowering)
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError) as error:
+        # A node that breaks its operator's own rules: a missing input or attribute, shapes that do not fit.
+        raise node.refuse(f"it is malformed ({type(error).__name__}: {error}).") from error
+    except ValueError as error:
+        if isinstance(error, HepmlError):
+            raise
+        raise node.refuse(f"it is malformed ({error}).") from error
     for name in node.outputs[len(results) :]:
         if name:
             raise node.refuse(f"output {name!r} beyond the first is not supported.")

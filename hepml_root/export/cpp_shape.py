@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from hepml_root.export.cpp_graph import Lowering, Node, Tensor, rule
+from hepml_root.export.cpp_graph import Lowering, Node, Tensor, check_size, rule
 from hepml_root.export.cpp_steps import Join, Pick
 
 
@@ -17,6 +17,7 @@ def view(source: Tensor, shape: tuple[int, ...]) -> list[Tensor]:
 
 def pick(lowering: Lowering, source: Tensor, indices: np.ndarray) -> Tensor:
     """Return the features ``indices`` (in the shape wanted) of ``source``; a run of them is only a view."""
+    check_size(indices.size)
     flat = indices.ravel()
     if flat.size and np.array_equal(flat, np.arange(flat[0], flat[0] + flat.size)):
         return Tensor(source.step, indices.shape, source.kind, source.offset + int(flat[0]))

@@ -295,6 +295,11 @@ def test_graphs_that_cannot_be_generated_are_refused() -> None:
         ),
         "casts to DOUBLE": model([helper.make_node("Cast", ["x"], ["y"], to=TensorProto.DOUBLE)], ["N", 3]),
     }
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [1, 10**12])
+    cases["numbers per event"] = model([helper.make_node("Expand", ["x", "shape"], ["y"])], ["N", 1])
+    cases["numbers per event"].graph.initializer.append(shape)
+    cases["malformed"] = model([helper.make_node("Concat", ["x", "x"], ["y"], name="c")], ["N", 3])
+    cases["does not depend"] = model([helper.make_node("Relu", ["x"], ["z"])], ["N", 3])
     for words, proto in cases.items():
         with pytest.raises(UnsupportedOperationError, match=words):
             generate(proto)
