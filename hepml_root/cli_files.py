@@ -24,6 +24,7 @@ def evaluate_file(
 ) -> None:
     """Write the report of a run's folder or a model file on the events of a job."""
     from hepml_root import evaluate
+    from hepml_root.evaluation.roc import WORKING_POINTS
     from hepml_root.job_run import dataset_of, headline, split_of
 
     refuse_existing(output, overwrite)
@@ -39,7 +40,8 @@ def evaluate_file(
     train, test = (None, data) if everything else split_of(job, data)
     report = evaluate(
         subject, test, train, bootstrap=job.evaluation.bootstrap, seed=job.evaluation.seed,
-        systematic=job.evaluation.systematic, working_points=job.export.working_points,
+        systematic=job.evaluation.systematic,
+        working_points=sorted({*WORKING_POINTS, *job.export.working_points}),
     )  # fmt: skip
     page = report.save(output, overwrite=overwrite)
     print(f"{headline(report)} ({len(test):,} events)\n{page}")

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -252,6 +252,7 @@ def _claim(job: Job, output: Path, overwrite: bool, resume: bool) -> Path:
 def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> tuple[Trained, dict[str, Any]]:
     """Run all stages of a job in its working folder, and return what they made and the summary."""
     from hepml_root import evaluate
+    from hepml_root.evaluation.roc import WORKING_POINTS
     from hepml_root.export import export, read_manifest
 
     with stages.stage("read", "reading the events") as note:
@@ -269,7 +270,8 @@ def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> tuple[Train
     with stages.stage("evaluate", "writing the report") as note:
         report = evaluate(
             model, test, train, compare=others, bootstrap=job.evaluation.bootstrap, seed=job.evaluation.seed,
-            systematic=job.evaluation.systematic, working_points=job.export.working_points,
+            systematic=job.evaluation.systematic, history=_history(work),
+            working_points=sorted({*WORKING_POINTS, *job.export.working_points}),
         )  # fmt: skip
         report.save(work / "report", overwrite=True)
         note(headline(report))
@@ -284,14 +286,21 @@ def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> tuple[Train
     if isinstance(job.model, Dense):
         with stages.stage("export", "exporting to ONNX, and comparing with Keras") as note:
             file = export(
-                model, work / f"{job.name}.onnx", data=test, overwrite=True, working_points=thresholds(report)
-            )
+                model, work / f"{job.name}.onnx", data=test, overwrite=True,
+                working_points=thresholds(report, job.export.working_points),
+            )  # fmt: skip
             summary["parity_onnxruntime"] = read_manifest(file)["parity"]["onnxruntime"]["max_abs_difference"]
             note(f"largest difference {summary['parity_onnxruntime']:.1e}")
         if job.export.compile:
             with stages.stage("compile", "generating and compiling C++") as note:
                 summary["parity_cpp"] = _compiled(file, model, test, note)
     return Trained(work, model, file, train, test), summary
+
+
+def _history(work: Path) -> dict[str, Any] | None:
+    """Return the course of the training as it was saved; None for a model that has no epochs."""
+    file = work / "history.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
 def _trained(work: Path, job: Job, train: Dataset, resume: bool) -> tuple[Any, float]:
@@ -351,8 +360,8 @@ def headline(report: Any) -> str:
     return "; ".join(f"resolution of {study.target} {study.resolution}" for study in report.residuals)
 
 
-def thresholds(report: Any) -> list[dict[str, Any]] | None:
-    """Return the working points of a two-class report as the manifest holds them."""
+def thresholds(report: Any, wanted: Sequence[float]) -> list[dict[str, Any]] | None:
+    """Return the wanted working points of a two-class report as the manifest holds them."""
     if report.task != "binary":
         return None
     return [
@@ -363,6 +372,7 @@ def thresholds(report: Any) -> list[dict[str, Any]] | None:
             "background_efficiency": float(point.background_efficiency.value),
         }
         for point in report.roc[report.signal].working_points
+        if point.signal_efficiency in wanted
     ]
 
 

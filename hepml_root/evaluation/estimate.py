@@ -81,11 +81,14 @@ class Estimate:
         largest = max(abs(up), abs(down))
         if largest == 0:
             return _minus(f"{self.value:.4g} ± 0{unit}")
-        symmetric = abs(up - down) <= 0.25 * (up + down)
+        outside = up < 0 or down < 0  # where a bias is taken back, the interval can lie beside the value
+        symmetric = not outside and abs(up - down) <= 0.25 * (up + down)
         if symmetric:
             largest = 0.5 * (up + down)
         digits = min(8, max(0, -math.floor(math.log10(largest)) + (1 if _leading(largest) < 3 else 0)))
         value = f"{self.value:.{digits}f}"
+        if outside:
+            return _minus(f"{value} [{self.low:.{digits}f}, {self.high:.{digits}f}]{unit}")
         if symmetric:
             return _minus(f"{value} ± {largest:.{digits}f}{unit}")
         return _minus(f"{value} +{up:.{digits}f} -{down:.{digits}f}{unit}")

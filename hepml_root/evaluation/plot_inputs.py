@@ -75,11 +75,12 @@ def plot_inputs(
 def plot_correlation(matrix: Correlation, *, title: str = "", sample: str = "") -> Figure:
     """Draw a matrix of correlation coefficients in percent; numbers are written if it is small enough."""
     number = len(matrix.columns)
-    side = float(np.clip(2.6 + 0.26 * number, 4.2, 11.0))
+    side = float(np.clip(2.8 + 0.15 * number, 4.2, 10.0))
     figure = new_figure(side + 1.0, side)
     axes = figure.add_subplot()
     image = axes.imshow(100 * matrix.matrix, cmap="RdBu_r", vmin=-100, vmax=100)
-    size = float(np.clip(170.0 / max(number, 1), 4.5, 11.0))
+    # Three quarters of a row's height in points (72 an inch), about 1.6 inches being taken by the labels.
+    size = float(np.clip(0.75 * 72.0 * (side - 1.6) / max(number, 1), 4.0, 11.0))
     axes.set_xticks(range(number), matrix.columns, rotation=90, fontsize=size)
     axes.set_yticks(range(number), matrix.columns, fontsize=size)
     axes.tick_params(which="both", length=0)

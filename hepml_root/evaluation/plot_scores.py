@@ -121,6 +121,7 @@ def plot_scores(
         figure, axes = single()
         panel = None
     classes = list(scores.test)
+    filled = len(classes) < 3  # more areas on top of one another cannot be told apart
     highest, lowest = 0.0, np.inf
     occupied = [0.0]
     for position, (name, raw) in enumerate(scores.test.items()):
@@ -129,7 +130,8 @@ def plot_scores(
         width = np.diff(test.edges)
         density, error = test.values / width, np.sqrt(test.variances) / width
         centres = 0.5 * (test.edges[1:] + test.edges[:-1])
-        axes.stairs(density, test.edges, color=colour, fill=True, alpha=0.25)
+        if filled:
+            axes.stairs(density, test.edges, color=colour, fill=True, alpha=0.25)
         axes.stairs(density, test.edges, color=colour, linewidth=1.6, label=f"{name} (test)")
         highest = max(highest, float(density.max()))
         if (density > 0).any():
@@ -166,7 +168,8 @@ def plot_scores(
             linewidth=1.1,
         )
         spread = np.where(density > 0, error / np.where(density > 0, density, 1.0), np.nan)
-        panel.stairs(1 + spread, test.edges, baseline=1 - spread, fill=True, color=colour, alpha=0.2)
+        if filled:
+            panel.stairs(1 + spread, test.edges, baseline=1 - spread, fill=True, color=colour, alpha=0.2)
     axes.set(xlim=(test.edges[0], test.edges[-1]), ylim=(0, 1.55 * highest))
     # A peak far above the typical bin hides everything else on a linear axis.
     if highest > 8 * float(np.median(occupied)) and lowest > 0:
