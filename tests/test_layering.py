@@ -41,7 +41,7 @@ ALLOWED_SIBLINGS = {
     ("inference", "export"),  # a library is generated from the exported file
     ("evaluation", "inference"),  # an exported file is evaluated as a Keras model is
 }
-ROOT_ALLOWED = ("data/", "inference/", "export/sofie.py", "evaluation/root_file.py", "tmva/", "cli")
+ROOT_ALLOWED = ("data/", "inference/", "export/sofie.py", "evaluation/root_file.py", "tmva/")
 KERAS_ALLOWED = (
     "layers/",
     "models/",
@@ -112,6 +112,8 @@ def test_root_and_keras_only_where_they_belong(path: Path) -> None:
     everywhere = {name.split(".")[0] for name in imports(tree)}
     at_import = {name.split(".")[0] for name in imports(tree, only_module_level=True)}
     assert "ROOT" not in at_import, "ROOT is imported only inside functions"
+    if level_of(unit_of(path)) >= 5:
+        return  # the command line may use what it hands over, inside functions
     if "ROOT" in everywhere:
         assert relative.startswith(ROOT_ALLOWED), f"{relative} imports ROOT"
     if everywhere & {"keras", "tensorflow"}:
