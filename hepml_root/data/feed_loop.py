@@ -122,6 +122,7 @@ class LoopPlan:
         ROOT = import_root()
         self.frame = frame
         self.request = request
+        self.row_bytes = request.row_bytes()
         self._complete = complete
         self._names: list[str] = []
         self._cpp_types: list[str] = []
@@ -243,9 +244,7 @@ class LoopPlan:
         Threads finish in any order; inside a window the rows are sorted, and memory stays bounded.
         """
         ROOT = import_root()
-        floats = len(self.request.matrix) + 2 * len(self.request.exact) + 1
-        floats += sum(group.max_length * (len(group.expressions) + 1) for group in self.request.jagged)
-        events = max(_WINDOW_BYTES // (4 * floats), 1 << 16) if slots > 1 else 1 << 15
+        events = max(_WINDOW_BYTES // max(self.row_bytes, 1), 1 << 16) if slots > 1 else 1 << 15
         with quiet():
             clusters = [
                 (int(a), int(b)) for a, b in ROOT.Internal.RDF.GetDatasetGlobalClusterBoundaries(self._node)

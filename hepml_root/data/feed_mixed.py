@@ -53,6 +53,7 @@ class MixedPlan(Shortcut):
         self._bulk = BulkPlan(stored, Request(matrix=tuple(matrix), exact=tuple(self._plain_exact)), None)
         looped = Request(matrix=tuple(others), jagged=request.jagged, exact=tuple(left))
         self._inner = LoopPlan(frame, looped, cut, self._complete)
+        self._inner.row_bytes = request.row_bytes()
         kinds = dict(zip(self._plain_exact, self._bulk.exact_types, strict=True))
         kinds.update(zip(left, self._inner.exact_types, strict=True))
         self.exact_types = [kinds[expression] for expression in request.exact]

@@ -48,6 +48,11 @@ class Request:
         object.__setattr__(self, "jagged", tuple(self.jagged))
         object.__setattr__(self, "exact", tuple(dict.fromkeys(self.exact)))
 
+    def row_bytes(self) -> int:
+        """Bytes that one row of the result takes."""
+        lists = sum(group.max_length * (4 * len(group.expressions) + 1) for group in self.jagged)
+        return 4 * len(self.matrix) + 8 * len(self.exact) + lists
+
 
 @dataclass
 class Rows:
