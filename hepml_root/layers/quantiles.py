@@ -25,7 +25,7 @@ class _Table(Transform):
     .. math:: y = y_0 + \sum_k \Delta y_k \; \mathrm{clip}((x - x_k) / \Delta x_k, 0, 1)
     """
 
-    def __init__(self, knots: int = 64, **kwargs: Any) -> None:
+    def __init__(self, knots: int = 32, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if knots < 2:
             raise SettingError(f"knots={knots}: a table needs at least 2.")

@@ -94,8 +94,8 @@ class History:
         return Path(path)
 
     def plot(self, path: str | os.PathLike[str] | None = None, overwrite: bool = False) -> Any:
-        """Draw loss, validation metric and learning rate against the epoch; write the figure if a path is
-        given.
+        """Draw loss, validation metric and, if it changes, learning rate against the epoch; write the figure
+        if a path is given.
 
         Returns the matplotlib figure.
 
@@ -109,7 +109,8 @@ class History:
         from matplotlib.figure import Figure
 
         extra = [name for name in self.metrics if name not in ("loss", "val_loss", "learning_rate")]
-        panels = 1 + len(extra) + ("learning_rate" in self.metrics)
+        scheduled = len(set(self.metrics.get("learning_rate", []))) > 1
+        panels = 1 + len(extra) + scheduled
         figure = Figure(figsize=(6.0, 1.5 + 1.9 * panels), layout="constrained")
         axes = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
         epochs = range(1, self.epochs + 1)
@@ -120,7 +121,7 @@ class History:
         for axis, name in zip(axes[1:], extra, strict=False):
             axis.plot(epochs, self.metrics[name], color="C1", label="validation")
             axis.set_ylabel(name.removeprefix("val_").replace("auc", "AUC"))
-        if "learning_rate" in self.metrics:
+        if scheduled:
             axes[-1].plot(epochs, self.metrics["learning_rate"], color="C2")
             axes[-1].set_ylabel("learning rate")
             axes[-1].set_yscale("log")

@@ -8,6 +8,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+_SHOWN = ("loss", "val_loss", "val_auc", "val_accuracy")
+
 
 class TrainingProgress:
     """A progress bar over all blocks of all epochs, with the newest metrics; silent without a terminal."""
@@ -18,7 +20,7 @@ class TrainingProgress:
         if shown and sys.stderr.isatty():
             self.bar = Progress(
                 TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-                BarColumn(bar_width=24),
+                BarColumn(bar_width=12),
                 TextColumn("{task.fields[metrics]}"),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
@@ -46,5 +48,7 @@ class TrainingProgress:
     def epoch(self, metrics: dict[str, float], events_per_second: float) -> None:
         """An epoch is done."""
         if self.bar:
-            shown = [f"{name} {value:.4g}" for name, value in metrics.items() if name != "learning_rate"]
-            self.bar.update(self.task, metrics="  ".join([*shown, f"{events_per_second:,.0f} events/s"]))
+            # Short enough for a terminal of 80 columns.
+            names = {name: name.replace("val_loss", "val").removeprefix("val_") for name in metrics}
+            shown = [f"{names[name]} {value:.4f}" for name, value in metrics.items() if name in _SHOWN]
+            self.bar.update(self.task, metrics=" ".join([*shown, f"{events_per_second / 1000:,.0f}k/s"]))
