@@ -205,8 +205,8 @@ class _Maker:
                 caption += (
                     " Points are training events, and the lower panel divides them by the test "
                     f"histogram{shaded}. p is that of a two-sample Kolmogorov–Smirnov test, unbinned, with "
-                    "weights and effective events: a small value (below about 0.01) means that the model behaves "
-                    "differently on events it has seen."
+                    "weights and effective events: a small value (below about 0.01) means that the model "
+                    "behaves differently on events it has seen."
                 )
             figure = plot_scores.plot_scores(scores, signal=self.signal, **self.labels)
             self.add(scores.score, "scores", title, caption, figure)
