@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hepml_root import __version__
-from hepml_root.cli_quiet import quieten
+from hepml_root.cli_quiet import quieten, share_cores
 from hepml_root.errors import HepmlError, SettingError, nearest
 
 _COMMANDS = ("train", "evaluate", "export", "compile", "apply", "demo", "config")
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed the help, the version or what is wrong
         return int(stop.code or 0)
     debug = getattr(options, "debug", False)
+    share_cores()
     if not debug:
         quieten()
     try:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hepml_root.data.shipped import shipped_file
 from hepml_root.errors import CompilerError
 from hepml_root.job import Data, Dense, Job, Training
-from hepml_root.job_run import Stages, Trained, run_job
+from hepml_root.job_run import Stages, Trained, number_of_stages, run_job
 
 SIGNAL, BACKGROUND = "shipped:Higgs_data.root:sig_tree", "shipped:Higgs_data.root:bkg_tree"
 # The benchmark's columns in their own order: 21 measured quantities, 7 invariant masses (arXiv:1402.4735).
@@ -49,7 +49,8 @@ def run_demo(
     output: str = "runs/higgs", *, overwrite: bool = False, epochs: int | None = None
 ) -> dict[str, Any]:
     """Run the demo and return its summary, which is also written to ``summary.json`` in ``output``."""
-    stages = Stages(8)
+    job = demo_job(output, epochs)
+    stages = Stages(number_of_stages(job) + 2)
     notes: list[str] = []
 
     def further(trained: Trained) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def run_demo(
             note(f"on {2 * 10_000 * _COPIES:,} events")
         return {**figures, "events_per_second": speeds}
 
-    summary = run_job(demo_job(output, epochs), overwrite=overwrite, stages=stages, further=further)
+    summary = run_job(job, overwrite=overwrite, stages=stages, further=further)
     print("\n" + table(summary, Path(output), notes))
     return summary
 

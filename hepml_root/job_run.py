@@ -197,7 +197,7 @@ def run_job(
     """
     output = Path(job.output)
     work = _claim(job, output, overwrite, resume)
-    stages = stages or Stages(6 if isinstance(job.model, Dense) and job.export.compile else 5)
+    stages = stages or Stages(number_of_stages(job))
     try:
         trained, summary = _train_in(work, job, stages, resume)
         for key, value in (further(trained) if further else {}).items():
@@ -218,6 +218,16 @@ def run_job(
         shutil.rmtree(output)
     os.replace(work, output)
     return summary
+
+
+def number_of_stages(job: Job) -> int:
+    """Return how many stages a job has: reading, training and the report, and what belongs to a network."""
+    network = isinstance(job.model, Dense)
+    return 3 + _has_baseline(job) + network + (network and job.export.compile)
+
+
+def _has_baseline(job: Job) -> bool:
+    return job.evaluation.baseline and isinstance(job.model, Dense) and bool(job.data.classes)
 
 
 def _claim(job: Job, output: Path, overwrite: bool, resume: bool) -> Path:
@@ -264,7 +274,7 @@ def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> tuple[Train
         if speed:  # none for trees, and if a resumed training was complete
             note(f"{speed:,.0f} events/s")
     others = {}
-    if job.evaluation.baseline and isinstance(job.model, Dense) and train.task != "regression":
+    if _has_baseline(job):
         with stages.stage("baseline", "training boosted trees on the same events, to compare") as note:
             others = _baseline(train, note)
     with stages.stage("evaluate", "writing the report") as note:
@@ -387,6 +397,7 @@ def _figures(report: Any) -> dict[str, Any]:
         }
     figures = {"auc_test": report.auc.value, "auc_test_interval": [report.auc.low, report.auc.high]}
     figures["auc_train"] = None if report.auc_train is None else report.auc_train.value
+    figures["auc_bdt"] = None  # not asked for, or LightGBM is missing
     for roc in report.compared.values():
         figures["auc_bdt"] = roc.auc.value
         figures["auc_bdt_interval"] = [roc.auc.low, roc.auc.high]

@@ -209,3 +209,29 @@ def test_boosted_trees_as_a_job(job_file, tmp_path, capsys):
     again = json.loads((tmp_path / "again" / "report.json").read_text())["auc"]["value"]
     assert again == pytest.approx(json.loads((folder / "summary.json").read_text())["auc_test"], abs=1e-6)
     capsys.readouterr()
+
+
+def test_without_lightgbm_the_baseline_is_left_out_and_said_so(job_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    assert main(["train", str(job_file), "--set", "evaluation.baseline=true"]) == 0
+    said = capsys.readouterr().out
+    assert "left out" in said
+    assert "pip install 'hepml_root[boosted]'" in said
+    summary = json.loads((tmp_path / "runs" / "small" / "summary.json").read_text())
+    assert summary["auc_bdt"] is None
+    steps = [line.split("]")[0].lstrip("[").split("/") for line in said.splitlines() if line.startswith("[")]
+    assert steps == [[str(number), "6"] for number in range(1, 7)]
+
+
+def test_a_regression_as_a_job(tmp_path, capsys):
+    job = tmp_path / "job.yaml"
+    job.write_text(
+        "name: target\ndata:\n  source: shipped:tmva_reg_example.root:TreeR\n  inputs: [var1, var2]\n"
+        "  targets: [fvalue]\n  max_events: 2000\nmodel: {hidden: [16]}\ntraining: {epochs: 5}\n"
+        "evaluation: {bootstrap: 10}"
+    )
+    assert main(["train", str(job)]) == 0
+    summary = json.loads((tmp_path / "runs" / "target" / "summary.json").read_text())
+    assert summary["residuals"]["fvalue"]["resolution"] > 0
+    assert summary["parity_onnxruntime"] < 1e-2  # in units of the target, which goes up to several hundred
+    assert "resolution" in capsys.readouterr().out
