@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,7 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        os.environ["HEPML_ROOT_CACHE"] = str(folder / "cache")  # so that compiling is measured, too
         driver = _driver(folder)
         for network in options.networks:
             yield from _network(network, folder, driver, options.rounds)
@@ -106,10 +108,12 @@ class Candidate:
     best: float = math.inf
 
     def take(self) -> None:
-        seconds = self.slice()
-        if seconds <= 0:
-            raise RuntimeError("ONNX Runtime failed in a benchmark.")
-        self.best = min(self.best, seconds)
+        """Run twice: the first time brings the weights back into the cache from which others drove them."""
+        for _ in range(2):
+            seconds = self.slice()
+            if seconds <= 0:
+                raise RuntimeError("ONNX Runtime failed in a benchmark.")
+            self.best = min(self.best, seconds)
 
     @property
     def rate(self) -> float:
@@ -181,7 +185,9 @@ def _onnxruntime_folder() -> str:
 def _network(name: str, folder: Path, driver: ctypes.CDLL, rounds: int) -> Iterator[dict[str, Any]]:
     hidden, activation = NETWORKS[name]
     path = write_network(folder / f"{name.replace(' ', '_')}.onnx", hidden, activation)
+    start = time.perf_counter()
     compiled = compile(path)
+    seconds = time.perf_counter() - start
     random = np.random.default_rng(2)
     data = Data(random.normal(size=(EVENTS, FEATURES)).astype(np.float32), np.empty(EVENTS, np.float32))
     guess = 1e11 / operations(hidden)
@@ -211,6 +217,7 @@ def _network(name: str, folder: Path, driver: ctypes.CDLL, rounds: int) -> Itera
         f"ONNX Runtime, one by one: {single.rate:.0f}",
         ours["single"].rate / single.rate,
     )
+    yield result(f"{name}: generating, compiling and checking", seconds, "s", "at most 10 s", seconds / 10)
     interpreted = _interpreted(path)
     yield result(
         f"{name}: C++ in blocks, by ROOT's interpreter",
