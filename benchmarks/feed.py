@@ -45,8 +45,8 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        reference = _reference(Path(temporary))
-        files = _files(reference, folder, options.events)
+        reference = reference_library(Path(temporary))
+        files = event_files(reference, folder, options.events)
         for form in FORMATS:
             yield from _speeds(reference, files[form], form, options)
         yield from _selected(files["zlib"], options)
@@ -66,15 +66,20 @@ def result(name: str, value: float, unit: str, reference: str, ratio: float) -> 
     }
 
 
-def turns(readers: dict[str, tuple[Callable[[], int], int]], repeats: int, clock: str) -> dict[str, float]:
-    """Run the readers in turns; each `most` times. Give the best events/s of each."""
+def turns(readers: dict[str, tuple[Callable[[], Any], int]], repeats: int, clock: str) -> dict[str, float]:
+    """Run the readers in turns, each a given number of times. Give the best events/s of each.
+
+    A reader returns the events that it read, or their number.
+    """
     best = dict.fromkeys(readers, 0.0)
     for turn in range(repeats):
         for name, (reader, most) in readers.items():
             if turn < most:
                 start = CLOCKS[clock]()
                 events = reader()
-                best[name] = max(best[name], events / (CLOCKS[clock]() - start))
+                seconds = CLOCKS[clock]() - start  # what was read is freed after the clock has stopped
+                best[name] = max(best[name], (events if isinstance(events, int) else len(events)) / seconds)
+                del events
     return best
 
 
@@ -82,9 +87,8 @@ def _speeds(reference: ctypes.CDLL, path: str, form: str, options: Any) -> Itera
     from hepml_root.data.feed import Request, read
     from hepml_root.data.rdataframe import Frame
 
-    def feed() -> int:
-        rows, _ = read([(Frame.open(path), Request(matrix=NAMES))], threads=options.threads)
-        return len(rows)
+    def feed() -> Any:
+        return read([(Frame.open(path), Request(matrix=NAMES))], threads=options.threads)[0]
 
     def bulk() -> int:
         function = reference.read_ntuple if form == "rntuple" else reference.read_tree
@@ -141,20 +145,20 @@ def _selected(path: str, options: Any) -> Iterator[dict[str, Any]]:
         yield result(f"feed zlib Define+Filter, {name}", best[name], "events/s", "AsNumpy", ratio)
 
 
-def _uproot(path: str) -> int:
+def _uproot(path: str) -> Any:
     import uproot
 
     with uproot.open(path) as tree:
         arrays = tree.arrays(list(NAMES), library="np")
-    return len(np.column_stack([arrays[name] for name in NAMES]))
+    return np.column_stack([arrays[name] for name in NAMES])
 
 
-def _as_numpy(path: str) -> int:
+def _as_numpy(path: str) -> Any:
     import ROOT
 
     file, _, tree = path.partition(":")
     arrays = ROOT.RDataFrame(tree, file).AsNumpy(list(NAMES))
-    return len(np.column_stack([arrays[name] for name in NAMES]))
+    return np.column_stack([arrays[name] for name in NAMES])
 
 
 def _data_loader(path: str) -> int:
@@ -219,7 +223,7 @@ def _streaming(path: str) -> Iterator[dict[str, Any]]:
     )
 
 
-def _reference(folder: Path) -> ctypes.CDLL:
+def reference_library(folder: Path) -> ctypes.CDLL:
     import ROOT
 
     library = folder / "feed_reference.so"
@@ -232,7 +236,7 @@ def _reference(folder: Path) -> ctypes.CDLL:
     return ctypes.CDLL(str(library))
 
 
-def _files(reference: ctypes.CDLL, folder: Path, events: int) -> dict[str, str]:
+def event_files(reference: ctypes.CDLL, folder: Path, events: int) -> dict[str, str]:
     """Write the events in each format: momenta, angles, masses, and a few discrete columns."""
     paths = {form: folder / f"feed_{form}_{events}.root" for form in FORMATS}
     if not all(path.exists() for path in paths.values()):
