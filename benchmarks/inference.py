@@ -26,6 +26,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks import inference_root
 from hepml_root.inference.compile import CompiledModel, compile
 from hepml_root.inference.compiler import FLAGS, find_compiler
 
@@ -48,6 +49,9 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks inference", description=__doc__)
     parser.add_argument("--rounds", type=int, default=300, help="turns of all candidates of a network")
     parser.add_argument("--networks", nargs="*", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument(
+        "--events", type=int, default=2_000_000, help="events of the file that RDataFrame reads"
+    )
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -55,6 +59,9 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
         driver = _driver(folder)
         for network in options.networks:
             yield from _network(network, folder, driver, options.rounds)
+        yield from inference_root.run(
+            write_network(folder / "events.onnx", (64, 64), "Relu"), folder, options.events
+        )
 
 
 def write_network(path: Path, hidden: tuple[int, ...], activation: str) -> Path:
