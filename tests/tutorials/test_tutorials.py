@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,12 @@ def somewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("somewhere")
 
 
+@pytest.fixture(scope="module")
+def said_by(somewhere: Path) -> Callable[[Path], str]:
+    """Return what a script prints; each is run once."""
+    return functools.cache(lambda script: run([sys.executable, str(script)], somewhere))
+
+
 def run(command: list[str], folder: Path) -> str:
     done = subprocess.run(
         command, cwd=folder, env=os.environ | {"HEPML_FAST": "1"}, capture_output=True, text=True, check=False
@@ -29,8 +37,8 @@ def run(command: list[str], folder: Path) -> str:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_a_tutorial_runs_and_its_physics_is_sensible(script, somewhere):
-    said = run([sys.executable, str(script)], somewhere)
+def test_a_tutorial_runs_and_its_physics_is_sensible(script, somewhere, said_by):
+    said = said_by(script)
     header = script.read_text(encoding="utf-8").split('"""')[1]
     for word in ("Shows", "Prints", "Run it"):
         assert re.search(rf"^{word} ", header, re.M), word
@@ -86,12 +94,12 @@ CHECKS = {
 }
 
 
-def test_the_macro_says_the_same_as_the_script(somewhere):
+def test_the_macro_says_the_same_as_the_script(somewhere, said_by):
     """hepml005 in C++ and in Python select the same events, nominal and varied."""
     root = shutil.which("root", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if root is None or shutil.which(os.environ.get("CXX", "g++")) is None:
         pytest.skip("needs the program root and a C++ compiler")
-    python = run([sys.executable, str(FOLDER / "hepml005_score_in_rdataframe.py")], somewhere)
+    python = said_by(FOLDER / "hepml005_score_in_rdataframe.py")
     library = somewhere / "higgs.so"
     run(
         [sys.executable, "-m", "hepml_root", "compile", "runs/tutorials/higgs.onnx", "-o", str(library)]
