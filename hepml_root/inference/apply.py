@@ -89,8 +89,10 @@ def apply(
 
         chain.AddFriend("scores", "scores.root");  ROOT.RDataFrame(chain).Filter("score > 0.9")
 
-    With ``cut`` only the selected events are written, and the entries no longer correspond: the column
-    ``entry`` then holds the number of each event's entry in the source, to build an index from.
+    With a cut (``cut``, or that of a Source) only the selected events are written, and the entries no longer
+    correspond: the column ``entry`` then holds the number of each event's entry in the source, to build an
+    index from. A data frame gives one entry for each event that passes its filters. An RNTuple cannot be a
+    friend in ROOT's RDataFrame; it is for programs that read scores by themselves.
 
     The file is compressed lightly (Zstandard, level 1), which takes less time than writing more bytes. It
     also holds the text ``hepml_root``: model, sources and settings as JSON. It gets its name only when it is
@@ -144,10 +146,14 @@ def apply(
 
     Example
     -------
-    >>> import hepml_root as hr                                                      # doctest: +SKIP
-    >>> source = hr.data.shipped_file("Higgs_data.root") + ":sig_tree"               # doctest: +SKIP
-    >>> print(hr.apply("higgs.onnx", source, "scores.root"))                         # doctest: +SKIP
-    scores.root:scores has score of 10,000 events (1,234,567 events/s)
+    >>> import tempfile, hepml_root as hr
+    >>> file = hr.data.shipped_file("Higgs_data.root")
+    >>> sources = {"signal": f"{file}:sig_tree", "background": f"{file}:bkg_tree"}
+    >>> data = hr.Dataset.from_root(sources, inputs=["m_bb", "jet1_b-tag"])
+    >>> path = hr.export(hr.models.dense(data, hidden=(8,)), tempfile.mkdtemp() + "/higgs.onnx", data=data)
+    >>> done = hr.apply(path, f"{file}:sig_tree", path.with_name("scores.root"))
+    >>> done.events, done.columns
+    (10000, ('score',))
     """
     if format not in FORMATS:
         raise SettingError(unknown("format", format, FORMATS))
@@ -155,11 +161,13 @@ def apply(
     start = time.perf_counter()
     session = Session(path, engine=engine)
     names = output_columns(column, output_labels(session.manifest))
-    reading = _Reading(bind(session.manifest, inputs, parameters), keep, cut)
     frame = Frame.open(source)
+    # Where events are left out, the others are told by their numbers.
+    selected = bool(cut or frame.source.cut)
+    reading = _Reading(bind(session.manifest, inputs, parameters), keep, cut, selected)
     workers = len(os.sched_getaffinity(0)) if threads is None else threads
     score_names = [names] if isinstance(names, str) else names
-    columns = _refuse_taken([*score_names, *([ENTRY] if cut else []), *keep], keep, frame)
+    columns = _refuse_taken([*score_names, *([ENTRY] if selected else []), *keep], keep, frame)
 
     def score(rows: Rows) -> dict[str, np.ndarray]:
         found = session.infer(reading.arrays(rows))
@@ -176,7 +184,7 @@ def apply(
         "inputs": dict(inputs or {}),
         "parameters": dict(parameters or {}),
         "cut": cut,
-        "friend": cut is None,
+        "friend": not selected,
     }
     with (
         writing(output, overwrite) as temporary,
@@ -198,7 +206,9 @@ def apply(
 class _Reading:
     """The request to the feed that gives what a model needs, and where its arrays lie in the answer."""
 
-    def __init__(self, bound: Sequence[InputBlock], keep: Sequence[str], cut: str | None) -> None:
+    def __init__(
+        self, bound: Sequence[InputBlock], keep: Sequence[str], cut: str | None, selected: bool
+    ) -> None:
         self._blocks = bound
         self._slices: dict[str, list[int | float]] = {}
         matrix: list[str] = []
@@ -217,7 +227,7 @@ class _Reading:
             for block in bound
             if block.kind == "jagged"
         ]
-        self._exact = [*(["rdfentry_"] if cut else []), *keep]
+        self._exact = [*(["rdfentry_"] if selected else []), *keep]
         self.request = Request(matrix=tuple(matrix), jagged=tuple(jagged), exact=tuple(self._exact), cut=cut)
 
     def arrays(self, rows: Rows) -> dict[str, np.ndarray]:

@@ -79,10 +79,15 @@ def define(
 
     Example
     -------
-    >>> import hepml_root as hr, ROOT                                                   # doctest: +SKIP
-    >>> frame = ROOT.RDataFrame("sig_tree", hr.data.shipped_file("Higgs_data.root"))    # doctest: +SKIP
-    >>> frame = hr.define(frame, "higgs.onnx", column="score")                          # doctest: +SKIP
-    >>> frame.Histo1D(("score", "", 50, 0, 1), "score").GetMean()                       # doctest: +SKIP
+    >>> import tempfile, hepml_root as hr
+    >>> file = hr.data.shipped_file("Higgs_data.root")
+    >>> sources = {"signal": f"{file}:sig_tree", "background": f"{file}:bkg_tree"}
+    >>> data = hr.Dataset.from_root(sources, inputs=["m_bb", "jet1_b-tag"])
+    >>> path = hr.export(hr.models.dense(data, hidden=(8,)), tempfile.mkdtemp() + "/higgs.onnx", data=data)
+    >>> import ROOT
+    >>> frame = hr.define(ROOT.RDataFrame("sig_tree", file), path, column="score")
+    >>> 0 < frame.Mean("score").GetValue() < 1
+    True
     """
     frame = FrameColumns(df)
     compiled = compile_or_interpret(path)

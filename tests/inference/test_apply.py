@@ -112,6 +112,15 @@ def test_with_a_cut_the_entries_are_numbered(classes, signal_file, features, tmp
     assert told["sources"][0]["tree"] == "sig_tree"
 
 
+def test_cut_of_the_source_numbers_the_entries_too(higgs, signal_file, features, tmp_path):
+    hr.apply(higgs, hr.Source(signal_file, cut="m_bb > 1"), tmp_path / "scores.root", cut="m_jj < 2")
+    arrays = uproot.open(tmp_path / "scores.root")["scores"].arrays(library="np")
+    chosen = (features[:, HIGGS.index("m_bb")] > 1) & (features[:, HIGGS.index("m_jj")] < 2)
+    np.testing.assert_array_equal(arrays["entry"], np.flatnonzero(chosen))
+    expected = runtime_scores(higgs, features=features[chosen])
+    np.testing.assert_allclose(arrays["score"], expected[:, 0], atol=CLOSE)
+
+
 def test_vector_column(classes, signal_file, features, tmp_path):
     hr.apply(classes, signal_file, tmp_path / "v.root", column="p[]", parameters={"mass": "m_bb"}, tree="t")
     values = uproot.open(tmp_path / "v.root")["t"]["p"].array(library="np")

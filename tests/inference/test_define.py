@@ -314,6 +314,26 @@ def test_slots_do_not_disturb_each_other_under_implicit_multi_threading(models):
     assert max(map(float, differences)) < CLOSE
 
 
+def test_without_a_compiler_the_interpreter_computes(models, monkeypatch, tmp_path):
+    monkeypatch.setenv("CXX", str(tmp_path / "no-compiler"))
+    monkeypatch.setenv("HEPML_ROOT_CACHE", str(tmp_path))
+    output = in_child(
+        """
+        import sys, ROOT, hepml_root as hr
+        from hepml_root.data.shipped import shipped_file
+        from model_files import HIGGS, runtime_scores
+        import numpy as np
+        frame = ROOT.RDataFrame("sig_tree", shipped_file("Higgs_data.root"))
+        frame = hr.define(frame, sys.argv[1])
+        arrays = frame.AsNumpy([*HIGGS, "score"])
+        expected = runtime_scores(sys.argv[1], features=np.stack([arrays[name] for name in HIGGS], axis=1))
+        print(abs(arrays["score"] - expected[:, 0]).max())
+        """,
+        models["higgs"],
+    )
+    assert float(output) < CLOSE
+
+
 DISTRIBUTED = """
     import os, shutil, sys, ROOT, hepml_root as hr
     from pathlib import Path
