@@ -25,6 +25,9 @@ public:
    /// Give `count` native values of a column from entry `first` on: in `space`, which has room for them,
    /// or in the reader's own memory, valid until the column is read again.
    virtual const void* read(std::size_t column, std::uint64_t first, std::size_t count, void* space) = 0;
+   /// The bytes of these entries of a float column as they are stored, big-endian and in one piece, valid
+   /// until the column is read again; null where they are not stored so.
+   virtual const unsigned char* stored_floats(std::size_t, std::uint64_t, std::size_t) { return nullptr; }
 };
 
 class Table {
@@ -85,6 +88,13 @@ public:
          need(fLater, column);
       for (int column : fProgram.exact)
          need(fLater, column);
+      fExactOnly.assign(fStored, 0);
+      for (int column : fProgram.exact)
+         need(fExactOnly, column);
+      fStoredColumns.resize(fProgram.matrix.size());
+      fDirect = fProgram.cut < 0;
+      for (int column : fProgram.matrix)
+         fDirect = fDirect && static_cast<std::size_t>(column) < fStored && fTypes[column] == Type::float32;
       fRun.assign(fProgram.kernels.size(), 0);
       for (const auto* columns : {&fProgram.matrix, &fProgram.exact})
          for (int column : *columns)
@@ -105,9 +115,10 @@ public:
             if (kept == 0)
                continue;
          }
-         load(entry, count, kept);
+         const bool direct = fDirect && matrix && write_stored(entry, count, rows, limit, matrix);
+         load(entry, count, kept, direct ? fExactOnly : fLater);
          kept = std::min(kept, limit - rows);
-         write(kept, rows, matrix, exact);
+         write(kept, rows, direct ? nullptr : matrix, exact);
          rows += kept;
       }
       return rows;
@@ -121,7 +132,7 @@ public:
          std::size_t kept = 0;
          for (; row + kept < count && entries[row + kept] - first < tile_entries; ++kept)
             fIndex[kept] = static_cast<std::uint32_t>(entries[row + kept] - first);
-         load(first, fIndex[kept - 1] + 1, kept);
+         load(first, fIndex[kept - 1] + 1, kept, fLater);
          write(kept, row, matrix, exact);
          row += kept;
       }
@@ -170,9 +181,9 @@ private:
    }
 
    /// Read what the rows need, and keep the selected entries only.
-   void load(std::uint64_t entry, std::size_t count, std::size_t kept) {
+   void load(std::uint64_t entry, std::size_t count, std::size_t kept, const std::vector<char>& needed) {
       for (std::size_t column = 0; column < fStored; ++column) {
-         if (!fLater[column])
+         if (!needed[column])
             continue;
          if (!fFirst[column])
             read(column, entry, count);
@@ -199,6 +210,20 @@ private:
          write_exact(fProgram.exact[i], count, static_cast<char*>(exact[i]) + 8 * row);
    }
 
+   /// Write the matrix from the bytes as they are stored: byte order and transposition in one pass. Only
+   /// where all entries are wanted and each column lies in one piece.
+   bool write_stored(std::uint64_t entry, std::size_t count, std::size_t row, std::size_t limit,
+                     float* matrix) {
+      for (std::size_t i = 0; i < fProgram.matrix.size(); ++i) {
+         fStoredColumns[i] = fReader->stored_floats(fProgram.matrix[i], entry, count);
+         if (!fStoredColumns[i])
+            return false;
+      }
+      transpose<true>(fStoredColumns.data(), fStoredColumns.size(), std::min(count, limit - row),
+                      matrix + row * fProgram.matrix.size());
+      return true;
+   }
+
    void write_matrix(std::size_t count, float* rows) {
       for (std::size_t i = 0; i < fProgram.matrix.size(); ++i) {
          const int column = fProgram.matrix[i];
@@ -213,7 +238,7 @@ private:
          });
          fRowColumns[i] = fFloats[i].data();
       }
-      transpose(fRowColumns.data(), fRowColumns.size(), count, rows);
+      transpose<false>(fRowColumns.data(), fRowColumns.size(), count, rows);
    }
 
    void write_exact(int column, std::size_t count, void* result) {
@@ -235,8 +260,10 @@ private:
    std::vector<const void*> fValues;
    std::vector<std::vector<float>> fFloats;
    std::vector<const float*> fRowColumns;
+   std::vector<const unsigned char*> fStoredColumns;
+   bool fDirect = true; ///< the matrix may be written from stored bytes: no cut, stored float columns only
    std::vector<std::uint32_t> fIndex;
-   std::vector<char> fFirst, fLater, fRun;
+   std::vector<char> fFirst, fLater, fExactOnly, fRun;
 };
 
 /// The columns that Python asks for: branch (field) and leaf name, and the element of a fixed-size array.

@@ -2,19 +2,65 @@
 #ifndef HEPML_ROOT_FEED_TRANSPOSE_HXX
 #define HEPML_ROOT_FEED_TRANSPOSE_HXX
 
+#include "types.hxx"
+
 #include <cstddef>
 #include <cstring>
+#include <type_traits>
 
 namespace hepml_root::feed {
 
 typedef float Lanes8 __attribute__((vector_size(32)));
 typedef float Lanes4 __attribute__((vector_size(16)));
+typedef unsigned char Bytes32 __attribute__((vector_size(32)));
+typedef unsigned char Bytes16 __attribute__((vector_size(16)));
+
+/// Where the values of a column lie: as floats, or (`swapped`) as the big-endian bytes of floats.
+template <bool swapped> using ColumnValues = std::conditional_t<swapped, const unsigned char*, const float*>;
+
+template <bool swapped> Lanes8 load_8(ColumnValues<swapped> column, std::size_t event) {
+   Lanes8 values;
+   if constexpr (swapped) {
+      Bytes32 bytes;
+      std::memcpy(&bytes, column + 4 * event, sizeof(bytes));
+      bytes = __builtin_shufflevector(bytes, bytes, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 19,
+                                      18, 17, 16, 23, 22, 21, 20, 27, 26, 25, 24, 31, 30, 29, 28);
+      std::memcpy(&values, &bytes, sizeof(bytes));
+   } else {
+      std::memcpy(&values, column + event, sizeof(values));
+   }
+   return values;
+}
+
+template <bool swapped> Lanes4 load_4(ColumnValues<swapped> column, std::size_t event) {
+   Lanes4 values;
+   if constexpr (swapped) {
+      Bytes16 bytes;
+      std::memcpy(&bytes, column + 4 * event, sizeof(bytes));
+      bytes = __builtin_shufflevector(bytes, bytes, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
+      std::memcpy(&values, &bytes, sizeof(bytes));
+   } else {
+      std::memcpy(&values, column + event, sizeof(values));
+   }
+   return values;
+}
+
+template <bool swapped> float load_1(ColumnValues<swapped> column, std::size_t event) {
+   if constexpr (swapped) {
+      float value;
+      from_big_endian(column + 4 * event, 4, 1, &value);
+      return value;
+   } else {
+      return column[event];
+   }
+}
 
 /// Write 8 columns of 8 events each as 8 rows, `stride` floats apart.
-inline void transpose_8x8(const float* const* columns, std::size_t event, float* rows, std::size_t stride) {
+template <bool swapped>
+void transpose_8x8(const ColumnValues<swapped>* columns, std::size_t event, float* rows, std::size_t stride) {
    Lanes8 c[8], a[8], b[8];
    for (int i = 0; i < 8; ++i)
-      std::memcpy(&c[i], columns[i] + event, sizeof(Lanes8));
+      c[i] = load_8<swapped>(columns[i], event);
    for (int i = 0; i < 8; i += 2) {
       a[i] = __builtin_shufflevector(c[i], c[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
       a[i + 1] = __builtin_shufflevector(c[i], c[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
@@ -34,10 +80,11 @@ inline void transpose_8x8(const float* const* columns, std::size_t event, float*
 }
 
 /// Write 4 columns of 4 events each as 4 rows, `stride` floats apart.
-inline void transpose_4x4(const float* const* columns, std::size_t event, float* rows, std::size_t stride) {
+template <bool swapped>
+void transpose_4x4(const ColumnValues<swapped>* columns, std::size_t event, float* rows, std::size_t stride) {
    Lanes4 c[4];
    for (int i = 0; i < 4; ++i)
-      std::memcpy(&c[i], columns[i] + event, sizeof(Lanes4));
+      c[i] = load_4<swapped>(columns[i], event);
    const Lanes4 a = __builtin_shufflevector(c[0], c[1], 0, 4, 1, 5);
    const Lanes4 b = __builtin_shufflevector(c[0], c[1], 2, 6, 3, 7);
    const Lanes4 d = __builtin_shufflevector(c[2], c[3], 0, 4, 1, 5);
@@ -49,25 +96,26 @@ inline void transpose_4x4(const float* const* columns, std::size_t event, float*
       std::memcpy(rows + i * stride, &row[i], sizeof(Lanes4));
 }
 
-/// Write `columns` (one array of `events` floats each) as `events` rows of `width` floats.
-inline void transpose(const float* const* columns, std::size_t width, std::size_t events, float* rows) {
+/// Write `columns` (one array of `events` values each) as `events` rows of `width` floats.
+template <bool swapped>
+void transpose(const ColumnValues<swapped>* columns, std::size_t width, std::size_t events, float* rows) {
    const std::size_t full = events / 8 * 8;
    for (std::size_t event = 0; event < full; event += 8) {
       float* row = rows + event * width;
       std::size_t column = 0;
       for (; column + 8 <= width; column += 8)
-         transpose_8x8(columns + column, event, row + column, width);
+         transpose_8x8<swapped>(columns + column, event, row + column, width);
       for (; column + 4 <= width; column += 4) {
-         transpose_4x4(columns + column, event, row + column, width);
-         transpose_4x4(columns + column, event + 4, row + 4 * width + column, width);
+         transpose_4x4<swapped>(columns + column, event, row + column, width);
+         transpose_4x4<swapped>(columns + column, event + 4, row + 4 * width + column, width);
       }
       for (; column < width; ++column)
          for (std::size_t i = 0; i < 8; ++i)
-            row[i * width + column] = columns[column][event + i];
+            row[i * width + column] = load_1<swapped>(columns[column], event + i);
    }
    for (std::size_t event = full; event < events; ++event)
       for (std::size_t column = 0; column < width; ++column)
-         rows[event * width + column] = columns[column][event];
+         rows[event * width + column] = load_1<swapped>(columns[column], event);
 }
 
 } // namespace hepml_root::feed

@@ -113,6 +113,19 @@ public:
       return space;
    }
 
+   const unsigned char* stored_floats(std::size_t column, std::uint64_t first, std::size_t count) override {
+      const StoredColumn& stored = fColumns[column];
+      const StoredBranch& branch = fBranches[stored.branch];
+      if (branch.stride != sizeof(float))
+         return nullptr;
+      Cursor& cursor = fCursors[stored.branch];
+      if (first < cursor.begin || first >= cursor.end)
+         move(branch, cursor, first);
+      if (first + count > cursor.end)
+         return nullptr;
+      return cursor.values + (first - cursor.begin) * sizeof(float);
+   }
+
 private:
    static constexpr std::size_t window_bytes = 32 << 10;
    static constexpr std::size_t no_basket = ~std::size_t(0);
