@@ -147,8 +147,8 @@ class Dense:
         "relu", "of the hidden layers: any name of Keras (relu, elu, gelu, selu, tanh, …)"
     )
     transforms: str | dict[str, str] | None = setting(
-        "auto", "variable transforms in front: auto (standardise), or a chain of standardise, N minmax, "
-        "D decorrelate, P principal components, U uniform, G Gauss, log, clip, impute, as `log,N`; or one "
+        "auto", "variable transforms in front: auto (standardise), or a chain of standardise, minmax (N), "
+        "decorrelate (D), pca (P), uniform (U), gauss (G), log, clip, impute, as `log,standardise`; or one "
         "for each label, `*` for the others",
     )  # fmt: skip
     dropout: float = setting(0.0, "fraction of neurons dropped in training", minimum=0.0, maximum=1.0)

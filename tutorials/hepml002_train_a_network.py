@@ -47,7 +47,7 @@ def main() -> None:
     train, test = data.split(test=0.3, seed=1)
 
     print("--- A network with its variable transforms inside ---")
-    # "N" standardises, "G" gives every input a Gauss distribution, "D" decorrelates; they are Keras layers,
+    # "G" gives every input a Gauss distribution, "D" decorrelates, "N" scales, as in TMVA; they are Keras layers,
     # set from the weighted training events, saved and exported with the model.
     model = hr.models.dense(train, hidden=(64, 64), transforms="G", dropout=0.1)
     print(f"{model.count_params():,} parameters, layers:", ", ".join(layer.name for layer in model.layers))
