@@ -6,11 +6,14 @@ The C++ is in ``include/hepml_root/feed/score.hxx``; it is compiled once, as the
 from __future__ import annotations
 
 import ctypes
+import functools
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hepml_root.data.feed_library import TYPES, import_root, int_array, library, text_array
 from hepml_root.data.feed_trees import NUMBER_TYPES
+from hepml_root.errors import HepmlError
 from hepml_root.inference.bindings import InputBlock
 from hepml_root.inference.frame_columns import FrameColumns
 
@@ -52,7 +55,21 @@ def can_look_ahead(blocks: Sequence[InputBlock], compiled: CompiledModel, frame:
                 or NUMBER_TYPES.get(frame.type(column.expression)) not in _SCALARS
             ):
                 return False
-    return bool(library("score").compiled)
+    return _compiled()
+
+
+@functools.cache
+def _compiled() -> bool:
+    """Whether the library is there: it takes a compiler, and a ROOT with the internals it is written for."""
+    try:
+        return bool(library("score").compiled)
+    except HepmlError as error:
+        warnings.warn(
+            f"scores are computed event by event instead of in blocks, several times slower: {error}",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        return False
 
 
 def define_ahead(
