@@ -4,8 +4,8 @@
 
 PYTHON ?= python3.11
 VENV   ?= .venv
-# Leave `root` out where ROOT comes from conda, LCG or the system: make env EXTRAS=boosted,test,lint,docs
-EXTRAS ?= root,boosted,distributed,test,lint,docs
+# Leave `pyroot` out where ROOT comes from conda, LCG or the system: make env EXTRAS=boosted,test,lint,docs
+EXTRAS ?= pyroot,boosted,distributed,test,lint,docs
 # pytest-xdist workers: one a core, at most 4 (TensorFlow and ROOT take about 1 GB each)
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
 

@@ -18,7 +18,7 @@ _PACKAGES = (
         "ROOT",
         "ROOT",
         "reading ROOT files, RDataFrame",
-        "pip install 'hepml_root[root]', or https://root.cern/install",
+        "pip install 'hepml_root[pyroot]', or https://root.cern/install",
     ),
     ("tensorflow", "tensorflow", "training", "pip install tensorflow"),
     ("keras", "keras", "models", "pip install keras"),

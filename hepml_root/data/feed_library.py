@@ -125,7 +125,7 @@ def import_root() -> Any:
             import ROOT
         except ImportError as error:
             raise MissingDependencyError(
-                f"ROOT cannot be imported ({error}). Install it with pip install 'hepml_root[root]', or see "
+                f"ROOT cannot be imported ({error}). Install it with pip install 'hepml_root[pyroot]', or see "
                 "https://root.cern/install."
             ) from error
     return ROOT

@@ -23,7 +23,7 @@ def _root() -> Any:
         import ROOT
     except ImportError as error:
         raise MissingDependencyError(
-            "the report's ROOT file needs ROOT, which is not installed: `pip install 'hepml_root[root]'`, "
+            "the report's ROOT file needs ROOT, which is not installed: `pip install 'hepml_root[pyroot]'`, "
             "or save the "
             "report without it (root_file=False)."
         ) from error
