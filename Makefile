@@ -60,6 +60,7 @@ $(STAMP): setup.cfg pyproject.toml | check-tools
 	  echo "If ROOT is what cannot be installed (its pip build is for Linux x86-64, Python 3.11): get it from" >&2; \
 	  echo "  https://root.cern/install (conda: conda install -c conda-forge root), then: make env EXTRAS=boosted,test,lint,docs" >&2; \
 	  exit 1; }
+	@$(BIN)/hepml-root config
 	@touch $@
 
 check-tools:

@@ -33,7 +33,26 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "apply": ("hepml_root.inference.apply", "apply"),
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = [
+    "__version__",
+    "Column",
+    "Dataset",
+    "Session",
+    "Source",
+    "apply",
+    "attach",
+    "compile",
+    "data",
+    "define",
+    "errors",
+    "evaluate",
+    "evaluation",
+    "export",
+    "fit",
+    "layers",
+    "losses",
+    "models",
+]
 
 if TYPE_CHECKING:  # what type checkers and editors see
     from hepml_root import data, errors, evaluation, layers, losses, models

@@ -73,7 +73,8 @@ def writing(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[P
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise OutputWriteError(
-                f"cannot write '{path}': {error.strerror}. Nothing was left there; free some space and try again."
+                f"cannot write '{path}': {error.strerror}. Nothing was left there; free some space "
+                "and try again."
             ) from error
         raise
     finally:

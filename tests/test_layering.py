@@ -133,6 +133,7 @@ def test_import_loads_neither_keras_nor_root() -> None:
 
 
 def test_every_public_name_exists() -> None:
+    assert set(hepml_root.__all__) == {"__version__", *hepml_root._PUBLIC}
     code = "import hepml_root as hr; [getattr(hr, name) for name in hr.__all__]; assert callable(hr.export)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -125,8 +125,8 @@ def import_root() -> Any:
             import ROOT
         except ImportError as error:
             raise MissingDependencyError(
-                f"ROOT cannot be imported ({error}). Install it with pip install 'hepml_root[pyroot]', or see "
-                "https://root.cern/install."
+                f"ROOT cannot be imported ({error}). Install it with pip install 'hepml_root[pyroot]', "
+                "or see https://root.cern/install."
             ) from error
     return ROOT
 

@@ -1,4 +1,4 @@
-"""Trees that keep their last basket in their own record: ROOT's older examples, and trees not closed properly."""
+"""Trees that keep their last basket in their own record: older files, and trees not closed properly."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def test_blocks_go_on_in_the_event_loop_where_the_bulk_road_ends():
     whole = Frame.open(Source([f"{old}:TreeS", f"{old}:TreeB"]))
     parts = list(blocks(whole, Request(matrix=("var1",)), block_events=1000, first=500, last=8000))
     got = np.concatenate([rows.matrix[:, 0] for rows in parts])
-    every = itertools.chain(*(uproot.open(f"{old}:{tree}")["var1"].array(library="np") for tree in ("TreeS", "TreeB")))
+    trees = (uproot.open(f"{old}:{tree}") for tree in ("TreeS", "TreeB"))
+    every = itertools.chain(*(tree["var1"].array(library="np") for tree in trees))
     np.testing.assert_array_equal(got, np.fromiter(every, np.float32)[500:8000])
     assert max(len(rows) for rows in parts) <= 1000
-    assert len(next(iter(blocks(Frame.open(f"{good}:sig_tree"), Request(matrix=("m_bb",)), block_events=100)))) == 100
+    first = next(iter(blocks(Frame.open(f"{good}:sig_tree"), Request(matrix=("m_bb",)), block_events=100)))
+    assert len(first) == 100
