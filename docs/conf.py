@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hepml_root import __version__
-from hepml_root.cli import command_help
-from hepml_root.job_schema import schema_markdown
+from hepml_root.cli.commands import command_help
+from hepml_root.cli.job_schema import schema_markdown
 
 project = "hepml_root"
 copyright = "the hepml_root developers"

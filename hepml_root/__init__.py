@@ -34,11 +34,11 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
 }
 
 __all__ = [
-    "__version__",
     "Column",
     "Dataset",
     "Session",
     "Source",
+    "__version__",
     "apply",
     "attach",
     "compile",

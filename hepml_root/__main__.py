@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from hepml_root.cli import main
+from hepml_root.cli.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,3 +9,5 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# OpenMP threads that spin while they wait make LightGBM crawl when the workers are more than the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")

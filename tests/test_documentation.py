@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hepml_root.cli import parser
-from hepml_root.job_file import parse
+from hepml_root.cli.commands import parser
+from hepml_root.cli.job_file import parse
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = sorted(path.stem for path in DOCS.glob("*.md"))

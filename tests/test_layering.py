@@ -29,8 +29,6 @@ LEVELS = {
     "solvers": 3,
     "tmva": 4,
     "cli": 5,
-    "demo": 5,
-    "job": 5,
     "__main__": 5,
     "__init__": 6,  # it names everything and imports nothing until asked
 }

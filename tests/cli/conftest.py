@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import uproot
 
-from hepml_root.cli import main
+from hepml_root.cli.commands import main
 
 JOB = """\
 name: small

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from onnx import TensorProto, helper
 
-from hepml_root.cli import main
+from hepml_root.cli.commands import main
 from hepml_root.data import shipped_file
 
 from .conftest import write_tree
@@ -202,7 +202,7 @@ def test_a_disk_that_is_full(command, run_folder, job_file, tmp_path):
 def test_root_missing_says_what_to_install(job_file):
     code = (
         "import sys; sys.modules['ROOT'] = None\n"
-        f"from hepml_root.cli import main; sys.exit(main(['train', {str(job_file)!r}]))"
+        f"from hepml_root.cli.commands import main; sys.exit(main(['train', {str(job_file)!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr

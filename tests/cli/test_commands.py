@@ -15,7 +15,7 @@ import pytest
 import uproot
 
 import hepml_root
-from hepml_root.cli import main
+from hepml_root.cli.commands import main
 
 PROGRAM = [sys.executable, "-m", "hepml_root"]
 
@@ -125,7 +125,7 @@ def test_config_names_folders_that_exist(capsys):
 
 
 def test_config_says_what_to_install(monkeypatch):
-    from hepml_root import cli_config
+    from hepml_root.cli import config as cli_config
 
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setattr(
@@ -139,7 +139,7 @@ def test_config_says_what_to_install(monkeypatch):
 
 def test_the_command_starts_fast_and_loads_nothing_heavy():
     code = (
-        "import sys; from hepml_root.cli import main; main(['train', '--schema']);"
+        "import sys; from hepml_root.cli.commands import main; main(['train', '--schema']);"
         "heavy = {'ROOT', 'keras', 'tensorflow', 'onnx', 'onnxruntime', 'matplotlib'} & set(sys.modules);"
         "sys.exit(str(sorted(heavy)) if heavy else 0)"
     )

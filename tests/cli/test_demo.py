@@ -7,9 +7,9 @@ import json
 import pytest
 import uproot
 
-from hepml_root.cli import main
-from hepml_root.demo import demo_job, repeated_events
-from hepml_root.job_file import dump, parse
+from hepml_root.cli.commands import main
+from hepml_root.cli.demo import demo_job, repeated_events
+from hepml_root.cli.job_file import dump, parse
 
 SPEEDS = {"training", "feed", "onnxruntime", "cpp", "cpp_rdataframe", "apply"}
 

@@ -7,10 +7,10 @@ import re
 
 import pytest
 
+from hepml_root.cli.job import Boosted, Dense, Events, Job, Loss
+from hepml_root.cli.job_file import dump, parse, read_job
+from hepml_root.cli.job_schema import schema_example, schema_markdown
 from hepml_root.errors import JobFileError
-from hepml_root.job import Boosted, Dense, Events, Job, Loss
-from hepml_root.job_file import dump, parse, read_job
-from hepml_root.job_schema import schema_example, schema_markdown
 
 SHORT = """\
 name: higgs

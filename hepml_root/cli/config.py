@@ -32,7 +32,7 @@ _PACKAGES = (
 
 def installation() -> list[tuple[str, str, str]]:
     """Return (what, version or "missing", purpose or how to get it) for everything this package uses."""
-    rows = [("hepml_root", __version__, str(Path(__file__).resolve().parent))]
+    rows = [("hepml_root", __version__, str(Path(__file__).resolve().parents[1]))]
     rows.append(("Python", platform.python_version(), platform.python_implementation()))
     for distribution, module, purpose, remedy in _PACKAGES:
         if importlib.util.find_spec(module) is None:

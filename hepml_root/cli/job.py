@@ -2,7 +2,7 @@
 
 Every setting is a dataclass field made by :func:`setting`: its type is the annotation, and it carries its
 default, its meaning, and where useful its unit, its bounds or the values it may take. Nothing here reads a
-file; :mod:`hepml_root.job_file` does.
+file; :mod:`hepml_root.cli.job_file` does.
 
 >>> Training().epochs
 100

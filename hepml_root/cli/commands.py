@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hepml_root import __version__
-from hepml_root.cli_quiet import quieten, share_cores
+from hepml_root.cli.quiet import quieten, share_cores
 from hepml_root.errors import HepmlError, SettingError, nearest
 
 _COMMANDS = ("train", "evaluate", "export", "compile", "apply", "demo", "config")
@@ -94,7 +94,7 @@ def _fail(message: str, code: int) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     if options.schema:
-        from hepml_root.job_schema import schema_example
+        from hepml_root.cli.job_schema import schema_example
 
         print(schema_example(), end="")
         return 0
@@ -102,8 +102,8 @@ def _train(options: argparse.Namespace) -> int:
         raise SettingError(
             "train: name a job file; `hepml-root train --schema > job.yaml` writes one to start from."
         )
-    from hepml_root.job_file import read_job
-    from hepml_root.job_run import run_job
+    from hepml_root.cli.job_file import read_job
+    from hepml_root.cli.job_run import run_job
 
     job = read_job(options.job, options.set)
     run_job(job, overwrite=options.overwrite, resume=options.resume)
@@ -111,7 +111,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from hepml_root.cli_files import evaluate_file
+    from hepml_root.cli.files import evaluate_file
 
     evaluate_file(
         options.model,
@@ -125,7 +125,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from hepml_root.cli_files import export_file
+    from hepml_root.cli.files import export_file
 
     points = _numbers(options.working_point, "--working-point")
     export_file(options.model, options.output, working_points=points, overwrite=options.overwrite)
@@ -133,14 +133,14 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _compile(options: argparse.Namespace) -> int:
-    from hepml_root.cli_files import compile_file
+    from hepml_root.cli.files import compile_file
 
     compile_file(options.model, options.output, compiler=options.compiler, overwrite=options.overwrite)
     return 0
 
 
 def _apply(options: argparse.Namespace) -> int:
-    from hepml_root.cli_files import apply_file
+    from hepml_root.cli.files import apply_file
 
     apply_file(
         options.model,
@@ -159,20 +159,20 @@ def _apply(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from hepml_root.demo import run_demo
+    from hepml_root.cli.demo import run_demo
 
     run_demo(options.output, overwrite=options.overwrite, epochs=options.epochs)
     return 0
 
 
 def _config(options: argparse.Namespace) -> int:
-    folder = Path(__file__).resolve().parent
+    folder = Path(__file__).resolve().parents[1]
     if options.include_dir:
         print(folder / "include")
     if options.cmake_dir:
         print(folder / "cmake")
     if not (options.include_dir or options.cmake_dir):
-        from hepml_root.cli_config import print_installation
+        from hepml_root.cli.config import print_installation
 
         print_installation()
     return 0

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hepml_root.cli.job import Data, Dense, Job, Training
+from hepml_root.cli.job_run import Stages, Trained, number_of_stages, run_job
 from hepml_root.data.shipped import shipped_file
 from hepml_root.errors import CompilerError
-from hepml_root.job import Data, Dense, Job, Training
-from hepml_root.job_run import Stages, Trained, number_of_stages, run_job
 
 SIGNAL, BACKGROUND = "shipped:Higgs_data.root:sig_tree", "shipped:Higgs_data.root:bkg_tree"
 # The benchmark's columns in their own order: 21 measured quantities, 7 invariant masses (arXiv:1402.4735).

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hepml_root.cli_quiet import import_keras
+from hepml_root.cli.job import Boosted, Dense, Events, Job, Loss
+from hepml_root.cli.job_file import dump, read_job
+from hepml_root.cli.quiet import import_keras
 from hepml_root.errors import (
     CompilerError,
     InterruptedTrainingError,
     MissingDependencyError,
     OutputExistsError,
 )
-from hepml_root.job import Boosted, Dense, Events, Job, Loss
-from hepml_root.job_file import dump, read_job
 from hepml_root.output import refuse_existing, writing
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ class Stages:
 def dataset_of(job: Job) -> Dataset:
     """Return the events of a job, read into memory.
 
-    >>> from hepml_root.job_file import parse
-    >>> from hepml_root.job_schema import schema_example
+    >>> from hepml_root.cli.job_file import parse
+    >>> from hepml_root.cli.job_schema import schema_example
     >>> data = dataset_of(parse(schema_example(), changes=["data.max_events=100"]))
     >>> data.X["features"].shape, data.classes
     ((200, 4), ('signal', 'background'))

@@ -1,4 +1,4 @@
-"""Reading and writing job files: YAML checked against the settings that :mod:`hepml_root.job` declares.
+"""Reading and writing job files: YAML checked against the settings that :mod:`hepml_root.cli.job` declares.
 
 What is wrong is said with the file, the line, the path of the key and what would be right:
 
@@ -23,8 +23,8 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from hepml_root.cli.job import Events, Job
 from hepml_root.errors import JobFileError, nearest
-from hepml_root.job import Events, Job
 
 _SCALAR_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hepml_root.cli_quiet import import_keras
+from hepml_root.cli.job import Job
+from hepml_root.cli.job_file import read_job
+from hepml_root.cli.quiet import import_keras
 from hepml_root.errors import ModelFileError, SettingError
-from hepml_root.job import Job
-from hepml_root.job_file import read_job
 from hepml_root.output import refuse_existing
 
 
@@ -24,8 +24,8 @@ def evaluate_file(
 ) -> None:
     """Write the report of a run's folder or a model file on the events of a job."""
     from hepml_root import evaluate
+    from hepml_root.cli.job_run import dataset_of, headline, split_of
     from hepml_root.evaluation.roc import WORKING_POINTS
-    from hepml_root.job_run import dataset_of, headline, split_of
 
     refuse_existing(output, overwrite)
     file, job = _model_and_job(Path(model), job_file, changes)

@@ -1,6 +1,6 @@
 """The job file's schema as text: an annotated example to start from, and the tables of the docs.
 
-Both are made from the declarations in :mod:`hepml_root.job`, so they cannot disagree with what is accepted.
+Both are made from the declarations in :mod:`hepml_root.cli.job`, so they agree with what is accepted.
 
 >>> schema_example().splitlines()[3]
 'name: higgs                           # name of the model, in C++ too'
@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from hepml_root.job import Boosted, Data, Dense, Evaluation, Events, Export, Job, Loss, Split, Training
+from hepml_root.cli.job import Boosted, Data, Dense, Evaluation, Events, Export, Job, Loss, Split, Training
 
 _COMMENT_COLUMN = 38
 _WIDTH = 106

@@ -1,0 +1,1 @@
+"""The command ``hepml-root``: its commands, job files, and the demo."""
