@@ -13,8 +13,6 @@ BIN  := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES_CXX = $(shell git ls-files '*.hxx' '*.cxx' '*.C')
 
-export TF_CPP_MIN_LOG_LEVEL ?= 2
-
 .PHONY: demo test test-slow lint format bench docs env clean check-tools
 .DEFAULT_GOAL := help
 .PHONY: help

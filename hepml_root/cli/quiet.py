@@ -8,8 +8,13 @@ import tempfile
 import warnings
 
 
+_asked = False
+
+
 def quieten() -> None:
     """Ask TensorFlow, matplotlib and the ROOT wheel to keep their notes to themselves, in this process."""
+    global _asked
+    _asked = True
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MPLBACKEND", "Agg")
     warnings.filterwarnings("ignore")
@@ -23,10 +28,10 @@ def share_cores() -> None:
 def import_keras() -> None:
     """Import Keras and its backend without what TensorFlow writes to stderr before it heeds any log level.
 
-    If the import fails, what was written is shown after all. With ``--debug`` (no level was set by
-    :func:`quieten`) nothing is held back.
+    If the import fails, what was written is shown after all. With ``--debug`` (:func:`quieten` was not
+    called) nothing is held back.
     """
-    if "keras" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
+    if "keras" in sys.modules or not _asked:
         return
     sys.stderr.flush()
     kept = os.dup(2)

@@ -135,6 +135,41 @@ def test_compiles_without_warnings_and_runs(tmp_path: Path, flags: tuple[str, ..
     np.testing.assert_allclose(found, right, rtol=2e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)], ids=["narrow first", "wide first"])
+def test_one_program_may_compile_it_for_several_processors(tmp_path: Path, order: tuple[int, ...]) -> None:
+    """The linker takes one of all functions of the same name: those of other register widths have others."""
+    model = mlp([7, 40, 3], "Tanh", 5, "net")
+    generate(model).save(tmp_path)
+    x = np.random.default_rng(6).normal(size=(101, 7)).astype(np.float32)
+    x.tofile(tmp_path / "x.bin")
+    part = '#include "net.hxx"\nvoid PART(const float* x, std::size_t n, float* y) '
+    part += "{ TMVA_SOFIE_net::Session().infer(x, n, y); }\n"
+    (tmp_path / "part.cxx").write_text(part)
+    targets = (("-DHEPML_ROOT_LANES=4",), ("-DHEPML_ROOT_LANES=8",), ("-march=native",))
+    for index in order:
+        command = ["g++", *STRICT, "-O1", *targets[index], f"-DPART=part{index}", "-c", "part.cxx"]
+        subprocess.run([*command, "-o", f"part{index}.o"], cwd=tmp_path, check=True)
+    main = "#include <cstdio>\n#include <cstddef>\n#include <initializer_list>\n"
+    main += "".join(f"void part{i}(const float*, std::size_t, float*);\n" for i in order)
+    main += """
+int main() {
+   static float x[101 * 7], y[101 * 3];
+   std::FILE *file = std::fopen("x.bin", "rb");
+   if (!file || std::fread(x, sizeof(x), 1, file) != 1)
+      return 1;
+   for (auto part : {part0, part1, part2}) {
+      part(x, 101, y);
+      for (float value : y)
+         std::printf("%.9g\\n", value);
+   }
+}
+"""
+    program = build(tmp_path, main, *(f"part{index}.o" for index in order))
+    found = np.array(output(program), np.float32).reshape(3, 101, 3)
+    for scored in found:
+        np.testing.assert_allclose(scored, scores(model, x), rtol=2e-6, atol=1e-6)
+
+
 def test_the_templates_are_valid_cpp(tmp_path: Path) -> None:
     for template in (cpp.TEMPLATE, cpp.TEMPLATE.with_name("library.cxx")):
         (tmp_path / template.name).write_text(template.read_text())

@@ -23,6 +23,7 @@
 // end engine
 
 namespace TMVA_SOFIE_model {
+inline namespace HEPML_ROOT_TARGET {
 
 // begin alias
 namespace engine = hepml_root::engine;
@@ -104,6 +105,7 @@ private:
    // end data
 };
 
+} // namespace HEPML_ROOT_TARGET
 } // namespace TMVA_SOFIE_model
 
 // begin endguard

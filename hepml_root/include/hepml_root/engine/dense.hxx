@@ -9,6 +9,7 @@
 #include "hepml_root/engine/lanes.hxx"
 
 namespace hepml_root::engine {
+inline namespace HEPML_ROOT_TARGET {
 
 constexpr std::size_t tile_neurons = 16;
 constexpr std::size_t padded(std::size_t n) { return (n + tile_neurons - 1) / tile_neurons * tile_neurons; }
@@ -298,4 +299,5 @@ HEPML_ROOT_INLINE void dense(const float* x, const float* w, const float* bias, 
    }
 }
 
+} // namespace HEPML_ROOT_TARGET
 } // namespace hepml_root::engine

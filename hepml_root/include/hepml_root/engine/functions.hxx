@@ -17,6 +17,7 @@
 #endif
 
 namespace hepml_root::engine {
+inline namespace HEPML_ROOT_TARGET {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
@@ -276,4 +277,5 @@ template <class V> HEPML_ROOT_INLINE V power(V x, V y) {
    return x;
 }
 
+} // namespace HEPML_ROOT_TARGET
 } // namespace hepml_root::engine

@@ -30,6 +30,22 @@
 #endif
 #endif
 
+// A name for what functions are compiled for, part of their own names. The files of one program may be
+// compiled for different processors; of functions of one name the linker keeps one, and one for wide
+// registers called with the room for narrow ones writes beyond it.
+#define HEPML_ROOT_JOIN_EXPANDED(a, b, c) a##b##c
+#define HEPML_ROOT_JOIN(a, b, c) HEPML_ROOT_JOIN_EXPANDED(a, b, c)
+#if defined(HEPML_ROOT_AVX512)
+#define HEPML_ROOT_FEATURES _avx512
+#elif defined(__FMA__)
+#define HEPML_ROOT_FEATURES _fma
+#elif defined(__AVX__)
+#define HEPML_ROOT_FEATURES _avx
+#else
+#define HEPML_ROOT_FEATURES
+#endif
+#define HEPML_ROOT_TARGET HEPML_ROOT_JOIN(lanes_, HEPML_ROOT_LANES, HEPML_ROOT_FEATURES)
+
 #define HEPML_ROOT_INLINE inline __attribute__((always_inline))
 #if defined(__clang__)
 #define HEPML_ROOT_UNROLL _Pragma("unroll")
@@ -38,6 +54,7 @@
 #endif
 
 namespace hepml_root::engine {
+inline namespace HEPML_ROOT_TARGET {
 
 template <std::size_t Lanes> struct Vector {
    using Float [[gnu::vector_size(4 * Lanes)]] = float;
@@ -168,4 +185,5 @@ template <class M, std::size_t Size, class Formula> HEPML_ROOT_INLINE void each(
          store<typename M::V>(y + i * M::lanes + v * width<typename M::V>, formula(typename M::At{i, v}));
 }
 
+} // namespace HEPML_ROOT_TARGET
 } // namespace hepml_root::engine

@@ -6,6 +6,7 @@
 #include "hepml_root/engine/functions.hxx"
 
 namespace hepml_root::engine {
+inline namespace HEPML_ROOT_TARGET {
 
 // Calls body(place of the first element of an axis, place of its result) for each axis of each register.
 template <class M, std::size_t Outer, std::size_t Axis, std::size_t Inner, class Body>
@@ -141,4 +142,5 @@ HEPML_ROOT_INLINE void standardise(const float* x, float* y, float epsilon) {
    });
 }
 
+} // namespace HEPML_ROOT_TARGET
 } // namespace hepml_root::engine

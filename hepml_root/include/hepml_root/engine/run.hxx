@@ -7,6 +7,7 @@
 #include <memory>
 
 namespace hepml_root::engine {
+inline namespace HEPML_ROOT_TARGET {
 
 // ---- moving values --------------------------------------------------------------------------------------
 
@@ -151,4 +152,5 @@ void run(const float* weights, const float* const* inputs, std::size_t events, f
    }
 }
 
+} // namespace HEPML_ROOT_TARGET
 } // namespace hepml_root::engine
