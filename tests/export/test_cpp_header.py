@@ -142,7 +142,7 @@ def test_one_program_may_compile_it_for_several_processors(tmp_path: Path, order
     generate(model).save(tmp_path)
     x = np.random.default_rng(6).normal(size=(101, 7)).astype(np.float32)
     x.tofile(tmp_path / "x.bin")
-    part = '#include "net.hxx"\nvoid PART(const float* x, std::size_t n, float* y) '
+    part = '#include "net.hxx"\n__attribute__((flatten)) void PART(const float* x, std::size_t n, float* y) '
     part += "{ TMVA_SOFIE_net::Session().infer(x, n, y); }\n"
     (tmp_path / "part.cxx").write_text(part)
     targets = (("-DHEPML_ROOT_LANES=4",), ("-DHEPML_ROOT_LANES=8",), ("-march=native",))
