@@ -122,6 +122,32 @@ def open_model(model: Any) -> Any:
     raise ModelFileError(f"'{path}' is neither a .keras nor an .onnx file.")
 
 
+def refuse_other_order(manifest: Mapping[str, Any], data: Any, name: str = "the model") -> None:
+    """Raise ShapeError where inputs or outputs of a manifest are those of a dataset in another order.
+
+    Names that differ altogether pass: data are often called otherwise than those of the training.
+    """
+    if not manifest:
+        return
+    wanted = list(data.schema.outputs)
+    given = [label for output in manifest.get("outputs", ()) for label in output["labels"]]
+    other_signal = data.task == "binary" and len(given) == 1 and given[0] in data.classes
+    if given != wanted and (other_signal or sorted(given) == sorted(wanted)):
+        raise ShapeError(
+            f"{name} gives {', '.join(given)}; these data have {', '.join(wanted)} in its place. Make the "
+            "dataset with the classes in the order of the training, and with the same signal=…."
+        )
+    blocks = {block.name: list(block.labels) for block in data.blocks}
+    for block in manifest.get("inputs", ()):
+        labels = [column["label"] for column in block["columns"]]
+        have = blocks.get(block["name"], labels)
+        if labels != have and sorted(labels) == sorted(have):
+            raise ShapeError(
+                f"{name} takes '{block['name']}' in the order {', '.join(labels)}; these data have "
+                f"{', '.join(have)}. Make the dataset with the inputs in the order of the training."
+            )
+
+
 def is_keras_model(model: Any) -> bool:
     """Return whether this is a Keras model, without importing Keras for one that cannot be."""
     keras = sys.modules.get("keras")

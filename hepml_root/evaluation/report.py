@@ -23,7 +23,7 @@ from hepml_root.evaluation.distributions import Histogram
 from hepml_root.evaluation.estimate import ONE_SIGMA, Estimate, to_json
 from hepml_root.evaluation.model_card import describe_model, now, software
 from hepml_root.evaluation.overtraining import ScoreDistributions
-from hepml_root.evaluation.prediction import open_model, predict
+from hepml_root.evaluation.prediction import open_model, predict, refuse_other_order
 from hepml_root.evaluation.ranking import Ranking
 from hepml_root.evaluation.regression import Residuals
 from hepml_root.evaluation.roc import WORKING_POINTS, Roc
@@ -243,7 +243,8 @@ def evaluate(
     Raises
     ------
     ShapeError
-        The model's outputs do not fit the task.
+        The model's outputs do not fit the task, or it has the classes or inputs of the test events in another
+        order.
     NonFiniteInputError
         A score is NaN or infinite.
     SettingError
@@ -271,6 +272,8 @@ def evaluate(
             "scores are given for the test events only: with training events give a pair (scores of test, "
             "scores of train)."
         )
+    card = describe_model(model, given)
+    refuse_other_order(card["manifest"], test)
     outputs = predict(model, test)
     wanted = len(test.schema.outputs)
     if outputs.shape[1] != wanted:
@@ -282,7 +285,6 @@ def evaluate(
     if train is not None:
         train_outputs = predict(model if train_scores is None else train_scores, train)
 
-    card = describe_model(model, given)
     training = card["manifest"].get("training") or {}
     if history is not None:
         training = history if isinstance(history, Mapping) else vars(history)

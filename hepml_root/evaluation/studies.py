@@ -14,8 +14,9 @@ from hepml_root.evaluation.calibration import reliability
 from hepml_root.evaluation.confusion_matrix import confusion
 from hepml_root.evaluation.correlations import correlation
 from hepml_root.evaluation.distributions import binning, histogram
+from hepml_root.evaluation.model_card import describe_model
 from hepml_root.evaluation.overtraining import compare_scores
-from hepml_root.evaluation.prediction import predict
+from hepml_root.evaluation.prediction import open_model, predict, refuse_other_order
 from hepml_root.evaluation.ranking import Ranking, rank_inputs
 from hepml_root.evaluation.regression import study_residuals
 from hepml_root.evaluation.roc import auc_difference, mean_auc, roc_curve
@@ -99,7 +100,9 @@ def study_others(
     signal = test.schema.outputs[0]
     is_signal = test.labels == test.classes.index(signal)
     for name, other in others.items():
-        scores = predict(other, test)
+        model = open_model(other)
+        refuse_other_order(describe_model(model, other)["manifest"], test, f"'{name}'")
+        scores = predict(model, test)
         if scores.shape[1] != len(test.schema.outputs):
             raise ShapeError(
                 f"'{name}' gives {scores.shape[1]} outputs; the task has {len(test.schema.outputs)}."

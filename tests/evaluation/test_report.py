@@ -270,6 +270,38 @@ def test_bad_input(binary):
         hr.evaluate(scores, test, bootstrap=0).save("never", formats=["jpeg"])
 
 
+def test_another_order_of_classes_or_inputs_is_refused(trained, binary):
+    """Nothing else would tell: the figures would be those of another class, or of nonsense."""
+    model, _ = trained
+    _, test = binary
+    features = test.X["features"]
+
+    def data(**settings):
+        return hr.Dataset.from_arrays(features, test.labels, **settings)
+
+    named = ["angle", "m_bb", "jet1_b-tag"]
+    other_signal = data(columns=named, classes=["background", "signal"], signal="background")
+    with pytest.raises(errors.ShapeError, match="gives signal; these data have background"):
+        hr.evaluate(model, other_signal, bootstrap=0)
+    swapped = data(columns=["m_bb", "angle", "jet1_b-tag"])
+    with pytest.raises(errors.ShapeError, match="in the order angle, m_bb"):
+        hr.evaluate(model, swapped, bootstrap=0)
+    with pytest.raises(errors.ShapeError, match="'net' takes 'features' in the order"):
+        hr.evaluate(features[:, 0], swapped, compare={"net": model}, bootstrap=0)
+    renamed = data(columns=["a", "b", "c"], classes=["bkg", "H"])
+    assert hr.evaluate(model, renamed, bootstrap=0, ranking=False).auc.value > 0.6
+
+
+def test_another_order_of_classes_is_refused_for_multiclass(multiclass):
+    train, test = multiclass
+    model = hr.models.dense(train, hidden=(4,))
+    renumbered = (test.labels + 1) % 3
+    classes = ["top quark", "QCD", "W→qq"]
+    other = hr.Dataset.from_arrays(test.X["features"], renumbered, classes=classes, columns=["a", "b"])
+    with pytest.raises(errors.ShapeError, match="gives QCD, W→qq, top quark"):
+        hr.evaluate(model, other, bootstrap=0)
+
+
 def test_scores_that_are_no_probabilities_are_not_calibrated(binary):
     _, test = binary
     report = hr.evaluate(test.X["features"][:, 0] * 100, test, bootstrap=10)
