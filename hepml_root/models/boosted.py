@@ -129,7 +129,8 @@ def boosted(
     data
         The :class:`Dataset` to train on; a lazy one is read into memory.
     validation
-        The fraction of it, or a dataset, on which the number of trees is chosen; None: all trees are grown.
+        The fraction of it, or a dataset, on which the number of trees is chosen; None or 0: all trees are
+        grown.
     trees
         At most.
     leaves
@@ -174,8 +175,8 @@ def boosted(
     if data.task == "regression" and data.target.shape[1] > 1:
         raise SettingError("boosted trees predict one target; train one model for each.")
     train, held = data, validation.load() if getattr(validation, "lazy", False) else validation
-    if isinstance(validation, float):
-        train, held = data.split(test=validation, seed=seed)
+    if isinstance(validation, (int, float)):
+        train, held = data.split(test=float(validation), seed=seed) if validation else (data, None)
     manifest = describe(data)
     objective = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}[data.task]
     settings: dict[str, Any] = {

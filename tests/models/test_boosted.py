@@ -91,6 +91,13 @@ def test_missing_values_and_constituents():
         model.predict({**data.X, "features": x[:, :2]})
 
 
+def test_no_validation_events():
+    data = hr.Dataset.from_arrays(*classes(100))
+    scores = [hr.models.boosted(data, none, trees=5).predict(data) for none in (None, 0, 0.0)]
+    np.testing.assert_array_equal(scores[0], scores[1])
+    np.testing.assert_array_equal(scores[0], scores[2])
+
+
 def test_bad_settings_and_files(tmp_path):
     x, y = classes(100)
     with pytest.raises(SettingError, match="leaves=1"):
