@@ -124,7 +124,7 @@ class Data:
     )
     signal: str | None = setting(
         None,
-        "the class that is the signal; else the one called signal or sig…, else the first",
+        "the class that is the signal; else the one called sig…, else the first not background… or bkg…",
         example="signal",
     )
     missing: str = setting(

@@ -55,7 +55,8 @@ def from_arrays(
         Names of the classes in order. Without it, 0 and 1 are "background" and "signal", more are
         "class_0" …, and names keep the order in which they first appear.
     signal:
-        Name of the signal class; else the one called sig…, else the first of ``classes``.
+        Name of the signal class; else the one called sig…, else the first of ``classes`` that is not called
+        background… or bkg….
     columns:
         Labels (or :class:`Column`) of the features; a dict {block: labels} for several blocks.
     targets:

@@ -185,6 +185,13 @@ class Frame:
         """True for a data frame of ROOT.RDF.Distributed."""
         return self._node is not None and is_distributed(self._node)
 
+    @property
+    def filtered(self) -> bool:
+        """True for a data frame whose Filters leave out events; that of a distributed one is not known."""
+        if not is_frame(self.source.files) or self.distributed:
+            return False
+        return len(self.node().GetFilterNames()) > 0
+
     def columns(self) -> dict[str, str]:
         """Return the columns and their types ("float32", "int64", … or the C++ type of what is no number)."""
         if self._complete:

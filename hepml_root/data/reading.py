@@ -85,18 +85,21 @@ def from_root(
     max_length:
         Number of values kept of jagged columns: one for all, or {label or group: number}.
     cross_section:
-        In pb, {class: σ}; None for a class whose weights are normalised already. Needs ``luminosity``.
+        In pb, {class: σ}; None for a class whose weights are normalised already. Needs ``luminosity``. The
+        processes of a class of several have theirs in their Sources.
     luminosity:
         Integrated luminosity in 1/fb.
     generated:
-        G, {class: number}; the sum of weights of the whole source before any cut if it is not given.
+        G, {class: number}; the sum of weights of the whole source before any cut if it is not given. A data
+        frame with Filters needs it.
     signal:
-        Name of the signal class; else the class called sig…, else the first.
+        Name of the signal class; else the class called sig…, else the first not called background… or bkg….
     missing:
         "error" refuses NaN in an input, "keep" lets it pass for the Impute transform. Infinity is always
         refused.
     max_events:
-        At most this many events of each source, the first ones.
+        At most this many events of each source, the first ones. Their weights are not scaled up: the yields
+        are those of the events read.
     threads:
         Threads of the feed.
     balance:

@@ -203,6 +203,14 @@ def resolve(
     training = per_class("training_weight", training_weight, names)
     sections = per_class("cross_section", cross_section, names)
     sums = per_class("generated", generated, names)
+    for what, shared in (("cross_section", sections), ("generated", sums)):
+        for name in names:
+            sharing = [s for s in named[name] if shared[name] is not None and getattr(s, what) is None]
+            if len(sharing) > 1:
+                raise SettingError(
+                    f"{what} of class '{name}' would count {len(sharing)} times, once for each source. "
+                    f"Give each its own, Source(…, {what}=…), or list the files of one process in one Source."
+                )
     unnormalised = isinstance(cross_section, Mapping)
     parts = []
     for name, source, frame in opened:
@@ -395,6 +403,11 @@ def _normalised(part: Part, recipe: Recipe) -> Part:
         return part
     generated = part.generated
     if generated is None:
+        if part.frame.filtered:
+            raise SettingError(
+                f"the data frame of class '{part.class_name}' has Filters, so the sum of weights before any "
+                "cut cannot be read from it. Give it as generated=…, or cut with cut=… instead of Filters."
+            )
         generated = generated_sum(part.frame, part.weight)
     factor = normalisation(part.cross_section, recipe.luminosity, generated)
     return replace(part, generated=generated, factor=factor)

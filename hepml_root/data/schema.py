@@ -114,6 +114,8 @@ def refuse_duplicates(labels: Iterable[str], what: str = "label") -> None:
 def signal_class(classes: Sequence[str], signal: str | None) -> str | None:
     """Return the signal class: the one asked for, else the one called sig…, else the first.
 
+    A class called background… or bkg… is never taken for the signal where there is another.
+
     Raises
     ------
     SettingError
@@ -124,7 +126,8 @@ def signal_class(classes: Sequence[str], signal: str | None) -> str | None:
             raise SettingError(unknown("class", signal, classes))
         return signal
     named = [name for name in classes if name.casefold().startswith("sig")]
-    return named[0] if named else classes[0] if classes else None
+    others = [name for name in classes if not name.casefold().startswith(("background", "bkg"))]
+    return next(iter([*named, *others, *classes]), None)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 MODES = ("random", "alternate", "block")
 PARTS = ("train", "validation", "test")
 
+# From here on float64 does not tell all whole numbers apart.
+_ROUNDED = 2.0**53
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
@@ -89,12 +92,19 @@ def integral(values: NDArray[Any], label: str) -> NDArray[np.integer[Any]]:
     Raises
     ------
     ColumnTypeError
-        The column holds text, or numbers with a fractional part: such a column does not name events.
+        The column holds text, numbers with a fractional part, or floating-point numbers from 2⁵³ on, which
+        are no longer all apart: such a column does not name events.
     """
     values = np.asarray(values)
     if values.dtype.kind in "iu":
         return values
-    if values.dtype.kind in "bf":
+    if values.dtype.kind == "f" and (np.abs(values) >= _ROUNDED).any():
+        raise ColumnTypeError(
+            f"'{label}' is no event number: it holds {values.dtype} values of 2⁵³ and more, where "
+            "neighbouring whole numbers are rounded to one. Name an integer branch; where it is signed in "
+            "one file and unsigned in another, cast it to one type, as in 'ULong64_t(event)'."
+        )
+    if values.dtype.kind in "bf" and np.isfinite(values).all():
         whole = values.astype(np.int64)
         if np.array_equal(whole, values):
             return whole

@@ -42,6 +42,8 @@ class TestFromArrays:
 
         assert signal(("bkg", "Sig_H")) == "Sig_H"
         assert signal(("ttbar", "wjets")) == "ttbar"
+        assert signal(("Background", "ttH")) == signal(("bkg_qcd", "ttH")) == "ttH"
+        assert signal(("bkg_qcd", "bkg_top")) == "bkg_qcd"
         assert signal(("ttbar", "wjets"), signal="wjets") == "wjets"
         first = hr.Dataset.from_arrays(features(), LABELS, classes=("signal", "background"))
         assert first.target[:, 0].tolist() == [1, 1, 0, 0, 0, 0]

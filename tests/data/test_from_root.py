@@ -51,6 +51,17 @@ class TestNumbers:
         assert data.event_number[:3].tolist() == [toy.first_event + i for i in range(3)]
         np.testing.assert_array_equal(data.event_number, toy.both["event"])
 
+    def test_event_numbers_of_both_signs_of_type(self, toy: SimpleNamespace, tmp_path: Path) -> None:
+        """Signed in one file and unsigned in the other: no integer type holds both, and float64 rounds."""
+        path = tmp_path / "signed.root"
+        with uproot.recreate(path) as file:
+            file["bkg"] = {"x": toy.bkg["x"], "event": toy.bkg["event"].astype(np.int64)}
+        sources = {"signal": toy.sources["signal"], "background": f"{path}:bkg"}
+        with pytest.raises(ColumnTypeError, match="cast it to one type"):
+            hr.Dataset.from_root(sources, inputs=["x"], event_number="event")
+        data = hr.Dataset.from_root(sources, inputs=["x"], event_number="number := ULong64_t(event)")
+        np.testing.assert_array_equal(data.event_number, toy.both["event"])
+
     def test_one_column_needs_no_list(self, toy: SimpleNamespace) -> None:
         data = hr.Dataset.from_root(toy.sources["signal"], inputs="mass", targets="y", spectators="event")
         np.testing.assert_array_equal(data.X["features"][:, 0], toy.sig["mass"])
@@ -188,6 +199,33 @@ class TestNormalisation:
         assert data.yields()["background"].sum == pytest.approx(expected, rel=1e-6)
         assert data.yields()["background"].events == high.sum() + low.sum()
         assert len(data.describe()["weights"]["background"]) == 2
+
+    @pytest.mark.parametrize("setting", ["cross_section", "generated"])
+    def test_one_number_is_not_given_to_several_processes(self, toy: SimpleNamespace, setting: str) -> None:
+        """The yield would be that of the class once for each of its sources."""
+        processes = [hr.Source(source) for source in toy.sources.values()]
+        sources = {"signal": toy.sources["signal"], "background": processes}
+        given = {
+            "cross_section": {"signal": 1.0, "background": None},
+            setting: {"signal": 1, "background": 2},
+        }
+        with pytest.raises(SettingError, match=f"{setting} of class 'background' would count 2 times"):
+            hr.Dataset.from_root(sources, inputs=["x"], luminosity=10, **given)
+
+    def test_a_frame_with_filters_needs_what_was_generated(self, toy: SimpleNamespace) -> None:
+        """Its own sum of weights is that after the cut, and the cut would not lower the yield."""
+        import ROOT
+
+        passed = ROOT.RDataFrame("bkg", toy.path).Define("z", "2 * x").Filter("x > 0")
+        settings = {"inputs": ["x"], "cross_section": 1.0, "luminosity": 3}
+        sources = {"signal": toy.sources["signal"], "background": passed}
+        with pytest.raises(SettingError, match=r"class 'background' has Filters.*generated="):
+            hr.Dataset.from_root(sources, **settings)
+        data = hr.Dataset.from_root(sources, **settings, generated={"background": len(toy.bkg["x"])})
+        assert data.yields()["background"].sum == pytest.approx(3000 * (toy.bkg["x"] > 0).mean(), rel=1e-12)
+        unfiltered = {**sources, "background": ROOT.RDataFrame("bkg", toy.path).Define("z", "2 * x")}
+        data = hr.Dataset.from_root(unfiltered, **settings, cut="x > 0")
+        assert data.yields()["background"].sum == pytest.approx(3000 * (toy.bkg["x"] > 0).mean(), rel=1e-12)
 
     def test_contradictions(self, toy: SimpleNamespace) -> None:
         def read(**settings: object) -> None:

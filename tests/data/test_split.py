@@ -113,6 +113,13 @@ class TestByEventNumber:
         with pytest.raises(ColumnTypeError, match="'mass' is no event number"):
             data.split(0.5, by="mass")
 
+    def test_rounded_numbers_are_refused(self) -> None:
+        """As float64 these 100 events have 5 numbers, and land in the same part in their hundreds."""
+        numbers = (2**58 + 3 * np.arange(100)).astype(np.float64)
+        assert len(np.unique(numbers)) < 10
+        with pytest.raises(ColumnTypeError, match=r"'run' is no event number.*rounded"):
+            dataset(spectators={"run": numbers}).split(0.5, by="run")
+
     def test_without_event_number(self) -> None:
         data = hr.Dataset.from_arrays(np.zeros((4, 1)), [0, 1, 0, 1])
         with pytest.raises(SettingError, match="event_number"):
