@@ -30,8 +30,8 @@ class Reliability:
         Expected calibration error: mean distance of fraction and score. Never negative, and biased upward by
         fluctuations; its interval takes the bias back, and so lies mostly below the value.
     ece_if_calibrated
-        The value that statistical fluctuations alone give, from toys with labels drawn from the scores: the
-        number to compare ``ece`` with.
+        The value that statistical fluctuations alone give, from toys with labels drawn from the scores, each
+        with the mean weight of its class: the number to compare ``ece`` with.
     p_value
         Fraction of those toys with an ECE at least as large as the observed one.
     """
@@ -132,11 +132,16 @@ def reliability(
         fractions.append(replica[0])
         errors.append(replica[3])
     low, high = central_interval(np.concatenate(fractions), level)
+    # A score of p is right where p of the *weight* is signal; a drawn event has the weight of its new class.
+    of_class = weights[signal].mean(), weights[~signal].mean()
+    relative = weights / np.where(signal, of_class[0], of_class[1])
+    probability = scores * of_class[1] / (scores * of_class[1] + (1.0 - scores) * of_class[0])
     toys = np.empty(bootstrap)
     generator = np.random.default_rng([seed, 1])
     for toy in range(bootstrap):
-        drawn = generator.random(len(scores)) < scores
-        toys[toy] = study(sums[0], sums[1], per_bin(weights * drawn))[3]
+        drawn = generator.random(len(scores)) < probability
+        replica = relative * np.where(drawn, of_class[0], of_class[1])
+        toys[toy] = study(*(per_bin(terms) for terms in (replica, replica * scores, replica * drawn)))[3]
     return Reliability(
         edges,
         mean,

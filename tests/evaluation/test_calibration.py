@@ -55,6 +55,17 @@ def test_weights_that_change_the_mixture_spoil_the_calibration():
     assert (curve.fraction < curve.mean_score).all()
 
 
+def test_few_heavy_signal_events_fluctuate_with_their_weight():
+    """Balanced classes of very different size: one bin, whose variance can be written down."""
+    labels = np.arange(1010) < 10
+    weights = np.where(labels, 25.0, 1.0)
+    curve = reliability(np.full(1010, 0.2), labels, weights, bootstrap=2000)
+    assert curve.ece.value == pytest.approx(0.0, abs=1e-12)
+    # f = S/(S + B) has σ² = [(1−f)² Σ_s w² + f² Σ_b w²] / (S + B)², and a mean modulus of √(2/π) σ.
+    sigma = np.sqrt((0.8**2 * 10 * 25**2 + 0.2**2 * 1000) / 1250**2)
+    assert curve.ece_if_calibrated.value == pytest.approx(np.sqrt(2 / np.pi) * sigma, rel=0.1)
+
+
 def test_negative_weights_leave_the_curve_where_it_is():
     scores, labels = toy(50_000, 4)
     weights = np.where(np.random.default_rng(5).random(50_000) < 0.2, -1.0, 1.0)
