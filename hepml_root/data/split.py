@@ -272,6 +272,19 @@ def _deal(counts: Sequence[int], mode: str, key: np.uint64) -> NDArray[np.int8]:
     return parts
 
 
+def set_aside(data: Dataset | LazyDataset, fraction: float, seed: int) -> tuple[Any, Any]:
+    """Divide training events into (train, validation): by event number, if they came about by that.
+
+    Several candidates or variations of one event, which have one number, then stay together; else some would
+    be trained on and the others validated with.
+    """
+    rule = data.provenance.get("split")
+    while rule and not rule.get("by"):
+        rule = rule.get("of")
+    train, validation = data.split(test=fraction, seed=seed, by=rule["by"] if rule else None)
+    return train, validation
+
+
 class KFold:
     """k folds of a dataset: each event is tested by the one model that has not seen it.
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hepml_root.data.split import set_aside
 from hepml_root.errors import MissingDependencyError, ModelFileError, SettingError, ShapeError
 from hepml_root.layers.manifest import describe
 from hepml_root.output import writing
@@ -176,7 +177,7 @@ def boosted(
         raise SettingError("boosted trees predict one target; train one model for each.")
     train, held = data, validation.load() if getattr(validation, "lazy", False) else validation
     if isinstance(validation, (int, float)):
-        train, held = data.split(test=float(validation), seed=seed) if validation else (data, None)
+        train, held = set_aside(data, float(validation), seed) if validation else (data, None)
     manifest = describe(data)
     objective = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}[data.task]
     settings: dict[str, Any] = {

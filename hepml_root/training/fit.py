@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from hepml_root import losses
+from hepml_root.data.split import set_aside
 from hepml_root.errors import ModelFileError, OutputExistsError, SettingError, unknown
 from hepml_root.layers.linear import TargetScale
 from hepml_root.layers.manifest import manifest_layer
@@ -67,8 +68,9 @@ def fit(
     train
         The :class:`Dataset` to train on, in memory or lazy.
     validation
-        The fraction of ``train`` to set aside, or a dataset of its own, to measure each epoch on; None: no
-        validation, no early stopping. The test events have no place here.
+        The fraction of ``train`` to set aside (by event number, if ``train`` came about by that), or a
+        dataset of its own, to measure each epoch on; None: no validation, no early stopping. The test events
+        have no place here.
     loss
         A name (:mod:`hepml_root.losses` or Keras), a Keras loss, or a function. By default, the task's cross
         entropy; for regression the squared error in units of the targets' spread.
@@ -354,7 +356,7 @@ def _parts(train: Any, validation: Any, seed: int) -> tuple[Any, Any]:
     if isinstance(validation, (int, float)):
         if not 0.0 < validation < 1.0:
             raise SettingError(f"validation={validation}: a fraction between 0 and 1, a dataset, or None.")
-        return train.split(test=float(validation), seed=seed)
+        return set_aside(train, float(validation), seed)
     return train, validation
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hepml_root as hr
-from hepml_root.data.split import KFold, SplitRule, split_key, splitmix64, uniform_hash
+from hepml_root.data.split import KFold, SplitRule, set_aside, split_key, splitmix64, uniform_hash
 from hepml_root.errors import ColumnTypeError, EmptySelectionError, SettingError, ShapeError
 
 FOLDS_OF_0_TO_11 = [1, 4, 3, 2, 4, 3, 0, 2, 0, 0, 3, 1]
@@ -124,6 +124,24 @@ class TestByEventNumber:
         data = hr.Dataset.from_arrays(np.zeros((4, 1)), [0, 1, 0, 1])
         with pytest.raises(SettingError, match="event_number"):
             data.split(0.5, by="event_number")
+
+
+class TestSetAside:
+    def test_entries_of_one_event_stay_together(self) -> None:
+        """Three candidates of each event: none of an event is trained on and another validated with."""
+        number = np.arange(3000) // 3
+        data = hr.Dataset.from_arrays(np.zeros((3000, 1)), np.arange(3000) % 2, event_number=number)
+        by_number, _ = data.split(0.3, by="event_number")
+        again, _ = by_number.split(0.2)
+        for part in (by_number, again):
+            train, validation = set_aside(part, 0.2, seed=1)
+            assert set(train.event_number).isdisjoint(validation.event_number)
+            assert abs(len(validation) - 0.2 * len(part)) < 100
+
+    def test_by_position_where_nothing_was_said(self) -> None:
+        train, validation = set_aside(dataset(100, 200), 0.2, seed=1)
+        assert np.bincount(train.labels).tolist() == [80, 160]
+        assert len(validation) == 60
 
 
 class TestByPosition:

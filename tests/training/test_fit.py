@@ -99,6 +99,15 @@ def test_best_weights_are_kept_and_early_stopping_counts():
     assert by_auc.best_epoch == int(np.argmax(by_auc.metrics["val_auc"]))
 
 
+def test_validation_goes_by_event_number_where_the_split_did():
+    """Entries of one event are not trained on and validated with."""
+    data, _ = binary(event_number=np.arange(600) // 4).split(0.3, by="event_number")
+    _, held = data.split(0.2, seed=1, by="event_number")
+    assert len(held) != round(0.2 * len(data))
+    history = hr.fit(small(data), data, epochs=1, **FAST)
+    assert history.settings["validation_events"] == len(held)
+
+
 def test_without_validation_the_last_epoch_stands():
     data = binary()
     history = hr.fit(small(data), data, validation=None, epochs=3, patience=1, **FAST)
