@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -276,6 +279,83 @@ def test_varied_scores_are_not_those_of_the_branch(many_types):
     for name in ("nominal", "f:down", "f:up"):
         assert means[0][name] == pytest.approx(means[1][name], abs=1e-6)
     assert abs(means[0]["f:up"] - means[0]["nominal"]) > 1e-4
+
+
+def test_an_alias_is_read_and_varies_like_its_column(many_types):
+    paths, model = many_types
+    chain = chain_of(paths)
+    frame = ROOT.RDataFrame(chain)
+    settings = {"inputs": {"f": "h"}, "parameters": {"mass": 1}}
+    ways_agree(frame.Define("g", "2 * f").Alias("h", "g"), model, expect_ahead=False, **settings)
+    ways_agree(frame.Redefine("f", "2 * f").Alias("h", "f"), model, expect_ahead=False, **settings)
+    varied = frame.Alias("h", "f").Vary("f", "ROOT::RVecF{f - 1, f + 1}", ["down", "up"])
+    aliased, plain = (
+        ROOT.RDF.Experimental.VariationsFor(hr.define(varied, model, "p", **bound).Mean("p_x"))
+        for bound in (settings, {"parameters": {"mass": 1}})
+    )
+    for name in ("nominal", "f:down", "f:up"):
+        assert aliased[name] == pytest.approx(plain[name], abs=1e-6)
+    assert abs(aliased["f:up"] - aliased["nominal"]) > 1e-4
+
+
+def write_line(path, slope, mode="RECREATE", events=300):
+    """Write the tree `line` with the column x, x = slope * entry / events."""
+    with ROOT.TFile.Open(str(path), mode) as file:
+        frame = ROOT.RDataFrame(events).Define("x", f"float({slope}.0 * rdfentry_ / {events})")
+        options = ROOT.RDF.RSnapshotOptions()
+        options.fMode = "RECREATE"
+        part = path.with_suffix(".part.root")
+        frame.Snapshot("line", str(part), ["x"], options)
+        with ROOT.TFile.Open(str(part)) as written:
+            file.cd()
+            written["line"].CloneTree(-1, "fast").Write()
+
+
+def assert_scores_belong_to_events(scored, model):
+    found = scored.AsNumpy(["x", "p"])
+    features = np.asarray(found["x"], np.float32)[:, None]
+    np.testing.assert_allclose(found["p"], runtime_scores(model, features=features)[:, 0], atol=CLOSE)
+
+
+def test_scores_are_of_the_file_that_the_loop_has_open(tmp_path):
+    """Not of another one that took its name meanwhile."""
+    model = write_mlp(tmp_path / "line.onnx", ["x"])
+    path, other = tmp_path / "line.root", tmp_path / "other.root"
+    write_line(path, 1)
+    write_line(other, -3)
+    scored = hr.define(ROOT.RDataFrame("line", str(path)), model, "p")
+    other.rename(path)
+    assert_scores_belong_to_events(scored, model)
+
+
+def test_scores_are_of_the_cycle_that_the_loop_reads(tmp_path):
+    """A file may hold two trees of one name, as long as each other."""
+    model = write_mlp(tmp_path / "line.onnx", ["x"])
+    path = tmp_path / "line.root"
+    write_line(path, 1)
+    write_line(path, -3, "UPDATE")
+    for cycle in ("line;1", "line;2", "line"):
+        frame = ROOT.RDataFrame(cycle, str(path))
+        assert (frame.Max("x").GetValue() > 0) == (cycle == "line;1")
+        assert_scores_belong_to_events(hr.define(frame, model, "p"), model)
+
+
+def test_a_chain_may_have_more_files_than_a_process_may_open(tmp_path):
+    model = write_mlp(tmp_path / "line.onnx", ["x"])
+    paths = [tmp_path / f"{number}.root" for number in range(60)]
+    write_line(paths[0], 1, events=10)
+    for path in paths[1:]:
+        shutil.copy(paths[0], path)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    chain = chain_of([str(path) for path in paths], "line")
+    scored = hr.define(ROOT.RDataFrame(chain), model, "p").Sum("p")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 30, limits[1]))
+    try:
+        total = scored.GetValue()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    features = np.arange(10, dtype=np.float32)[:, None] / np.float32(10)
+    assert total == pytest.approx(60 * runtime_scores(model, features=features).sum(), rel=1e-5)
 
 
 def in_child(code: str, *arguments: object) -> str:

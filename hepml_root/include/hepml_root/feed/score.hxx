@@ -37,27 +37,34 @@ struct ScoreModel {
    std::vector<std::size_t> outputs; ///< number of values of each output tensor
 };
 
-/// The tables of the files that a column has met, shared by all its slots.
+/// The tables of the trees that the slots of a column are in. Each holds its file open, so that those that
+/// all slots have left are given up: a chain may have more files than a process may open.
 class TableCache {
 public:
-   std::shared_ptr<const Table> find(const TFile& file, const std::string& tree,
-                                     const std::vector<std::string>& columns) {
+   std::shared_ptr<const Table> find(TTree& tree, const std::vector<std::string>& columns) {
       const std::lock_guard<std::mutex> lock(fMutex);
-      const std::string path = file.GetName();
-      // A file may be replaced by another of its name between two loops.
-      auto& table = fTables[path + ':' + tree + ':' + file.GetUUID().AsString()];
+      // A file may be replaced by another of its name while a loop has it open, and may have several trees of
+      // one name: the file's own number and the place of the first values tell them apart.
+      const TFile& file = *tree.GetCurrentFile();
+      TBranch* const branch = columns.empty() ? nullptr : tree.GetBranch(columns[0].c_str());
+      const Long64_t place = branch ? branch->GetBasketSeek(0) : 0;
+      const std::string key = std::string(file.GetName()) + ':' + tree.GetName() + ':' +
+                              file.GetUUID().AsString() + ':' + std::to_string(place) + ':' +
+                              std::to_string(tree.GetEntries());
+      std::shared_ptr<const Table> table = fTables[key].lock();
       if (!table) {
          std::vector<ColumnPlace> places;
          for (const std::string& column : columns)
             places.push_back({column.c_str(), column.c_str(), 0});
-         table = std::make_shared<TreeTable>(path.c_str(), tree.c_str(), places.data(), places.size());
+         table = std::make_shared<TreeTable>(tree, places.data(), places.size());
+         fTables[key] = table;
       }
       return table;
    }
 
 private:
    std::mutex fMutex;
-   std::map<std::string, std::shared_ptr<const Table>> fTables;
+   std::map<std::string, std::weak_ptr<const Table>> fTables;
 };
 
 /// Scores of rows of column values.
@@ -141,12 +148,10 @@ public:
        : RDefineBase(name, Scorer(model).values() == 1 ? "float" : "ROOT::VecOps::RVec<float>", columns, loop,
                      model->columns, variation),
          fModel(std::move(model)), fTables(std::move(tables)) {
-      for (const std::string& column : fModel->columns)
-         fBranches.emplace_back(fColRegister.ResolveAlias(column));
       // A varied column has other values than its branch.
       fPlain = variation == "nominal";
-      for (const std::string& branch : fBranches)
-         fPlain = fPlain && !fColRegister.IsDefine(branch);
+      for (const std::string& column : fModel->columns)
+         fPlain = fPlain && !fColRegister.IsDefine(column);
       for (unsigned int i = 0; i < loop.GetNSlots(); ++i)
          fSlots.push_back(std::make_unique<Slot>(fModel));
       fLoopManager->Register(this);
@@ -274,20 +279,15 @@ private:
       slot.tree_number = number;
       slot.first = slot.last = 0;
       TFile* const file = tree->GetCurrentFile();
-      TDirectory* const directory = tree->GetDirectory();
-      if (!file || !directory || file->IsWritable() || file->IsA() != TFile::Class() || file->GetArchive()) {
+      if (!file || file->IsWritable() || file->IsA() != TFile::Class() || file->GetArchive()) {
          slot.filler.reset();
          return;
       }
-      const std::string prefix = std::string(file->GetName()) + ":/", path = directory->GetPath();
-      const std::string inside = path.size() > prefix.size() ? path.substr(prefix.size()) + '/' : "";
       try {
-         auto table = fTables->find(*file, inside + tree->GetName(), fBranches);
-         if (table->entries() != static_cast<std::uint64_t>(tree->GetEntries())) {
-            slot.filler.reset();
-         } else if (table != slot.table || !slot.filler) {
+         auto table = fTables->find(*tree, fModel->columns);
+         if (table != slot.table || !slot.filler) {
             Program program;
-            for (std::size_t i = 0; i < fBranches.size(); ++i)
+            for (std::size_t i = 0; i < fModel->columns.size(); ++i)
                program.matrix.push_back(static_cast<int>(i));
             slot.filler = std::make_unique<Filler>(table, std::move(program));
             slot.table = std::move(table);
@@ -312,7 +312,7 @@ private:
       float* const rows = slot.scorer.rows(events);
       slot.filler->fill(local, local + count, count, rows, nullptr);
       if (count == 1)
-         std::copy_n(rows, fBranches.size(), rows + fBranches.size());
+         std::copy_n(rows, fModel->columns.size(), rows + fModel->columns.size());
       slot.scorer.score(events);
       slot.first = local;
       slot.last = local + count;
@@ -321,7 +321,6 @@ private:
 
    std::shared_ptr<const ScoreModel> fModel;
    std::shared_ptr<TableCache> fTables;
-   std::vector<std::string> fBranches;
    bool fPlain = false;
    std::vector<std::unique_ptr<Slot>> fSlots;
    std::unordered_map<std::string, std::unique_ptr<RDefineBase>> fVaried;
@@ -330,10 +329,14 @@ private:
 /// A node with one more column; RInterface keeps what is needed for that from all but derived classes.
 class ScoredNode : public ROOT::RDF::RNode {
 public:
-   ScoredNode(const ROOT::RDF::RNode& node, const std::string& name, std::shared_ptr<const ScoreModel> model)
+   ScoredNode(const ROOT::RDF::RNode& node, const std::string& name, ScoreModel model)
        : ROOT::RDF::RNode(node) {
+      // RDataFrame's columns know nothing of aliases: neither where to read them, nor how they vary.
+      for (std::string& column : model.columns)
+         column = std::string(fColRegister.ResolveAlias(column));
       fColRegister.AddDefine(std::make_shared<ScoreColumn>(
-          name, std::move(model), std::make_shared<TableCache>(), fColRegister, *fLoopManager, "nominal"));
+          name, std::make_shared<const ScoreModel>(std::move(model)), std::make_shared<TableCache>(),
+          fColRegister, *fLoopManager, "nominal"));
    }
 };
 

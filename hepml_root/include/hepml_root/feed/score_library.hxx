@@ -30,17 +30,17 @@ extern "C" long long hepml_score_define(void* node, const char* name,
                                         char* message, std::size_t room) {
    using namespace hepml_root::feed;
    return guarded(message, room, [&] {
-      auto model = std::make_shared<ScoreModel>();
-      model->infer = place->infer;
-      model->columns.assign(place->columns, place->columns + place->column_count);
+      ScoreModel model;
+      model.infer = place->infer;
+      model.columns.assign(place->columns, place->columns + place->column_count);
       for (std::size_t i = 0; i < place->column_count; ++i)
-         model->types.push_back(static_cast<Type>(place->types[i]));
-      model->inputs.assign(place->inputs, place->inputs + place->input_count);
-      model->sources.assign(place->sources, place->sources + place->value_count);
-      model->constants.assign(place->constants, place->constants + place->value_count);
-      model->outputs.assign(place->outputs, place->outputs + place->output_count);
+         model.types.push_back(static_cast<Type>(place->types[i]));
+      model.inputs.assign(place->inputs, place->inputs + place->input_count);
+      model.sources.assign(place->sources, place->sources + place->value_count);
+      model.constants.assign(place->constants, place->constants + place->value_count);
+      model.outputs.assign(place->outputs, place->outputs + place->output_count);
       *static_cast<ROOT::RDF::RNode*>(scored) =
-          ScoredNode(*static_cast<ROOT::RDF::RNode*>(node), name, model);
+          ScoredNode(*static_cast<ROOT::RDF::RNode*>(node), name, std::move(model));
       return 0;
    });
 }

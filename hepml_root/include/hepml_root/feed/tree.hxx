@@ -30,6 +30,11 @@ public:
       if (fDescriptor < 0)
          fFile = std::move(file);
    }
+   /// Of a local file that stays open elsewhere, or not: the bytes are those of the very same file.
+   explicit FileBytes(const TFile& local) : fDescriptor(dup(local.GetFd())) {
+      if (fDescriptor < 0)
+         throw Damaged("the file cannot be read");
+   }
    FileBytes(const FileBytes&) = delete;
    FileBytes& operator=(const FileBytes&) = delete;
    ~FileBytes() {
@@ -211,7 +216,7 @@ private:
       const std::size_t unpacked = number(key + 6, 4), header = number(key + 14, 2);
       if (number(key, 4) != size || header < least || header >= size)
          throw Damaged("the basket's record is damaged");
-      if ((stored.first[basket + 1] - stored.first[basket]) * stored.stride > unpacked)
+      if (stored.first[basket + 1] - stored.first[basket] > unpacked / stored.stride)
          throw Damaged("the basket is shorter than its entries");
       cursor.basket = basket;
       cursor.header = header;
@@ -325,15 +330,14 @@ public:
       auto* tree = file->Get<TTree>(name);
       if (!tree)
          throw Damaged("the tree cannot be read");
-      fEntries = tree->GetEntries();
-      auto clusters = tree->GetClusterIterator(0);
-      for (Long64_t start = clusters(); start < static_cast<Long64_t>(fEntries); start = clusters())
-         fClusters.push_back(start);
-      for (std::size_t i = 0; i < count; ++i)
-         add(*tree, columns[i]);
-      for (const StoredColumn& column : fColumns)
-         fTypes.push_back(column.type);
+      describe(*tree, columns, count);
       fBytes = std::make_shared<FileBytes>(std::move(file));
+   }
+
+   /// A tree of a local file that is open already.
+   TreeTable(TTree& tree, const ColumnPlace* columns, std::size_t count) {
+      describe(tree, columns, count);
+      fBytes = std::make_shared<FileBytes>(*tree.GetCurrentFile());
    }
 
    std::uint64_t entries() const override { return fEntries; }
@@ -362,6 +366,17 @@ private:
       if (kind == "TLeafL" || kind == "TLeafG")
          return plus ? Type::uint64 : Type::int64;
       throw NotPlain("leaf '" + std::string(leaf.GetName()) + "' is a " + kind);
+   }
+
+   void describe(TTree& tree, const ColumnPlace* columns, std::size_t count) {
+      fEntries = tree.GetEntries();
+      auto clusters = tree.GetClusterIterator(0);
+      for (Long64_t start = clusters(); start < static_cast<Long64_t>(fEntries); start = clusters())
+         fClusters.push_back(start);
+      for (std::size_t i = 0; i < count; ++i)
+         add(tree, columns[i]);
+      for (const StoredColumn& column : fColumns)
+         fTypes.push_back(column.type);
    }
 
    void add(TTree& tree, const ColumnPlace& place) {
@@ -400,12 +415,16 @@ private:
 
    void locate(TBranch& branch, StoredBranch& stored) const {
       const int baskets = branch.GetWriteBasket();
+      if (baskets < 0 || baskets >= branch.GetMaxBaskets())
+         throw Damaged("branch '" + stored.name + "' says nothing about its baskets");
       for (int i = 0; i < baskets; ++i) {
          stored.first.push_back(branch.GetBasketEntry()[i]);
          stored.seek.push_back(branch.GetBasketSeek(i));
          stored.bytes.push_back(branch.GetBasketBytes()[i]);
       }
       stored.first.push_back(baskets ? branch.GetBasketEntry()[baskets] : 0);
+      if (!std::is_sorted(stored.first.begin(), stored.first.end()))
+         throw Damaged("the baskets of branch '" + stored.name + "' are out of order");
       // The last basket of a tree that was not closed properly can lie inside the tree's own record.
       if (stored.first.back() < fEntries)
          throw NotPlain("the last basket of branch '" + stored.name + "' is inside the tree");
