@@ -203,7 +203,7 @@ class Frame:
         if self._complete:
             return list(self._plain)
         if self._names is None:
-            self._names = [str(name) for name in self.node().GetColumnNames()]
+            self._names = column_names(self.node())
         return self._names
 
     def type_of(self, name: str) -> str:
@@ -294,6 +294,18 @@ def is_distributed(node: Any) -> bool:
     return type(node).__module__.split(".")[0] == "DistRDF" or "_distrdf" in type(node).__module__
 
 
+def column_names(node: Any) -> list[str]:
+    """Return the names of all columns of a data frame, those of friends by their short names too.
+
+    RDataFrame lists a friend's column as ``friend.x`` only, but takes ``x`` where the main tree has none.
+    """
+    names = [str(name) for name in node.GetColumnNames()]
+    if is_distributed(node):
+        return names
+    short = dict.fromkeys(name.split(".", 1)[1] for name in names if "." in name)
+    return names + [name for name in short if name not in names and node.HasColumn(name)]
+
+
 def is_frame(value: Any) -> bool:
     """Return whether this is a node of RDataFrame, distributed or not."""
     return is_distributed(value) or (hasattr(value, "GetColumnNames") and hasattr(value, "Filter"))
@@ -306,7 +318,10 @@ def _with_friends(tree: Any, friends: Sequence[Any]) -> Any:
         pairs = expand(friend, None)
         found = [find_tree(*pair) for pair in pairs]
         if any(stored.format == "rntuple" for stored in found):
-            raise SettingError("a friend must be a TTree; an RNTuple cannot be one.")
+            raise SettingError(
+                f"the friend '{friend}' is an RNTuple; ROOT's data frame takes only TTrees as friends. "
+                "Write it as a TTree (uproot: mktree)."
+            )
         chain = ROOT.TChain(found[0].tree)
         for stored in found:
             chain.AddFile(stored.path, ROOT.TTree.kMaxEntries, stored.tree)

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from hepml_root.data.feed_expressions import compile_expression, find_columns
+from hepml_root.data.rdataframe import column_names
 from hepml_root.errors import ColumnNotFoundError, ColumnTypeError, ExpressionError, SettingError, unknown
 
 _COLLECTION = re.compile(r"\b(?:RVec|RVec[BCFDILU]\w*|vector|array|deque|list|set)\s*(?:<|$)|\[")
@@ -39,7 +40,7 @@ class FrameColumns:
                 "make one with ROOT.RDataFrame(tree, file)."
             )
         self.node = node
-        self.names = [str(name) for name in node.GetColumnNames()]
+        self.names = column_names(node)
         self._odd = sorted((name for name in self.names if not _plain(name)), key=len, reverse=True)
 
     @property

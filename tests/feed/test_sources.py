@@ -157,6 +157,22 @@ def test_friends_need_the_same_length(parts):
         read([(Frame.open(Source(parts[0], friends=(friend,))), Request(matrix=("f",)))])
 
 
+def test_columns_of_friends_have_their_short_names_too(tmp_path):
+    with uproot.recreate(tmp_path / "events.root") as file:
+        file.mktree("events", {"x": "f4"})
+        file.mktree("extra", {"x": "f4", "y": "f4"})
+        file["events"].extend({"x": np.arange(3, dtype="f4")})
+        file["extra"].extend({"x": np.arange(3, dtype="f4") + 10, "y": np.arange(3, dtype="f4") + 20})
+    frame = Frame.open(Source(f"{tmp_path}/events.root:events", friends=[f"{tmp_path}/events.root:extra"]))
+    rows, _ = read([(frame, Request(matrix=("x", "y", "extra.x", "x + 2 * y")))])
+    assert np.array_equal(rows.matrix, [[0, 20, 10, 40], [1, 21, 11, 43], [2, 22, 12, 46]])
+
+
+def test_a_friend_cannot_be_an_rntuple(parts, mixed):
+    with pytest.raises(SettingError, match=r"the friend '.*' is an RNTuple"):
+        read([(Frame.open(Source(parts[0], friends=(mixed["rntuple"],))), Request(matrix=("f",)))])
+
+
 def frames(mixed):
     import ROOT
 
