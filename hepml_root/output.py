@@ -13,17 +13,20 @@ from pathlib import Path
 from hepml_root.errors import OutputExistsError, OutputWriteError
 
 
-def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> Path:
+def refuse_existing(path: str | os.PathLike[str], overwrite: bool, *, folder: bool = False) -> Path:
     """Return ``path`` as a Path, or raise if it exists and ``overwrite`` is not set.
 
-    Call it before long work, so that the work is not done in vain.
+    Call it before long work, so that the work is not done in vain. A folder is replaced only by another
+    one (``folder=True``), never by a file.
 
     Raises
     ------
     OutputExistsError
-        ``path`` exists and ``overwrite`` is False.
+        ``path`` exists and ``overwrite`` is False, or it is a folder where a file shall be written.
     """
     path = Path(path)
+    if path.is_dir() and not folder:
+        raise OutputExistsError(f"'{path}' is a folder, which no file replaces. Name a file.")
     if path.exists() and not overwrite:
         raise OutputExistsError(
             f"'{path}' exists already. Choose another name, or ask for it to be replaced "
@@ -33,16 +36,16 @@ def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> Path:
 
 
 @contextlib.contextmanager
-def writing(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
+def writing(path: str | os.PathLike[str], overwrite: bool = False, *, folder: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``path``; move it to ``path`` when the block ends without an error.
 
     The temporary path has the same suffix, is in the same folder (so that the move is atomic) and does
-    not exist yet: the block may make a file or a folder there. After an error it is removed.
+    not exist yet: the block makes a file there, or a folder (``folder=True``). After an error it is removed.
 
     Raises
     ------
     OutputExistsError
-        ``path`` exists and ``overwrite`` is False.
+        ``path`` exists and ``overwrite`` is False, or it is a folder where a file shall be written.
     OutputWriteError
         The folder is missing or not writable, or the disk is full.
 
@@ -55,7 +58,7 @@ def writing(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[P
     >>> (folder / "note.txt").read_text()
     'hello'
     """
-    path = refuse_existing(path, overwrite)
+    path = refuse_existing(path, overwrite, folder=folder)
     parent = path.parent
     try:
         parent.mkdir(parents=True, exist_ok=True)

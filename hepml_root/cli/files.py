@@ -27,7 +27,7 @@ def evaluate_file(
     from hepml_root.cli.job_run import dataset_of, headline, split_of
     from hepml_root.evaluation.roc import WORKING_POINTS
 
-    refuse_existing(output, overwrite)
+    refuse_existing(output, overwrite, folder=True)
     file, job = _model_and_job(Path(model), job_file, changes)
     subject: Any = str(file)
     if file.suffix == ".keras":
@@ -67,6 +67,8 @@ def export_file(
     model: str, output: str, *, working_points: Mapping[str, float] | None = None, overwrite: bool = False
 ) -> None:
     """Write a saved Keras model as an ONNX file."""
+    if Path(output).suffix != ".onnx":
+        raise SettingError(f"export: '{output}' must end in .onnx.")
     refuse_existing(output, overwrite)
     import_keras()
     from hepml_root.export import export, read_manifest

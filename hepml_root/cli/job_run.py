@@ -237,7 +237,7 @@ def _claim(job: Job, output: Path, overwrite: bool, resume: bool) -> Path:
         raise OutputExistsError(
             f"'{output}' was not made by hepml-root and is not replaced. Name another output."
         )
-    refuse_existing(output, overwrite)
+    refuse_existing(output, overwrite, folder=True)
     if resume:
         if not (work / "job.yaml").exists():
             raise InterruptedTrainingError(f"nothing to resume: there is no '{work}'. Leave --resume out.")

@@ -158,7 +158,7 @@ class Report:
             raise OutputExistsError(
                 f"'{folder}' exists and is no earlier report, so it is not replaced. Choose another folder."
             )
-        with writing(folder, overwrite=overwrite or empty) as temporary:
+        with writing(folder, overwrite=overwrite or empty, folder=True) as temporary:
             temporary.mkdir()
             (temporary / "report.json").write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False))
             if root_file:

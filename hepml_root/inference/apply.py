@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from hepml_root.data.feed import Jagged, Request, Rows, blocks
+from hepml_root.data.feed_trees import expand
 from hepml_root.data.rdataframe import Frame
-from hepml_root.errors import EmptySelectionError, SettingError, unknown
+from hepml_root.errors import EmptySelectionError, OutputExistsError, SettingError, unknown
 from hepml_root.inference.bindings import InputBlock, bind, identifier, output_columns, output_labels
 from hepml_root.inference.friend_file import FORMATS, FriendFile
 from hepml_root.inference.session import Session
@@ -162,6 +163,7 @@ def apply(
     session = Session(path, engine=engine)
     names = output_columns(column, output_labels(session.manifest))
     frame = Frame.open(source)
+    _refuse_source(output, frame)
     # Where events are left out, the others are told by their numbers.
     selected = bool(cut or frame.source.cut)
     reading = _Reading(bind(session.manifest, inputs, parameters), keep, cut, selected)
@@ -201,6 +203,17 @@ def apply(
                 f"no event of {frame.name} passes the cut '{cut}'." if cut else f"{frame.name} has no events."
             )
     return Applied(Path(output), tree, tuple(columns), events, time.perf_counter() - start)
+
+
+def _refuse_source(output: str | os.PathLike[str], frame: Frame) -> None:
+    """Refuse to replace a file that events are read from, whatever ``overwrite`` says."""
+    read = [stored.path for stored in frame.trees]
+    for friend in frame.source.friends:
+        read += [path for path, _ in expand(friend, None)]
+    if Path(output).resolve() in [Path(path).resolve() for path in read]:
+        raise OutputExistsError(
+            f"'{output}' holds the events themselves and is not replaced. Name another output."
+        )
 
 
 class _Reading:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +86,24 @@ def test_file_is_a_friend_as_it_is(higgs, features, tmp_path):
     chosen = (expected > 0.5) & (masses > 1)
     np.testing.assert_allclose(arrays["net"], expected[chosen], atol=CLOSE)
     np.testing.assert_array_equal(arrays["m_bb"], masses[chosen])
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_neither_the_events_nor_a_folder_are_replaced(higgs, signal_file, tmp_path, overwrite):
+    events, friend = tmp_path / "events.root", tmp_path / "friend.root"
+    for path in (events, friend):
+        shutil.copy(shipped_file("Higgs_data.root"), path)
+    size = events.stat().st_size
+    source = hr.Source(f"{events}:sig_tree", friends=[f"{friend}:sig_tree"])
+    for path in (events, friend):
+        with pytest.raises(OutputExistsError):
+            hr.apply(higgs, source, path, overwrite=overwrite)
+        assert path.stat().st_size == size
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "text.tex").write_text("years of work")
+    with pytest.raises(OutputExistsError, match="is a folder"):
+        hr.apply(higgs, signal_file, tmp_path / "thesis", overwrite=overwrite)
+    assert (tmp_path / "thesis" / "text.tex").exists()
 
 
 def test_with_a_cut_the_entries_are_numbered(classes, signal_file, features, tmp_path):
