@@ -136,12 +136,12 @@ def open_file(path: str) -> Any:
             raise CorruptFileError(
                 f"'{path}' cannot be opened: the file is damaged or was not written to its end."
             )
-        damaged = file.TestBit(ROOT.TFile.kRecovered) or (local and file.GetEND() > os.path.getsize(path))
+        missing = local and file.GetEND() > os.path.getsize(path)
+        damaged = missing or file.TestBit(ROOT.TFile.kRecovered)
     if damaged:
+        sizes = f": it should have {file.GetEND()} bytes and has {os.path.getsize(path)}" if missing else ""
         raise CorruptFileError(
-            f"'{path}' was not closed properly or is truncated: it should have {file.GetEND()} bytes"
-            + (f" and has {os.path.getsize(path)}" if local else "")
-            + ". Copy or write it again."
+            f"'{path}' was not closed properly or is truncated{sizes}. Copy or write it again."
         )
     return file
 

@@ -15,7 +15,7 @@ from hepml_root.data.rdataframe import Frame, Source
 from hepml_root.data.schema import Schema, blocks_of, refuse_duplicates, signal_class
 from hepml_root.data.split import check_seed
 from hepml_root.data.weights import normalisation
-from hepml_root.errors import ColumnTypeError, SettingError, unknown
+from hepml_root.errors import ColumnTypeError, SettingError, WeightError, unknown
 
 Value = TypeVar("Value")
 
@@ -409,7 +409,10 @@ def _normalised(part: Part, recipe: Recipe) -> Part:
                 "cut cannot be read from it. Give it as generated=…, or cut with cut=… instead of Filters."
             )
         generated = generated_sum(part.frame, part.weight)
-    factor = normalisation(part.cross_section, recipe.luminosity, generated)
+    try:
+        factor = normalisation(part.cross_section, recipe.luminosity, generated)
+    except WeightError as error:
+        raise WeightError(f"class '{part.class_name}': {error}") from None
     return replace(part, generated=generated, factor=factor)
 
 

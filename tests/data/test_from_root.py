@@ -212,6 +212,16 @@ class TestNormalisation:
         with pytest.raises(SettingError, match=f"{setting} of class 'background' would count 2 times"):
             hr.Dataset.from_root(sources, inputs=["x"], luminosity=10, **given)
 
+    def test_a_sum_that_gives_no_yield_is_told_with_its_class(self, toy: SimpleNamespace) -> None:
+        with pytest.raises(WeightError, match="class 'background': the generated sum of weights"):
+            hr.Dataset.from_root(
+                toy.sources,
+                inputs=["x"],
+                weight={"signal": "1", "background": "-1"},
+                cross_section=1,
+                luminosity=3,
+            )
+
     def test_a_frame_with_filters_needs_what_was_generated(self, toy: SimpleNamespace) -> None:
         """Its own sum of weights is that after the cut, and the cut would not lower the yield."""
         import ROOT
