@@ -178,9 +178,10 @@ def scan_significance(
 
     Thresholds are half equidistant in the score and half equidistant in signal efficiency, so that a steep
     edge at large scores is resolved. Expected events are sums of weights, rescaled per class if totals are
-    given. An optimum is sought only where at least ``minimum_background`` effective background events
-    (``(Σw)²/Σw²``) of the sample pass and their yield is positive: the significance of a cut that no
-    simulated background passes is unknown, not infinite.
+    given; given totals are exact, and the errors are those of the efficiencies alone. An optimum is sought
+    only where at least ``minimum_background`` effective background events (``(Σw)²/Σw²``) of the sample pass
+    and their yield is positive: the significance of a cut that no simulated background passes is unknown,
+    not infinite.
 
     Arguments
     ---------
@@ -236,6 +237,14 @@ def scan_significance(
         running = np.concatenate([np.zeros((*running.shape[:-1], 1)), running], axis=-1)
         return running[..., -1:] - running[..., starts]
 
+    def yields(values: Floats, total: float | None) -> Floats:
+        """Return the sums above each edge of replicas; a total that was given does not fluctuate."""
+        sums = above(values)
+        if total is None:
+            return sums
+        own = values.sum(axis=-1, keepdims=True)
+        return sums * np.where(own > 0, total / np.where(own > 0, own, 1.0), np.nan)
+
     of_signal, of_background = np.where(signal, weights, 0.0), np.where(signal, 0.0, weights)
     s, b = above(of_signal), above(of_background)
     squares = above(of_background**2)
@@ -246,8 +255,8 @@ def scan_significance(
 
     replica_s, replica_b = [], []
     for counts in poisson_replicas(len(bins), bootstrap, seed):
-        replica_s.append(above(counts * of_signal))
-        replica_b.append(above(counts * of_background))
+        replica_s.append(yields(counts * of_signal, signal_events))
+        replica_b.append(yields(counts * of_background, background_events))
     many_s = np.concatenate(replica_s) if replica_s else np.empty((0, len(edges)))
     many_b = np.concatenate(replica_b) if replica_b else np.empty((0, len(edges)))
 

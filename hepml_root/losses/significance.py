@@ -46,6 +46,10 @@ def expected_counts(
     >>> round(float(s), 4), round(float(b), 4)
     (5.0, 10.0)
     """
+    if len(y_pred.shape) > 1 and y_pred.shape[-1] != 1:
+        raise SettingError(
+            f"a significance needs one output, the score of the signal; this model has {y_pred.shape[-1]}."
+        )
     score = ops.reshape(ops.convert_to_tensor(y_pred), (-1,))
     target = ops.cast(ops.reshape(y_true, (-1,)), score.dtype)
     if sample_weight is None:

@@ -128,6 +128,21 @@ def test_yields_are_sums_of_weights_above_the_cut():
     assert np.isnan(scan.asimov_low).all()
 
 
+def test_totals_that_are_given_do_not_fluctuate():
+    """The loosest cut keeps all of both; beyond it only the efficiencies have errors."""
+    generator = np.random.default_rng(4)
+    labels = np.arange(2000) % 2 == 1
+    scores = generator.normal(labels, 1.0)
+    weights = generator.exponential(1.0, 2000)
+    scan = scan_significance(scores, labels, weights, signal_events=100, background_events=1000, bootstrap=50)
+    assert scan.asimov_low[0] == pytest.approx(scan.asimov[0], rel=1e-12)
+    assert scan.asimov_high[0] == pytest.approx(scan.asimov[0], rel=1e-12)
+    at = int(np.searchsorted(scan.threshold, 1.0))
+    assert scan.asimov_low[at] < scan.asimov[at] < scan.asimov_high[at]
+    sums = scan_significance(scores, labels, weights, bootstrap=50)
+    assert sums.asimov_high[0] - sums.asimov_low[0] > 0.01 * sums.asimov[0]
+
+
 def test_cuts_without_background_are_not_trusted():
     labels = np.arange(1000) % 2
     scores = np.where(labels == 1, 0.9, 0.1) + np.random.default_rng(1).uniform(-0.05, 0.05, 1000)

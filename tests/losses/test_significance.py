@@ -173,6 +173,11 @@ def test_a_better_classifier_has_a_better_loss():
         assert float(loss(target, score, weight)) < float(loss(target, random, weight))
 
 
+def test_several_outputs_are_refused():
+    with pytest.raises(SettingError, match="this model has 3"):
+        losses.AsimovSignificance(signal=1.0, background=10.0)(np.eye(3), np.full((3, 3), 1 / 3), np.ones(3))
+
+
 def test_names_settings_and_files():
     loss = losses.get("asimov", signal=31.2, background=20762.0, systematic=0.3)
     again = keras.losses.deserialize(keras.losses.serialize(loss))
