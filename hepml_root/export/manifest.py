@@ -110,15 +110,25 @@ def _check_inputs(inputs: Sequence[Mapping[str, Any]]) -> None:
     names = [block["name"] for block in inputs]
     if len(set(names)) < len(names):
         raise ModelFileError(f"the manifest names an input twice: {names}.")
-    kinds = {block["name"]: block["kind"] for block in inputs}
+    shapes = {block["name"]: block["shape"] for block in inputs if block["kind"] == "mask"}
     for block in inputs:
         if block["kind"] not in KINDS:
             raise ModelFileError(
                 f"input '{block['name']}' is of kind '{block['kind']}'; known are {', '.join(KINDS)}."
             )
-        if block["kind"] == "jagged" and kinds.get(str(block.get("mask"))) != "mask":
+        jagged = block["kind"] == "jagged"
+        if jagged and str(block.get("mask")) not in shapes:
             raise ModelFileError(f"the jagged input '{block['name']}' does not name an input of kind mask.")
-        if block["columns"] and block["shape"][-1] != len(block["columns"]):
+        if jagged and shapes[block["mask"]] != block["shape"][:1]:
+            raise ModelFileError(
+                f"the jagged input '{block['name']}' has the shape {block['shape']}, but its mask "
+                f"'{block['mask']}' has {shapes[block['mask']]}."
+            )
+        if any(length < 1 for length in block["shape"]):
+            raise ModelFileError(f"input '{block['name']}' has the shape {block['shape']}.")
+        # What is read for an event is filled in column by column: nothing may be left over.
+        columns = [*block["shape"][:1], len(block["columns"])] if jagged else [len(block["columns"])]
+        if block["columns"] and block["shape"] != columns:
             raise ModelFileError(
                 f"input '{block['name']}' has {len(block['columns'])} columns but the shape {block['shape']}."
             )

@@ -112,10 +112,11 @@ def bind(
             label = column["label"]
             labels["parameter" if is_parameter else "input"].append(label)
             columns.append(_bound(label, replaced.get(label, column["expression"]), is_parameter))
-        if entry["kind"] != "mask" and len(columns) != entry["shape"][-1]:
+        if entry["kind"] != "mask" and not columns:
             raise ModelFileError(
-                f"the model's input '{entry['name']}' takes {entry['shape'][-1]} values, and the file does "
-                "not say which: it has no manifest of hepml_root. hepml_root.export.adopt writes one into it."
+                f"the model's input '{entry['name']}' takes {math.prod(entry['shape'])} values, and the file "
+                "does not say which: it has no manifest of hepml_root. "
+                "hepml_root.export.adopt writes one into it."
             )
         blocks.append(
             InputBlock(entry["name"], entry["kind"], tuple(entry["shape"]), tuple(columns), entry.get("mask"))

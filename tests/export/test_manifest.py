@@ -131,6 +131,30 @@ def test_a_jagged_input_names_its_mask() -> None:
         manifests.validate(manifest)
 
 
+@pytest.mark.parametrize(
+    ("shape", "mask", "said"),
+    [
+        ([6, 2], [2], r"its mask 'jets_mask' has \[2\]"),
+        ([6, 1, 2], [6], "2 columns but the shape"),
+        ([-6, 2], [-6], r"the shape \[-6, 2\]"),
+        ([], [], "2 columns but the shape"),
+    ],
+)
+def test_what_is_filled_in_has_the_shape_of_its_columns(shape: list[int], mask: list[int], said: str) -> None:
+    """Columns are written one by one into arrays of these shapes: they must fit, and fill them."""
+    manifest = valid()
+    columns = manifest["inputs"][0]["columns"]
+    manifest["inputs"] += [
+        {"name": "jets", "kind": "jagged", "shape": shape, "columns": columns, "mask": "jets_mask"},
+        {"name": "jets_mask", "kind": "mask", "shape": mask, "columns": []},
+    ]
+    with pytest.raises(ModelFileError, match=said):
+        manifests.validate(manifest)
+    manifest["inputs"] = [{**manifest["inputs"][0], "shape": [3, 2]}]
+    with pytest.raises(ModelFileError, match="2 columns but the shape"):
+        manifests.validate(manifest)
+
+
 def test_files_that_are_no_model(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match=r"absent\.onnx"):
         manifests.read_manifest(tmp_path / "absent.onnx")
