@@ -60,7 +60,7 @@ def asimov_significance(signal: ArrayLike, background: ArrayLike, systematic: Ar
     SettingError
         ``systematic`` is negative.
 
-    Reference: formula 10 of A. Elwood and D. Krücker, arXiv:1806.00322; G. Cowan et al., arXiv:1007.1727.
+    Reference: A. Elwood and D. Krücker, arXiv:1806.00322; G. Cowan et al., arXiv:1007.1727.
 
     Example
     -------

@@ -89,7 +89,7 @@ def asimov_significance(s: Any, b: Any, systematic: float = 0.0) -> Any:
     .. math:: Z_A^2 = 2 \left[ (s+b) \ln \frac{(s+b)(b+\sigma^2)}{b^2 + (s+b)\sigma^2}
               - \frac{b^2}{\sigma^2} \ln \left( 1 + \frac{\sigma^2 s}{b (b + \sigma^2)} \right) \right]
 
-    (arXiv:1806.00322, eq. 4; :math:`2 [(s+b) \ln(1+s/b) - s]` without systematic uncertainty). As it stands,
+    (arXiv:1806.00322; :math:`2 [(s+b) \ln(1+s/b) - s]` without systematic uncertainty). As it stands,
     the formula loses all digits in float32 where s is much less than b + σ². It is evaluated as the equal
     integral
 
