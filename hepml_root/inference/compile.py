@@ -187,7 +187,7 @@ def _cached(path: Path, compiler: Compiler) -> CompiledModel:
         compiler.run([*FLAGS, "library.cxx", "-o", f"{source.name}.so"], work)
         check(_model_in(work, key))
 
-    if not (folder / ENTRY).is_file():
+    if not _is_complete(folder):
         _fill(path, folder, build)
     return _model_in(folder, key)
 
@@ -195,7 +195,7 @@ def _cached(path: Path, compiler: Compiler) -> CompiledModel:
 def _interpreted(path: Path, reason: CompilerError) -> CompiledModel:
     key = _key(path, "interpreted")
     folder = cache_folder() / key
-    if not (folder / ENTRY).is_file():
+    if not _is_complete(folder, library=False):
         _fill(path, folder)
     model = _model_in(folder, key, library=False)
     try:
@@ -224,6 +224,15 @@ def _model_in(folder: Path, key: str, library: bool = True) -> CompiledModel:
     name = entry["name"]
     path = folder / f"{name}.so" if library else None
     return CompiledModel(name, path, folder / f"{name}.hxx", _symbol(key), entry["manifest"])
+
+
+def _is_complete(folder: Path, library: bool = True) -> bool:
+    """Whether a model is in the cache, with all its files: some cleaners delete single files by their age."""
+    try:
+        model = _model_in(folder, "", library)
+    except (OSError, ValueError, KeyError):
+        return False
+    return model.header.is_file() and (model.library is None or model.library.is_file())
 
 
 def _key(path: Path, *marks: str) -> str:
@@ -266,6 +275,9 @@ def _fill(path: Path, folder: Path, build: Callable[[CppSource, Path], None] | N
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
+                if not _is_complete(folder, library=build is not None):
+                    folder.rename(work.with_name("incomplete"))
+                    work.rename(folder)
     except OutputWriteError:
         raise
     except OSError as error:

@@ -64,6 +64,19 @@ def test_the_library_is_cached_and_changes_with_what_it_is_made_of(model: Path, 
     np.testing.assert_allclose(scores(first, x), runtime_scores(model, features=x), atol=1e-6)
 
 
+@pytest.mark.parametrize("lost", ["manifest.json", "small.hxx", "small.so"])
+def test_what_lost_a_file_in_the_cache_is_made_again(model: Path, cache: Path, lost: str) -> None:
+    """Cleaners of temporary folders delete single files by their age."""
+    folder = compile(model).library.parent
+    (folder / lost).unlink()
+    compiled = compile(model)
+    assert compiled.library.parent == folder
+    assert (folder / lost).is_file()
+    assert [path.name for path in cache.iterdir()] == [folder.name]
+    x = np.random.default_rng(1).normal(size=(33, 3)).astype(np.float32)
+    np.testing.assert_allclose(scores(compiled, x), runtime_scores(model, features=x), atol=1e-6)
+
+
 def test_output_gets_library_and_header(model: Path, tmp_path: Path) -> None:
     compiled = compile(model, tmp_path / "out" / "libsmall.so")
     assert compiled.library == tmp_path / "out" / "libsmall.so"
