@@ -7,7 +7,6 @@ import sys
 import tempfile
 import warnings
 
-
 _asked = False
 
 
