@@ -67,9 +67,9 @@ def export_file(
     model: str, output: str, *, working_points: Mapping[str, float] | None = None, overwrite: bool = False
 ) -> None:
     """Write a saved Keras model as an ONNX file."""
+    refuse_existing(output, overwrite)
     if Path(output).suffix != ".onnx":
         raise SettingError(f"export: '{output}' must end in .onnx.")
-    refuse_existing(output, overwrite)
     import_keras()
     from hepml_root.export import export, read_manifest
 

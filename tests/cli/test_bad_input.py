@@ -124,6 +124,9 @@ def test_outputs_that_exist_are_refused_before_any_work(job_file, tmp_path, capf
     ):
         refused(capfd, ["there.root", "--overwrite"], [*arguments, "-o", str(there)])
     assert there.read_text() == "dear"
+    # An exported model does not take the place of the Keras model that it comes from.
+    refused(capfd, ["there.root", ".onnx"], ["export", str(there), "-o", str(there), "--overwrite"])
+    assert there.read_text() == "dear"
 
 
 def test_model_files_that_are_none(run_folder, tmp_path, capfd):
