@@ -100,6 +100,10 @@ class InterruptedTrainingError(HepmlError, RuntimeError):
     """A checkpoint cannot be resumed: absent, of another model, or of other data."""
 
 
+class SlowerWarning(RuntimeWarning):
+    """What was asked works, but slower than it could: the message says why and what to install."""
+
+
 def nearest(name: str, names: Iterable[str], most: int = 3) -> list[str]:
     """Return up to ``most`` of ``names`` that look most like ``name``, best first."""
     names = [str(candidate) for candidate in names]

@@ -6,8 +6,15 @@ import os
 import sys
 import tempfile
 import warnings
+from typing import Any
+
+from hepml_root.errors import SlowerWarning
 
 _asked = False
+
+
+def _note(message: Warning | str, *_: Any) -> None:
+    print(f"hepml-root: note: {message}", file=sys.stderr)
 
 
 def quieten() -> None:
@@ -17,6 +24,8 @@ def quieten() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MPLBACKEND", "Agg")
     warnings.filterwarnings("ignore")
+    warnings.filterwarnings("once", category=SlowerWarning)
+    warnings.showwarning = _note
 
 
 def share_cores() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from hepml_root.errors import CorruptFileError, HepmlError, MissingDependencyError
+from hepml_root.errors import CorruptFileError, HepmlError, MissingDependencyError, SlowerWarning
 
 HEADERS = Path(__file__).resolve().parent.parent / "include"
 
@@ -200,7 +200,7 @@ def _tell(problem: str) -> None:
     warnings.warn(
         f"the feed runs in ROOT's interpreter, several times slower than compiled: {problem}. "
         "Install g++, or set CXX to a C++ compiler.",
-        RuntimeWarning,
+        SlowerWarning,
         stacklevel=2,
     )
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepml_root.errors import CompilerError, OutputWriteError, SourceNotFoundError
+from hepml_root.errors import CompilerError, OutputWriteError, SlowerWarning, SourceNotFoundError
 from hepml_root.inference.compiler import FLAGS, INSTALL, Compiler, cpu, cpu_features, find_compiler
 from hepml_root.inference.interface import INFER, call, interpreted_source, library_source
 from hepml_root.inference.probe import check
@@ -204,6 +204,7 @@ def _interpreted(path: Path, reason: CompilerError) -> CompiledModel:
         raise reason from None
     warnings.warn(
         f"no C++ compiler: '{path}' is compiled by ROOT's interpreter, into slower code. {INSTALL}",
+        SlowerWarning,
         stacklevel=3,
     )
     code = interpreted_source(model.header, model.symbol, cpu_features())

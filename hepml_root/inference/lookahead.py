@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hepml_root.data.feed_library import TYPES, import_root, int_array, library, text_array
 from hepml_root.data.feed_trees import NUMBER_TYPES
-from hepml_root.errors import HepmlError
+from hepml_root.errors import HepmlError, SlowerWarning
 from hepml_root.inference.bindings import InputBlock
 from hepml_root.inference.frame_columns import FrameColumns
 
@@ -66,7 +66,7 @@ def _compiled() -> bool:
     except HepmlError as error:
         warnings.warn(
             f"scores are computed event by event instead of in blocks, several times slower: {error}",
-            RuntimeWarning,
+            SlowerWarning,
             stacklevel=4,
         )
         return False

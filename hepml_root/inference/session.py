@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hepml_root.errors import (
     ModelFileError,
     SettingError,
     ShapeError,
+    SlowerWarning,
     unknown,
 )
 
@@ -144,9 +146,14 @@ def _open(path: Path, engine: str) -> tuple[str, dict[str, Any], Network]:
     if engine in ("cpp", "auto"):
         try:
             return ("cpp", *_open_cpp(path))
-        except CompilerError:
+        except CompilerError as error:
             if engine == "cpp":
                 raise
+            warnings.warn(
+                f"ONNX Runtime takes the place of compiled C++, which is faster: {error}",
+                SlowerWarning,
+                stacklevel=3,
+            )
     return ("onnxruntime", *_open_onnxruntime(path))
 
 

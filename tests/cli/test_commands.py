@@ -76,6 +76,20 @@ def test_export_and_compile(run_folder, tmp_path, capsys):
     assert [str(header), str(library)] == [word for word in said if word in (str(header), str(library))]
 
 
+def test_apply_without_a_compiler_says_that_it_is_slower(run_folder, tmp_path):
+    """The interpreter takes over, and one note says why and what to install."""
+    scores = tmp_path / "scores.root"
+    source = f"{hepml_root.data.shipped_file('Higgs_data.root')}:sig_tree"
+    command = [*PROGRAM, "apply", str(run_folder / "small.onnx"), source, "-o", str(scores)]
+    environment = os.environ | {"CXX": "no-such-compiler", "HEPML_ROOT_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert scores.exists()
+    assert "hepml-root: note: " in done.stderr
+    assert "compiler" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_apply_writes_a_friend_tree(run_folder, tmp_path, capsys):
     file, scores = hepml_root.data.shipped_file("Higgs_data.root"), tmp_path / "scores.root"
     command = ["apply", str(run_folder / "small.onnx"), f"{file}:sig_tree", "-o", str(scores)]
