@@ -25,7 +25,7 @@ def quieten() -> None:
     os.environ.setdefault("MPLBACKEND", "Agg")
     warnings.filterwarnings("ignore")
     warnings.filterwarnings("once", category=SlowerWarning)
-    warnings.showwarning = _note
+    warnings.showwarning = _note  # type: ignore[assignment]
 
 
 def share_cores() -> None:
