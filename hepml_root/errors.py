@@ -81,7 +81,7 @@ class ModelFileError(HepmlError, ValueError):
 
 
 class UnsupportedOperationError(HepmlError, ValueError):
-    """A layer or operator cannot be exported or generated; nothing is miscomputed in its place."""
+    """A layer or operator cannot be exported, generated or inverted; nothing is miscomputed in its place."""
 
 
 class ParityError(HepmlError, ArithmeticError):

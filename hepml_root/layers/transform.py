@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hepml_root.errors import UnsupportedOperationError
 from hepml_root.layers import weighted
 
 _BLOCK = 65536
@@ -69,7 +70,9 @@ class Transform(keras.layers.Layer):
 
     def inverse(self, y: Any) -> Any:
         """Return the values that the transform maps to ``y``."""
-        raise NotImplementedError(f"{type(self).__name__} has no inverse.")
+        raise UnsupportedOperationError(
+            f"the transform {type(self).__name__} has no inverse for values of shape {np.shape(y)}."
+        )
 
     def transformed(self, x: NDArray) -> NDArray[np.float32]:
         """Return the transform of an array as an array, block by block, for adapting what follows it."""

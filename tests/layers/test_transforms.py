@@ -13,6 +13,7 @@ from hepml_root.errors import (
     NonFiniteInputError,
     SettingError,
     ShapeError,
+    UnsupportedOperationError,
     WeightError,
 )
 
@@ -238,3 +239,9 @@ def test_float32_is_enough_where_the_mean_is_far_from_zero():
     for name in ("standardise", "decorrelate"):
         y = np.asarray(one(name).adapt(x)(x)).astype(np.float64)
         np.testing.assert_allclose([y.mean(), y.std()], [0.0, 1.0], atol=2e-3)
+
+
+def test_a_transform_without_an_inverse_says_so():
+    """Imputed values cannot be told from real ones, so there is nothing to give back."""
+    with pytest.raises(UnsupportedOperationError, match="Impute has no inverse"):
+        layers.Impute("median").inverse(np.zeros((2, 1)))
