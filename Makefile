@@ -4,8 +4,8 @@
 
 PYTHON ?= python3.11
 VENV   ?= .venv
-# Leave `pyroot` out where ROOT comes from conda, LCG or the system: make env EXTRAS=boosted,test,lint,docs
-EXTRAS ?= pyroot,boosted,distributed,test,lint,docs
+# Leave `pyroot` out where ROOT comes from conda, LCG or the system: make env EXTRAS=boosted,physics,test,lint,docs
+EXTRAS ?= pyroot,boosted,physics,distributed,test,lint,docs
 # pytest-xdist workers: one a core, at most 4 (TensorFlow and ROOT take about 1 GB each)
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
 
@@ -56,7 +56,7 @@ $(STAMP): setup.cfg pyproject.toml | check-tools
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$(EXTRAS)]" || { \
 	  echo "The installation failed; the lines above say where." >&2; \
 	  echo "If ROOT is what cannot be installed (its pip build is for Linux x86-64, Python 3.11): get it from" >&2; \
-	  echo "  https://root.cern/install (conda: conda install -c conda-forge root), then: make env EXTRAS=boosted,test,lint,docs" >&2; \
+	  echo "  https://root.cern/install (conda: conda install -c conda-forge root), then: make env EXTRAS=boosted,physics,test,lint,docs" >&2; \
 	  exit 1; }
 	@$(BIN)/hepml-root config
 	@touch $@

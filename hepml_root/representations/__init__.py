@@ -1,0 +1,1 @@
+"""Representations of jets and events: constituents, images, sequences, graphs, and observables."""

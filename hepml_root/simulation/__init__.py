@@ -1,0 +1,1 @@
+"""Simulated events: collisions with Pythia 8, a parametrised detector and FastJet, written as ROOT files."""
