@@ -35,6 +35,15 @@ def refuse_existing(path: str | os.PathLike[str], overwrite: bool, *, folder: bo
     return path
 
 
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: ``$HEPML_ROOT_CACHE``, else ``~/.cache/hepml_root``."""
+    given = os.environ.get("HEPML_ROOT_CACHE")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "hepml_root"
+
+
 @contextlib.contextmanager
 def writing(path: str | os.PathLike[str], overwrite: bool = False, *, folder: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``path``; move it to ``path`` when the block ends without an error.

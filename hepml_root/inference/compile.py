@@ -32,7 +32,7 @@ from hepml_root.errors import CompilerError, OutputWriteError, SlowerWarning, So
 from hepml_root.inference.compiler import FLAGS, INSTALL, Compiler, cpu, cpu_features, find_compiler
 from hepml_root.inference.interface import INFER, call, interpreted_source, library_source
 from hepml_root.inference.probe import check
-from hepml_root.output import refuse_existing, writing
+from hepml_root.output import cache_folder, refuse_existing, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -140,15 +140,6 @@ def compile(
     if output is None:
         return compiled
     return _copy(compiled, output, overwrite)
-
-
-def cache_folder() -> Path:
-    """Return the folder where compiled networks are kept."""
-    given = os.environ.get("HEPML_ROOT_CACHE")
-    if given:
-        return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "hepml_root"
 
 
 def read_model(path: Path) -> bytes:

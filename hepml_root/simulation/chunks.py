@@ -1,0 +1,153 @@
+"""One chunk of a sample: a fixed number of rows from one seed, made in one go and kept in one part file.
+
+A sample is cut into chunks of rows, not of collisions, so that what a chunk holds depends on the sample, the
+seed and the chunk's number alone. The rows of a shorter sample are the first rows of a longer one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from hepml_root.errors import EmptySelectionError, HepmlError
+from hepml_root.output import writing
+from hepml_root.simulation.batch import Batch
+from hepml_root.simulation.pythia import start
+from hepml_root.simulation.samples import Sample
+
+# A selection that keeps nothing of so many collisions is taken for one that keeps nothing at all.
+HOPELESS = 100_000
+_PB_PER_MB = 1e9
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The rows of one chunk.
+
+    Attributes
+    ----------
+    columns
+        ``{branch: array}``: ``(rows,)`` or ``(rows, *shape)``; a jagged branch is one flat array, its lengths
+        are under ``n<group>``.
+    counts
+        ``rows``; ``generated``, the collisions up to that of the last row; Pythia's ``tried``, and its cross
+        section ``sigma_pb`` with ``sigma_error_pb``.
+    """
+
+    columns: dict[str, NDArray[Any]]
+    counts: dict[str, float]
+
+    def save(self, path: Path) -> None:
+        """Write the chunk to a part file, all or nothing."""
+        with writing(path, overwrite=True) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **self.columns, **{"/counts": np.array(json.dumps(self.counts))})  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: Path) -> Chunk:
+        """Read a part file."""
+        with np.load(path) as file:
+            columns = {name: file[name] for name in file.files if name != "/counts"}
+            return cls(columns, json.loads(str(file["/counts"])))
+
+
+def seeds(sample: Sample, seed: int, number: int) -> tuple[int, np.random.Generator]:
+    """Return Pythia's seed and the generator for the detector, of chunk ``number`` of a sample."""
+    # The sample's name takes part, so that two samples with the same seed share no random numbers.
+    sequence = np.random.SeedSequence([seed, number, zlib.crc32(sample.name.encode())])
+    for_pythia, for_detector = sequence.spawn(2)
+    return int(for_pythia.generate_state(1)[0]) % 900_000_000 + 1, np.random.default_rng(for_detector)
+
+
+def make_chunk(
+    sample: Sample, seed: int, number: int, rows: int, progress: Callable[[int], None] | None = None
+) -> Chunk:
+    """Make chunk ``number`` of a sample: its first ``rows`` rows, at most ``sample.chunk``.
+
+    ``progress`` is told how many rows there are after every batch.
+
+    Raises
+    ------
+    EmptySelectionError
+        The selection keeps nothing.
+    SettingError, MissingDependencyError
+        Pythia refuses the settings, or is not installed.
+    """
+    pythia_seed, random = seeds(sample, seed, number)
+    prepare = sample.prepare
+    pythia, kept = start(
+        sample.pythia,
+        pythia_seed,
+        None if prepare is None else lambda pythia: prepare(pythia, sample.options),
+    )
+    parts: list[Mapping[str, Any]] = []
+    found = generated = 0
+    while found < rows:
+        events = pythia.nextBatch(sample.batch)
+        if not len(events):
+            raise HepmlError(f"Pythia stopped after {generated} collisions of sample '{sample.name}'.")
+        columns, origin = sample.columns(Batch(events, pythia, sample.detector, random), sample.options)
+        origin = np.asarray(origin)
+        wanted = min(rows - found, len(origin))
+        if wanted:
+            parts.append({name: values[:wanted] for name, values in columns.items()})
+        found += wanted
+        # The collisions after that of the last row were not needed: they would bias the efficiency.
+        generated += int(origin[wanted - 1]) + 1 if found == rows else len(events)
+        if not found and generated >= HOPELESS:
+            raise EmptySelectionError(
+                f"sample '{sample.name}': {generated} collisions, and none is selected."
+            )
+        if progress is not None:
+            progress(found)
+    info = pythia.infoPython()
+    counts = {
+        "rows": rows,
+        "generated": generated,
+        "tried": info.nTried(),
+        "sigma_pb": info.sigmaGen() * _PB_PER_MB,
+        "sigma_error_pb": info.sigmaErr() * _PB_PER_MB,
+    }
+    del kept  # lives as long as Pythia does
+    return Chunk(_flat(sample, parts), counts)
+
+
+def _flat(sample: Sample, parts: list[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
+    """Join the columns of batches; jagged ones become flat arrays beside their lengths."""
+    columns: dict[str, NDArray[Any]] = {}
+    for branch in sample.branches:
+        pieces = [part[branch.name] for part in parts]
+        if branch.group:
+            lengths = np.concatenate([ak.to_numpy(ak.num(piece, axis=1)) for piece in pieces]).astype(
+                np.int32
+            )
+            known = columns.setdefault(f"n{branch.group}", lengths)
+            assert np.array_equal(known, lengths), f"{branch.name}: other lengths than its group's"
+            pieces = [ak.to_numpy(ak.flatten(piece, axis=1)) for piece in pieces]
+        columns[branch.name] = np.concatenate([np.asarray(piece, dtype=branch.dtype) for piece in pieces])
+    return columns
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Send what libraries print to the file descriptor of stdout (FastJet's banner) nowhere, meanwhile."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,196 @@
+"""The samples that can be generated: what each one is, its Pythia settings, its branches, its detector.
+
+>>> find("top-jets").tree
+'jets'
+>>> find("top-jet")
+Traceback (most recent call last):
+    ...
+hepml_root.errors.SettingError: no sample 'top-jet'. Nearest: 'top-jets'. Available: ...
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hepml_root.errors import SettingError, unknown
+
+if TYPE_CHECKING:
+    from hepml_root.simulation.batch import Batch
+    from hepml_root.simulation.detector import Detector
+
+# Sample name -> (module, attribute): a module is imported when its sample is asked for.
+_WHERE: dict[str, tuple[str, str]] = {
+    "top-jets": ("hepml_root.simulation.jets", "TOP_JETS"),
+    "qcd-jets": ("hepml_root.simulation.jets", "QCD_JETS"),
+}
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One branch of a sample's tree.
+
+    Attributes
+    ----------
+    name
+        Name of the branch. That of a jagged branch begins with its group and an underscore.
+    meaning, unit
+        What it is, for people; the unit is empty for numbers without one.
+    dtype
+        NumPy type of one value.
+    group
+        Of a jagged branch: the objects it belongs to, as ``constituent``. All branches of a group have the
+        same length in an event, which is the branch ``n<group>``.
+    shape
+        Of a branch with a fixed number of values in each event.
+    """
+
+    name: str
+    meaning: str
+    unit: str = ""
+    dtype: str = "float32"
+    group: str = ""
+    shape: tuple[int, ...] = ()
+
+
+# What a batch of collisions becomes: the columns of the rows that were selected, and for each row the
+# position in the batch of the collision it comes from (ascending).
+Rows = tuple[Mapping[str, Any], Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one sample is.
+
+    Attributes
+    ----------
+    name, title
+        The name by which it is asked for, and one line for people.
+    pythia
+        Settings of Pythia 8, one a string, such as ``"Beams:eCM = 14000."``.
+    branches
+        The tree's branches; ``event_number`` is added to all samples.
+    columns
+        Function of a :class:`~hepml_root.simulation.batch.Batch` and the sample's options that returns
+        ``(columns, events)``: ``{branch name: values of the selected rows}`` (arrays ``(rows,)`` or
+        ``(rows, *shape)``; awkward arrays ``(rows, var)`` for jagged branches) and, ascending, the index in
+        the batch of the collision that each row comes from. The rows count as the sample's events.
+    tree
+        Name of the tree.
+    detector
+        The detector's response; None if the sample needs none.
+    options
+        Settings of the sample's own, with their defaults: numbers, texts or bools.
+    prepare
+        Called with the Pythia object before ``init``, and with the options; what it returns (such as a user
+        hook) is kept alive as long as Pythia is.
+    chunk
+        Rows that are made with one seed.
+    batch
+        Collisions that are handed to ``columns`` at once.
+    version
+        Raise it whenever the same settings give other events: cached files of older versions are then left.
+    reference
+        Where the definitions come from.
+    """
+
+    name: str
+    title: str
+    pythia: tuple[str, ...]
+    branches: tuple[Branch, ...]
+    columns: Callable[[Batch, Mapping[str, Any]], Rows]
+    tree: str = "events"
+    detector: Detector | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    prepare: Callable[[Any, Mapping[str, Any]], object] | None = None
+    chunk: int = 1000
+    batch: int = 200
+    version: int = 1
+    reference: str = ""
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Sample:
+        """Return this sample with some settings changed.
+
+        A key with a colon is a setting of Pythia (``"PartonLevel:MPI": "on"``); ``detector.FIELD`` is a
+        parameter of the detector; any other key is one of the sample's options.
+
+        Raises
+        ------
+        SettingError
+            The option or the detector's parameter does not exist, or has a value of a wrong kind.
+        """
+        pythia, options, parameters = list(self.pythia), dict(self.options), {}
+        for key, value in settings.items():
+            if ":" in key:
+                pythia.append(f"{key} = {_pythia_text(value)}")
+            elif key.startswith("detector."):
+                parameters[key.removeprefix("detector.")] = value
+            elif key in options:
+                options[key] = _as(options[key], value, f"option '{key}' of sample '{self.name}'")
+            else:
+                remedy = (
+                    "Settings of Pythia have a colon in their name, the detector's begin with 'detector.'."
+                )
+                raise SettingError(unknown("option", key, options, remedy))
+        detector = self.detector
+        if parameters:
+            if detector is None:
+                raise SettingError(f"sample '{self.name}' has no detector whose parameters could be set.")
+            names = {one.name: getattr(detector, one.name) for one in dataclasses.fields(detector)}
+            for key, value in parameters.items():
+                if key not in names:
+                    raise SettingError(unknown("parameter of the detector", key, names))
+                parameters[key] = _as(names[key], value, f"parameter '{key}' of the detector")
+            detector = dataclasses.replace(detector, **parameters)
+        return dataclasses.replace(self, pythia=tuple(pythia), options=options, detector=detector)
+
+
+def _pythia_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+def _as(default: Any, value: Any, what: str) -> Any:
+    """Return ``value`` as the kind of the default; a text is read."""
+    if isinstance(default, bool):
+        words = {"on": True, "true": True, "yes": True, "1": True}
+        words |= {"off": False, "false": False, "no": False, "0": False}
+        if isinstance(value, str) and value.lower() in words:
+            return words[value.lower()]
+        if isinstance(value, bool):
+            return value
+    elif isinstance(default, int | float):
+        try:
+            return type(default)(value)
+        except (TypeError, ValueError):
+            pass
+    elif isinstance(value, type(default)):
+        return value
+    raise SettingError(f"{what}: {value!r} cannot be taken; an example of its kind is {default!r}.")
+
+
+def names() -> list[str]:
+    """Return the names of all samples."""
+    return list(_WHERE)
+
+
+def find(name: str | Sample) -> Sample:
+    """Return the sample of that name.
+
+    Raises
+    ------
+    SettingError
+        There is none; the message has the nearest ones.
+    """
+    if isinstance(name, Sample):
+        return name
+    if name not in _WHERE:
+        raise SettingError(unknown("sample", name, _WHERE))
+    module, attribute = _WHERE[name]
+    sample = getattr(importlib.import_module(module), attribute)
+    assert isinstance(sample, Sample)
+    return sample
