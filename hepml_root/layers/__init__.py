@@ -4,6 +4,7 @@ See :mod:`hepml_root.layers.transforms` for the names that chains of transforms 
 """
 
 from hepml_root.layers.elementwise import Clip, Impute, Log
+from hepml_root.layers.image import ScaleImage
 from hepml_root.layers.linear import PCA, Decorrelate, MinMax, Standardise, TargetScale
 from hepml_root.layers.manifest import ManifestLayer, attach, manifest_of
 from hepml_root.layers.quantiles import Gauss, Uniform
@@ -20,6 +21,7 @@ __all__ = [
     "ManifestLayer",
     "MinMax",
     "PerColumn",
+    "ScaleImage",
     "Standardise",
     "TargetScale",
     "Transform",

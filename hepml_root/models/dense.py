@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
-from hepml_root.errors import SettingError, unknown
+from hepml_root.errors import SettingError
 from hepml_root.models.inputs import InputBlocks, Transforms
+from hepml_root.models.settings import fraction, known_activation, known_initializer, widths
 
 _LAPLACE, _MOST_L1 = 8.0, 1e-3
 _INITIALIZERS = {
@@ -27,6 +27,7 @@ def dense(
     *,
     activation: str = "relu",
     transforms: Transforms = "auto",
+    inputs: Sequence[str] | None = None,
     dropout: float = 0.0,
     l1: float | str = "auto",
     l2: float = 0.0,
@@ -51,7 +52,7 @@ def dense(
     ---------
     data
         A :class:`Dataset`; its events and training weights set the transforms. A ``describe()`` dictionary of
-        a dataset builds the model with unadapted transforms.
+        a dataset, or ``{block: shape}``, builds the model with unadapted transforms.
     hidden
         Neurons of each hidden layer.
     activation
@@ -60,6 +61,8 @@ def dense(
         Chain of variable transforms, as "D,N" or "log,standardise"
         (:mod:`hepml_root.layers.transforms`); or a dictionary by column label with "*" for the others; or
         None. "auto": standardise, after filling in missing values where there are any.
+    inputs
+        Names of the dataset's blocks to take; None: all (of a graph, its constituents alone).
     dropout
         Fraction of the neurons of each hidden layer left out in each training step.
     l1, l2
@@ -94,20 +97,17 @@ def dense(
     >>> [tuple(weight.shape) for weight in model.trainable_weights if weight.name == "kernel"]
     [(28, 64), (64, 32), (32, 16), (16, 1)]
     """
-    hidden = tuple(int(units) for units in hidden)
-    if any(units < 1 for units in hidden):
-        raise SettingError(f"hidden={hidden}: every layer needs at least one neuron.")
-    if not 0.0 <= dropout < 1.0:
-        raise SettingError(f"dropout={dropout} must lie in [0, 1).")
+    hidden = widths("hidden", hidden)
+    fraction(dropout=dropout)
     if l1 == "auto":
         l1 = 0.0 if isinstance(data, Mapping) else min(_LAPLACE / len(data), _MOST_L1)
     if isinstance(l1, str) or l1 < 0 or l2 < 0:
         raise SettingError(f"l1={l1}, l2={l2}: penalties are numbers from 0 (or l1='auto').")
     if residual and not any(a == b for a, b in itertools.pairwise(hidden)):
         raise SettingError(f"residual: no two neighbouring layers of hidden={hidden} have the same width.")
-    _known("activation", activation, keras.activations)
+    known_activation(activation)
     initializer = initializer or _INITIALIZERS.get(activation, "he_normal")
-    _known("initializer", initializer, keras.initializers)
+    known_initializer(initializer)
     # Each layer gets its own stream of the seed, so that models do not depend on what was built before them.
     seeds = iter(range(1000 * seed, 1000 * seed + 1000)) if seed is not None else None
 
@@ -118,7 +118,7 @@ def dense(
         except TypeError:  # zeros, ones, identity take no seed
             return keras.initializers.get(which)
 
-    blocks = InputBlocks(data, transforms)
+    blocks = InputBlocks(data, transforms, inputs)
     x = blocks.flat()
     regularizer = keras.regularizers.L1L2(l1, l2) if l1 or l2 else None
     for number, units in enumerate(hidden, start=1):
@@ -140,14 +140,3 @@ def dense(
             drop_seed = next(seeds) if seeds is not None else None
             x = keras.layers.Dropout(dropout, seed=drop_seed, name=f"dropout_{number}")(x)
     return blocks.model(x, name, initial("glorot_uniform"))
-
-
-def _known(kind: str, name: str, module: Any) -> None:
-    """Raise SettingError with the nearest names if Keras has no such activation or initialiser."""
-    try:
-        module.get(name)
-    except ValueError:
-        names = [
-            known for known, value in vars(module).items() if known.islower() and not inspect.ismodule(value)
-        ]
-        raise SettingError(unknown(kind, name, names)) from None

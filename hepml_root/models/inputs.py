@@ -1,4 +1,4 @@
-"""From a dataset's blocks to one flat tensor of transformed inputs, and the output a task asks for."""
+"""From a dataset's blocks to the tensors a network takes, and the output a task asks for."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from hepml_root.errors import NonFiniteInputError, SettingError, unknown
+from hepml_root.errors import ColumnNotFoundError, NonFiniteInputError, SettingError, unknown
+from hepml_root.layers.image import ScaleImage
 from hepml_root.layers.linear import TargetScale
 from hepml_root.layers.manifest import ManifestLayer, describe, outputs_for, probe_events
 from hepml_root.layers.transform import Transform
 from hepml_root.layers.transforms import Chain, by_column, chain
+from hepml_root.models.seeds import seeded
+from hepml_root.models.settings import fraction, known_activation, widths
+from hepml_root.models.shapes import described, is_shapes
 
 _ADAPT_EVENTS = 500_000
+# Images and constituents are many numbers an event; so many give any mean and quantile, and fit in memory.
+_ADAPT_NUMBERS = 50_000_000
+
+IMAGE_SCALINGS = ("rms", "log")
 
 Transforms = Chain | Mapping[str, Chain]
 
@@ -26,7 +34,8 @@ class ZeroMasked(keras.layers.Layer):
     """Set padded constituents to zero, whatever they hold.
 
     Takes values ``(events, constituents, features)`` and a mask ``(events, constituents)``, 1 where a
-    constituent is there; gives ``(events, constituents, features)``.
+    constituent is there; gives ``(events, constituents, features)``. The same with more axes: values
+    ``(events, constituents, k, features)`` and a mask ``(events, constituents, k)``.
 
     Example
     -------
@@ -43,102 +52,332 @@ class ZeroMasked(keras.layers.Layer):
 
 
 class InputBlocks:
-    """The Keras inputs of a dataset's blocks, and their transforms, adapted to its events and training
-    weights.
+    """The Keras inputs of a dataset's blocks, their transforms, and the task's output: a model's two ends.
+
+    A model is written between them::
+
+        blocks = InputBlocks(data, transforms)
+        with blocks.seeded(seed):                             # initial weights follow from the seed
+            name = blocks.one_of_kind("jagged", asked_by="deep_sets")
+            x, mask = blocks.tensor(name), blocks.mask(name)  # (events, constituents, features), 0 or 1
+            pt = blocks.raw(name)[..., blocks.column(name, "pt")]
+            ...                                               # pooled: (events, numbers)
+            hidden = blocks.head(pooled, hidden=(64,))        # joins "features" and "parameters"
+            return blocks.model(hidden, name="deep_sets")
+
+    Kinds of blocks, one event each: "flat" ``(features,)``, "parameter" ``(parameters,)``, "jagged"
+    ``(constituents, features)`` with a "mask" ``(constituents,)``, "image" ``(height, width, channels)``,
+    "index" ``(constituents, k)`` whole numbers as float32, "edges" ``(constituents, k, pair features)`` with
+    a mask ``(constituents, k)``. What padding holds never reaches :meth:`raw` and :meth:`tensor`: it is zero
+    there; after a layer with a bias it is not any more, so use the mask in every sum, mean and maximum over
+    constituents.
 
     Arguments
     ---------
     data
-        A :class:`Dataset`, or its ``describe()`` dictionary: then transforms stay unadapted.
+        A :class:`Dataset`; or its ``describe()`` dictionary, or ``{block: shape}`` such as
+        ``{"particles": (30, 4)}`` (:func:`hepml_root.models.shapes.described`): then transforms stay
+        unadapted.
     transforms
         A chain such as "D,N" for every block, "auto", or a dictionary by column label ("*" for all others).
-        "auto" is "standardise", with "impute" before it when an input holds NaN.
+        "auto" is "standardise", with "impute" before it when an input holds NaN. Images and index blocks are
+        left as they are; an image only follows a dictionary that names its channels.
+    inputs
+        Names of the blocks that the model takes, without their masks; None: all that it can. A model refuses
+        to leave out a block of numbers, constituents or an image unless told so here; graphs ("index",
+        "edges") which it has no use for are left out.
+    images
+        Scaling of images: None leaves pixels as they are; "rms" divides each channel by its root mean square
+        in the training images; "log" takes the logarithm after that
+        (:class:`hepml_root.layers.image.ScaleImage`).
 
     Raises
     ------
     SettingError
-        A transform is unknown.
+        A transform, a label in ``transforms``, a block in ``inputs``, or a scaling is unknown.
     NonFiniteInputError
         An input holds NaN and the chain does not begin with "impute".
     """
 
-    def __init__(self, data: Any, transforms: Transforms = "auto") -> None:
-        self.description = describe(data)
+    def __init__(
+        self,
+        data: Any,
+        transforms: Transforms = "auto",
+        inputs: Sequence[str] | None = None,
+        *,
+        images: str | None = None,
+    ) -> None:
+        if images is not None and images not in IMAGE_SCALINGS:
+            raise SettingError(unknown("scaling of images", str(images), IMAGE_SCALINGS, "Or None."))
+        self.description = described(data) if is_shapes(data) else describe(data)
         self.has_events = not isinstance(data, Mapping)
-        self.data = _sample(data) if self.has_events else None
         self.transforms = transforms
+        self.images = images
+        self.chosen = inputs is not None
+        if inputs is not None:
+            self._keep([inputs] if isinstance(inputs, str) else list(inputs))
+        self._blocks = {block["name"]: block for block in self.description["inputs"]}
+        numbers = sum(int(np.prod(block["shape"])) for block in self._blocks.values())
+        self.data = _sample(data, numbers) if self.has_events else None
         self.inputs = {
-            block["name"]: keras.Input(tuple(block["shape"]), name=block["name"])
-            for block in self.description["inputs"]
+            name: keras.Input(tuple(block["shape"]), name=name) for name, block in self._blocks.items()
         }
+        self._tensors: dict[str, Any] = {}
+        self._raw: dict[str, Any] = {}
+        self._used: set[str] = set()
+        if isinstance(transforms, Mapping):
+            labels = [label for name in self._blocks for label in self.labels(name)]
+            for label in transforms:
+                if label != "*" and label not in labels:
+                    raise SettingError(unknown("column", label, labels, "It is named in 'transforms'."))
+
+    def _keep(self, names: list[str]) -> None:
+        """Drop the blocks that were not asked for; masks stay with their blocks."""
+        blocks = self.description["inputs"]
+        known = [block["name"] for block in blocks if block["kind"] != "mask"]
+        for name in names:
+            if name not in known:
+                raise SettingError(unknown("block", name, known, "It is named in 'inputs'."))
+        masks = {block.get("mask") for block in blocks if block["name"] in names}
+        kept = [block for block in blocks if block["name"] in names or block["name"] in masks]
+        self.description = {**self.description, "inputs": kept}
+
+    # ------------------------------------------------------------------------------------ what there is
+
+    seeded = staticmethod(seeded)
+
+    def of_kind(self, *kinds: str) -> list[str]:
+        """Return the names of the blocks of these kinds, in their order."""
+        return [name for name, block in self._blocks.items() if block["kind"] in kinds]
+
+    def one_of_kind(self, kind: str, chosen: str | None = None, asked_by: str = "the model") -> str:
+        """Return the name of the only block of a kind, or of the ``chosen`` one.
+
+        Raises
+        ------
+        SettingError
+            There is none or several and none was chosen, or the chosen one is of another kind; it names what
+            exists.
+        """
+        names = self.of_kind(kind)
+        exist = ", ".join(
+            f"'{name}' ({block['kind']} {tuple(block['shape'])})"
+            for name, block in self._blocks.items()
+            if block["kind"] != "mask"
+        )
+        if chosen is not None:
+            if chosen not in names:
+                raise SettingError(f"{asked_by} has no {kind} block '{chosen}'; the data have {exist}.")
+            return chosen
+        if not names:
+            raise SettingError(f"{asked_by} needs a block of kind {kind}; the data have {exist}.")
+        if len(names) > 1:
+            raise SettingError(
+                f"{asked_by} takes one block of kind {kind}; the data have {exist}. Choose one by its name."
+            )
+        return names[0]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a block for one event."""
+        return tuple(self._block(name)["shape"])
+
+    def labels(self, name: str) -> tuple[str, ...]:
+        """Return the labels of a block's columns (or channels); empty where they are not known."""
+        return tuple(column["label"] for column in self._block(name)["columns"])
+
+    def column(self, name: str, label: str) -> int:
+        """Return the position of a column along the last axis of a block.
+
+        Raises
+        ------
+        ColumnNotFoundError
+            The block has no such column; the nearest are listed.
+        """
+        labels = self.labels(name)
+        if label not in labels:
+            raise ColumnNotFoundError(
+                unknown("column", label, labels, f"It is needed in the block '{name}'.")
+            )
+        return labels.index(label)
+
+    def columns(self, name: str, labels: Sequence[str]) -> list[int]:
+        """Return the positions of several columns, as :meth:`column` does."""
+        return [self.column(name, label) for label in labels]
+
+    def _block(self, name: str) -> Mapping[str, Any]:
+        if name not in self._blocks:
+            raise SettingError(unknown("block", name, self._blocks))
+        return self._blocks[name]
+
+    # ------------------------------------------------------------------------------------ its tensors
+
+    def mask(self, name: str) -> Any:
+        """Return the mask of a jagged or edges block: 1 where something is, ``(events, constituents[, k])``.
+
+        Raises
+        ------
+        SettingError
+            The block has none.
+        """
+        mask = self._block(name).get("mask")
+        if mask is None:
+            raise SettingError(f"the block '{name}' is of kind {self._block(name)['kind']} and has no mask.")
+        self._used.add(mask)
+        return self.inputs[mask]
+
+    def raw(self, name: str) -> Any:
+        """Return a block in its physical units, before transforms, zero where it is padded."""
+        if name not in self._raw:
+            self._used.add(name)
+            tensor = self.inputs[name]
+            if self._block(name).get("mask"):
+                tensor = ZeroMasked(name=f"{name}_raw")([tensor, self.mask(name)])
+            self._raw[name] = tensor
+        return self._raw[name]
+
+    def tensor(self, name: str) -> Any:
+        """Return a block after its transforms, zero where it is padded; masks and indices as they are."""
+        if name not in self._tensors:
+            block = self._block(name)
+            self._used.add(name)
+            tensor = self.inputs[name]
+            for layer in self._chain(block):
+                tensor = layer(tensor)
+            if block.get("mask"):
+                tensor = ZeroMasked(name=f"{name}_zero_masked")([tensor, self.mask(name)])
+            self._tensors[name] = tensor
+        return self._tensors[name]
+
+    def transformed(self) -> dict[str, Any]:
+        """Return :meth:`tensor` of every block, ``{block: tensor}``."""
+        return {name: self.tensor(name) for name in self._blocks}
+
+    def flat(self) -> Any:
+        """Return numbers, constituents with their masks, and pixels side by side, ``(events, numbers)``."""
+        masks = {self._block(name)["mask"] for name in self.of_kind("jagged")}
+        names = [
+            name
+            for name, block in self._blocks.items()
+            if block["kind"] in ("flat", "parameter", "jagged", "image") or name in masks
+        ]
+        return self._joined(names, "inputs")
+
+    def numbers(self) -> Any:
+        """Return "features" and "parameters" after their transforms, side by side; None if there are none."""
+        names = self.of_kind("flat", "parameter")
+        return self._joined(names, "numbers") if names else None
+
+    def _joined(self, names: Sequence[str], called: str) -> Any:
+        tensors = [
+            keras.layers.Flatten(name=f"{name}_flat")(self.tensor(name))
+            if len(self.shape(name)) > 1
+            else self.tensor(name)
+            for name in names
+        ]
+        return tensors[0] if len(tensors) == 1 else keras.layers.Concatenate(name=called)(tensors)
+
+    # ------------------------------------------------------------------------------------ transforms
 
     def _values(self, name: str) -> NDArray | None:
         return None if self.data is None else np.asarray(self.data.X[name])
 
     def _chain(self, block: Mapping[str, Any]) -> list[Transform]:
         """Return new layers for one block, adapted to its events."""
+        if block["kind"] in ("mask", "index"):
+            return []
         values = self._values(block["name"])
-        mask = self._values(block["mask"]) if block["kind"] == "jagged" else None
+        mask = self._values(block["mask"]) if block.get("mask") else None
         labels = [column["label"] for column in block["columns"]]
         missing = _missing(values, mask)
-        transforms = self.transforms
-        if isinstance(transforms, Mapping):
-            chosen = {label: names for label, names in transforms.items() if label in labels or label == "*"}
-            layers: list[Transform] = [by_column(chosen, labels)] if chosen else []
-        elif transforms == "auto":
-            layers = chain("impute,standardise" if missing.any() else "standardise")
-        else:
-            # A fresh copy for each block: one layer object has the state of one block.
-            layers = [type(layer).from_config(layer.get_config()) for layer in chain(transforms)]
+        layers = self._layers(block, labels, bool(missing.any()))
         for number, layer in enumerate(layers, start=1):
             layer.name = f"{block['name']}_{number}_{type(layer).__name__.lower()}"
         if values is None:
             return layers
         if missing.any() and not layers:
-            listed = ", ".join(f"{labels[i]}: {missing[i]}" for i in np.flatnonzero(missing)[:8])
+            columns = labels or [f"{block['name']}[{i}]" for i in range(len(missing))]
+            listed = ", ".join(f"{columns[i]}: {missing[i]}" for i in np.flatnonzero(missing)[:8])
             raise NonFiniteInputError(
                 f"inputs hold NaN ({listed}). Put 'impute' first in the transforms: 'impute,standardise'."
             )
         weight = np.asarray(self.data.training_weight) if self.data is not None else None
-        for layer in layers:
+        for number, layer in enumerate(layers, start=1):
             layer.adapt(values, weight, mask)
-            values = layer.transformed(values)
+            if number < len(layers):
+                values = layer.transformed(values)
         return layers
 
-    def transformed(self) -> dict[str, Any]:
-        """Return ``{block: tensor}`` after transforms; masked constituents are zero, masks pass unchanged."""
-        tensors = {}
-        for block in self.description["inputs"]:
-            tensor = self.inputs[block["name"]]
-            if block["kind"] != "mask":
-                for layer in self._chain(block):
-                    tensor = layer(tensor)
-            if block["kind"] == "jagged":
-                tensor = ZeroMasked(name=f"{block['name']}_zero_masked")([tensor, self.inputs[block["mask"]]])
-            tensors[block["name"]] = tensor
-        if isinstance(self.transforms, Mapping):
-            self._refuse_unknown_labels()
-        return tensors
+    def _layers(self, block: Mapping[str, Any], labels: list[str], missing: bool) -> list[Transform]:
+        """Return new, unadapted layers for one block."""
+        transforms = self.transforms
+        image = block["kind"] == "image"
+        if isinstance(transforms, Mapping):
+            chosen = {
+                label: names
+                for label, names in transforms.items()
+                if label in labels or (label == "*" and not image)
+            }
+            if chosen or not image:
+                return [by_column(chosen, labels)] if chosen else []
+        if image:
+            return [ScaleImage(logarithm=self.images == "log")] if self.images else []
+        if transforms == "auto":
+            return chain("impute,standardise" if missing else "standardise")
+        # A fresh copy for each block: one layer object has the state of one block.
+        return [type(layer).from_config(layer.get_config()) for layer in chain(transforms)]
 
-    def _refuse_unknown_labels(self) -> None:
-        labels = [column["label"] for block in self.description["inputs"] for column in block["columns"]]
-        for label in self.transforms if isinstance(self.transforms, Mapping) else ():
-            if label != "*" and label not in labels:
-                raise SettingError(unknown("column", label, labels, "It is named in 'transforms'."))
+    # ------------------------------------------------------------------------------------ the output
 
-    def flat(self) -> Any:
-        """Return all blocks side by side, ``(events, numbers)``."""
-        tensors = [
-            keras.layers.Flatten(name=f"{name}_flat")(tensor) if len(tensor.shape) > 2 else tensor
-            for name, tensor in self.transformed().items()
-        ]
-        return tensors[0] if len(tensors) == 1 else keras.layers.Concatenate(name="inputs")(tensors)
+    def head(
+        self,
+        pooled: Any,
+        hidden: Sequence[int] = (64,),
+        *,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        initializer: str = "he_normal",
+    ) -> Any:
+        """Join "features" and "parameters" to what the network made of the other blocks, and add layers.
+
+        Arguments
+        ---------
+        pooled
+            ``(events, numbers)``.
+        hidden
+            Neurons of each layer "head_1", "head_2", …; none: only join.
+        activation, dropout, initializer
+            Of these layers.
+
+        Raises
+        ------
+        SettingError
+            A setting is unknown or out of its range.
+        """
+        hidden = widths("hidden", hidden)
+        fraction(dropout=dropout)
+        known_activation(activation)
+        numbers = self.numbers()
+        x = pooled if numbers is None else keras.layers.Concatenate(name="head_inputs")([pooled, numbers])
+        for number, units in enumerate(hidden, start=1):
+            dense = keras.layers.Dense(
+                units, activation=activation, kernel_initializer=initializer, name=f"head_{number}"
+            )
+            x = dense(x)
+            if dropout:
+                x = keras.layers.Dropout(dropout, name=f"head_dropout_{number}")(x)
+        return x
 
     def model(self, hidden: Any, name: str, initializer: Any = "glorot_uniform") -> keras.Model:
         """Return the model from these inputs through ``hidden`` to the task's output ``(events, outputs)``.
 
         Binary: one sigmoid, the signal's probability. Multiclass: softmax over the classes. Regression:
-        linear, brought to physical units by the mean and spread of the training target.
+        linear, brought to physical units by the mean and spread of the training target. The model's inputs
+        are the blocks that were used.
+
+        Raises
+        ------
+        SettingError
+            A block of numbers, constituents or an image was not used, and ``inputs`` does not leave it out.
         """
         task = self.description["task"]
         labels = self.description["classes"] if task == "multiclass" else self.description.get("targets", [])
@@ -151,19 +390,54 @@ class InputBlocks:
             if self.data is not None:
                 scale.adapt(self.data.target, self.data.training_weight)
             output = scale(output)
-        description = {**self.description, "name": name, "outputs": outputs_for(self.description, units)}
+        return self.finish(output, name)
+
+    def finish(self, output: Any, name: str, description: Mapping[str, Any] | None = None) -> keras.Model:
+        """Return the model from the used inputs to ``output`` ``(events, outputs)``, carrying its manifest.
+
+        Arguments
+        ---------
+        output
+            What the model gives, whole; :meth:`model` makes it from the last hidden layer.
+        name
+            Of the model.
+        description
+            Entries of the manifest in place of those that follow from the task.
+        """
+        used = self._used_blocks(name)
+        manifest = {**self.description, "name": name, "inputs": [self._blocks[block] for block in used]}
+        manifest["outputs"] = (
+            outputs_for(self.description, int(output.shape[-1])) if description is None else []
+        )
+        manifest |= description or {}
         probe = probe_events(self.data) if self.data is not None else {}
-        score = ManifestLayer(description, probe=probe, name="score")(output)
-        return keras.Model(self.inputs, score, name=name)
+        probe = {block: values for block, values in probe.items() if block in used}
+        score = ManifestLayer(manifest, probe=probe, name="score")(output)
+        return keras.Model({block: self.inputs[block] for block in used}, score, name=name)
+
+    def _used_blocks(self, model: str) -> list[str]:
+        """Return the used blocks in their order, after refusing to lose any that holds data."""
+        forgotten = [
+            name for name in self.of_kind("flat", "parameter", "jagged", "image") if name not in self._used
+        ]
+        if forgotten:
+            listed = ", ".join(f"'{name}'" for name in forgotten)
+            rest = [name for name in self._blocks if name in self._used and not name.endswith("_mask")]
+            raise SettingError(
+                f"the model '{model}' has no use for {listed}. Leave it out with inputs={rest!r}, or join "
+                "several kinds of data with models.fusion."
+            )
+        return [name for name in self._blocks if name in self._used]
 
 
-def _sample(data: Any) -> Any:
+def _sample(data: Any, numbers: int) -> Any:
     """Return events enough for any transform: all, or evenly spread ones; a sample of a lazy dataset."""
     if data.lazy:
         return data.sample()
-    if len(data) <= _ADAPT_EVENTS:
+    most = min(_ADAPT_EVENTS, max(10_000, _ADAPT_NUMBERS // max(numbers, 1)))
+    if len(data) <= most:
         return data
-    return data[np.unique(np.linspace(0, len(data) - 1, _ADAPT_EVENTS).astype(np.int64))]
+    return data[np.unique(np.linspace(0, len(data) - 1, most).astype(np.int64))]
 
 
 def _missing(values: NDArray | None, mask: NDArray | None) -> NDArray[np.int64]:

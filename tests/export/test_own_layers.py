@@ -34,7 +34,7 @@ TRANSFORMS = {
     "TargetScale": lambda: layers.TargetScale(),
     "Uniform": lambda: layers.Uniform(),
 }
-TESTED_BY_MODELS = {"ManifestLayer", "ZeroMasked"}
+TESTED_BY_MODELS = {"ManifestLayer", "ScaleImage", "ZeroMasked"}
 NO_INVERSE = {"Impute"}
 
 
