@@ -37,6 +37,9 @@ public:
    bool Bool() const { return Check(Kind::kBool, "true or false"), fNumber != 0; }
    const std::vector<Json>& List() const { return Check(Kind::kList, "a list"), fList; }
 
+   /// All keys and values of an object.
+   const std::map<std::string, Json>& Object() const { return Check(Kind::kObject, "an object"), fObject; }
+
    /// The value of a key of an object; null if there is no such key.
    const Json& operator[](const std::string& key) const {
       static const Json null;

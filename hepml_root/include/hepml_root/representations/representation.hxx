@@ -1,15 +1,13 @@
 // Representations: the constituents of an event as the tensors that a network takes.
 //
 // Needs the C++17 standard library only. The same code fills datasets, the inputs of `define` and `apply`,
-// and can be called from a macro.
+// and can be called from a macro. `make` in make.hxx gives the one that a manifest describes.
 
 #ifndef HEPML_ROOT_REPRESENTATIONS_REPRESENTATION_HXX
 #define HEPML_ROOT_REPRESENTATIONS_REPRESENTATION_HXX
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <string>
 #include <vector>
 
 namespace hepml_root {
@@ -59,10 +57,6 @@ public:
    /// Throws std::domain_error where a value that is needed is not finite.
    virtual Losses fill(const Constituents& event, float* const* outputs, Scratch& scratch) const = 0;
 };
-
-/// The representation that a manifest describes: {"kind": …, "columns": […], "outputs": […], "settings":
-/// {…}}. Throws std::invalid_argument for a kind or setting that does not exist.
-std::unique_ptr<Representation> make(const std::string& json);
 
 } // namespace representations
 } // namespace hepml_root
