@@ -7,18 +7,27 @@ import ctypes
 import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hepml_root.errors import CorruptFileError, HepmlError, MissingDependencyError, SlowerWarning
+from hepml_root.errors import (
+    CorruptFileError,
+    HepmlError,
+    MissingDependencyError,
+    NonFiniteInputError,
+    SettingError,
+    ShapeError,
+    SlowerWarning,
+)
 
 HEADERS = Path(__file__).resolve().parent.parent / "include"
 
@@ -41,6 +50,7 @@ CPP_TYPES = (
     "std::int64_t", "std::uint64_t", "float", "double",
 )  # fmt: skip
 
+_INCLUDE = re.compile(r'^#include "(.+)"', re.MULTILINE)
 _MESSAGE_BYTES = 4096
 _FLAGS = ("-std=c++17", "-O3", "-march=native", "-fPIC", "-shared", "-w")
 
@@ -65,7 +75,28 @@ class KernelPlace(ctypes.Structure):
     _fields_ = (("run", _pointer), ("inputs", _ints), ("size", _size), ("type", ctypes.c_int))
 
 
-_OPEN = (_result, (_text, _text, ctypes.POINTER(ColumnPlace), _size, _pointers, _text, _size))
+class GroupPlace(ctypes.Structure):
+    """Jagged columns that become tensors together; the C++ struct of the same name."""
+
+    _fields_ = (
+        ("representation", _pointer),
+        ("columns", _ints),
+        ("column_count", _size),
+        ("scalars", _ints),
+        ("scalar_count", _size),
+        ("masks", ctypes.POINTER(ctypes.c_ubyte)),
+        ("length", _size),
+    )
+
+
+class RowPlaces(ctypes.Structure):
+    """Where rows are written; the C++ struct of the same name."""
+
+    _fields_ = (("matrix", _pointer), ("exact", _pointers), ("tensors", _pointers), ("losses", _pointers))
+
+
+_texts = ctypes.POINTER(_text)
+_OPEN = (_result, (_text, _text, ctypes.POINTER(ColumnPlace), _size, _texts, _size, _pointers, _text, _size))
 _TABLE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "hepml_table_close": (None, (_pointer,)),
     "hepml_table_entries": (_result, (_pointer,)),
@@ -82,13 +113,21 @@ _TABLE: dict[str, tuple[Any, tuple[Any, ...]]] = {
             _size,
             _ints,
             _size,
+            ctypes.POINTER(GroupPlace),
+            _size,
             _pointers,
             _text,
             _size,
         ),
     ),
-    "hepml_filler_fill": (_result, (_pointer, _number, _number, _number, _pointer, _pointers, _text, _size)),
-    "hepml_filler_gather": (_result, (_pointer, _pointer, _size, _pointer, _pointers, _text, _size)),
+    "hepml_filler_fill": (
+        _result,
+        (_pointer, _number, _number, _number, ctypes.POINTER(RowPlaces), _text, _size),
+    ),
+    "hepml_filler_gather": (
+        _result,
+        (_pointer, _pointer, _size, ctypes.POINTER(RowPlaces), _text, _size),
+    ),
     "hepml_filler_close": (None, (_pointer,)),
 }
 _LOOP: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -100,12 +139,38 @@ _LOOP: dict[str, tuple[Any, tuple[Any, ...]]] = {
 _SCORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "hepml_score_define": (_result, (_pointer, _text, _pointer, _pointer, _text, _size)),
 }
+_REPRESENT: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "hepml_represent_make": (_result, (_text, _pointers, _text, _size)),
+    "hepml_represent_sizes": (None, (_pointer, ctypes.POINTER(_number))),
+    "hepml_represent_fill": (
+        _result,
+        (_pointer, _pointers, _pointer, _number, _pointers, _pointers, _pointer, _text, _size),
+    ),
+    "hepml_represent_event": (
+        _result,
+        (_pointer, _pointers, _number, _pointer, _pointers, _text, _size),
+    ),
+}
+_REPRESENT: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "hepml_represent_make": (_result, (_text, _pointers, _text, _size)),
+    "hepml_represent_sizes": (None, (_pointer, ctypes.POINTER(_number))),
+    "hepml_represent_fill": (
+        _result,
+        (_pointer, _pointers, _pointer, _number, _pointers, _pointers, _pointer, _text, _size),
+    ),
+    "hepml_represent_event": (
+        _result,
+        (_pointer, _pointers, _number, _pointer, _pointers, _text, _size),
+    ),
+}
 # Name of a library -> its C functions (result, arguments) and the ROOT libraries it needs.
 _LIBRARIES: dict[str, tuple[dict[str, tuple[Any, tuple[Any, ...]]], tuple[str, ...]]] = {
     "tree": ({"hepml_tree_open": _OPEN, **_TABLE}, ("Core", "RIO", "Tree")),
     "ntuple": ({"hepml_ntuple_open": _OPEN, **_TABLE}, ("Core", "RIO", "ROOTNTuple")),
     "loop": (_LOOP, ("Core", "RIO", "Tree", "TreePlayer", "ROOTVecOps", "ROOTDataFrame")),
+    "represent": (_REPRESENT, ()),
     "score": (_SCORE, ("Core", "RIO", "Tree", "TreePlayer", "ROOTVecOps", "ROOTDataFrame")),
+    "represent": (_REPRESENT, ()),
 }
 _lock = threading.Lock()
 
@@ -149,6 +214,7 @@ class Library:
     def __init__(self, name: str) -> None:
         functions, needs = _LIBRARIES[name]
         path, problem = build(name, needs)
+        self.path = path
         self.compiled = path is not None
         if path is not None:
             loaded = ctypes.CDLL(str(path))
@@ -176,15 +242,22 @@ class Library:
             )
         if code == -2:
             raise NotPlainError(text)
-        raise HepmlError(f"{about}{text}")
+        for known, error in ((-4, NonFiniteInputError), (-5, ShapeError), (-6, SettingError)):
+            if code == known:
+                raise error(about + text)
+        raise _ERRORS.get(code, HepmlError)(f"{about}{text}")
 
 
 class NotPlainError(HepmlError):
     """A column is stored in a way that only the event loop reads."""
 
 
+# What guard.hxx gives for the exceptions of C++.
+_ERRORS: dict[int, type[HepmlError]] = {-4: NonFiniteInputError, -5: ShapeError, -6: SettingError}
+
+
 def library(name: str) -> Library:
-    """Return the library "tree", "ntuple" or "loop", built when it is first asked for."""
+    """Return the library "tree", "ntuple", "loop", "score" or "represent", built when first asked for."""
     with _lock:
         return _load(name)
 
@@ -215,29 +288,31 @@ def build(name: str, needs: tuple[str, ...]) -> tuple[Path | None, str]:
     compiler = shutil.which(os.environ.get("CXX") or "g++") or shutil.which("c++")
     if compiler is None:
         return None, "no C++ compiler is there"
-    ROOT = import_root()
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
-    headers = sorted((HEADERS / "hepml_root" / "feed").glob("*.hxx"))
+    # The libraries that read know representations by their interface only.
+    included = ("**/*.hxx",) if name == "represent" else ("feed/*.hxx", "representations/representation.hxx")
+    headers = sorted(path for pattern in included for path in (HEADERS / "hepml_root").glob(pattern))
     parts = [path.read_bytes() for path in headers]
-    parts += [
-        text.encode()
-        for text in (name, version, " ".join(_FLAGS), _processor(), str(ROOT.gROOT.GetVersion()))
-    ]
-    include = str(ROOT.TROOT.GetIncludeDir())
-    parts.append(include.encode())  # the library finds ROOT's own libraries beside it
+    parts += [text.encode() for text in (name, version, " ".join(_FLAGS), _processor())]
+    root_flags: list[str] = []
+    if needs:
+        ROOT = import_root()
+        include, libraries = str(ROOT.TROOT.GetIncludeDir()), str(ROOT.TROOT.GetSharedLibDir())
+        parts.append(str(ROOT.gROOT.GetVersion()).encode())
+        parts.append(include.encode())  # the library finds ROOT's own libraries beside it
+        root_flags = [f"-I{include}", f"-L{libraries}", f"-Wl,-rpath,{libraries}"]
     key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
     path = cache_folder() / f"feed_{name}_{key}.so"
     if path.exists():
         return path, ""
-    libraries = str(ROOT.TROOT.GetSharedLibDir())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Compiled under another name, then renamed: processes that start together do not disturb each other.
         with tempfile.TemporaryDirectory(dir=path.parent, prefix="feed-") as folder:
             result = Path(folder) / "feed.so"
-            command = [compiler, *_FLAGS, "-x", "c++", f"-I{include}", f"-I{HEADERS}"]
+            command = [compiler, *_FLAGS, "-x", "c++", f"-I{HEADERS}"]
             command += [str(HEADERS / "hepml_root" / "feed" / f"{name}_library.hxx"), "-o", str(result)]
-            command += [f"-L{libraries}", f"-Wl,-rpath,{libraries}", *(f"-l{need}" for need in needs)]
+            command += [*root_flags, *(f"-l{need}" for need in needs)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 first = next(
@@ -248,6 +323,19 @@ def build(name: str, needs: tuple[str, ...]) -> tuple[Path | None, str]:
     except OSError as error:
         return None, f"the cache folder '{path.parent}' cannot be used ({error.strerror})"
     return path, ""
+
+
+@functools.cache
+def headers_of(name: str) -> tuple[Path, ...]:
+    """Return the package's headers that go into a library: its own, then all that these include."""
+    found = [HEADERS / "hepml_root" / "feed" / f"{name}_library.hxx"]
+    for path in found:  # grows while it is walked through
+        for included in _INCLUDE.findall(path.read_text(encoding="ascii")):
+            other = (HEADERS if included.startswith("hepml_root/") else path.parent) / included
+            other = other.resolve()
+            if other not in found:
+                found.append(other)
+    return tuple(found)
 
 
 def _processor() -> str:
@@ -277,6 +365,11 @@ def address_of(function: str) -> int:
 def text_array(texts: list[str]) -> Any:
     """C array of C strings."""
     return (ctypes.c_char_p * max(len(texts), 1))(*[text.encode() for text in texts])
+
+
+def pointer_array(addresses: Sequence[int]) -> Any:
+    """C array of addresses."""
+    return (ctypes.c_void_p * max(len(addresses), 1))(*addresses)
 
 
 def int_array(values: list[int]) -> Any:

@@ -8,10 +8,17 @@ model holds. So the same code runs when a dataset is read and when a model is ap
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hepml_root.data.columns import Column
 from hepml_root.data.schema import Block, describe_column
+
+if TYPE_CHECKING:
+    from hepml_root.data.represented_arrays import Losses
 
 
 class Representation(ABC):
@@ -55,3 +62,27 @@ class Representation(ABC):
             ],
             "settings": self.settings(),
         }
+
+    def __call__(self, arrays: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
+        """Return the blocks made of events in memory, computed by the C++ that also reads files.
+
+        Arguments
+        ---------
+        arrays:
+            Each column by its label or its expression: a list of arrays, one for each event, or an awkward
+            array; ``scalars`` are arrays (events,).
+
+        Raises
+        ------
+        ColumnNotFoundError, ColumnTypeError, ShapeError
+            A column is missing, holds no numbers, or differs from the others in its length.
+        NonFiniteInputError
+            A value that is needed is NaN or infinite.
+        """
+        return self.with_losses(arrays)[0]
+
+    def with_losses(self, arrays: Mapping[str, Any]) -> tuple[dict[str, NDArray[np.float32]], Losses]:
+        """Return the blocks as a call does, and for each event how many constituents are not in them."""
+        from hepml_root.data.represented_arrays import represent
+
+        return represent(self, arrays)
