@@ -290,7 +290,8 @@ def build(name: str, needs: tuple[str, ...]) -> tuple[Path | None, str]:
         return None, "no C++ compiler is there"
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
     # The libraries that read know representations by their interface only.
-    included = ("**/*.hxx",) if name == "represent" else ("feed/*.hxx", "representations/representation.hxx")
+    made = ("representations/*.hxx", "engine/*.hxx", "json.hxx")
+    included = ("feed/*.hxx", *(made if name == "represent" else ("representations/representation.hxx",)))
     headers = sorted(path for pattern in included for path in (HEADERS / "hepml_root").glob(pattern))
     parts = [path.read_bytes() for path in headers]
     parts += [text.encode() for text in (name, version, " ".join(_FLAGS), _processor())]

@@ -71,7 +71,7 @@ def represent(
     for column, values in scalars.items():
         if len(values) != len(counts):
             raise ShapeError(
-                f"column '{column.label}' has {len(values)} values for {len(counts)} events; one each is needed."
+                f"column '{column.label}' has {len(values)} values for {len(counts)} events: it needs one each."
             )
     first = np.zeros(len(counts) + 1, np.uint64)
     np.cumsum(counts, out=first[1:])
