@@ -24,8 +24,8 @@ class Batch:
     events
         What Pythia's ``nextBatch`` gives: fields ``prt`` ``(events, particles)`` (``id``, ``status``,
         ``mother1``, ``mother2``, ``daughter1``, ``daughter2``, ``p`` with ``px``, ``py``, ``pz``, ``e``
-        [GeV], ``m`` [GeV], ``vProd`` [mm], …) and ``info``. Row i of ``prt`` is entry i of Pythia's event record, so
-        that mothers and daughters are indices into it.
+        [GeV], ``m`` [GeV], ``vProd`` [mm], …) and ``info``. Row i of ``prt`` is entry i of Pythia's event
+        record, so that mothers and daughters are indices into it.
     pythia
         The Pythia object, for its particle data; it is at the last collision of the batch.
     detector

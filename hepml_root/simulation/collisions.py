@@ -141,9 +141,9 @@ def sample(
 ) -> Path:
     """Return the ROOT file of a sample, from the cache if it was generated before.
 
-    The cache is ``$HEPML_ROOT_CACHE/samples`` (``~/.cache/hepml_root/samples`` by default). A file's name there
-    has the hash of all that its content depends on. Whoever asks for a sample that another process is
-    generating waits for it; what was stopped is continued.
+    The cache is ``$HEPML_ROOT_CACHE/samples`` (``~/.cache/hepml_root/samples`` by default). The name of a
+    file there has a hash of all that its content depends on. Whoever asks for a sample that another process
+    is generating waits for it; what was stopped is continued.
 
     Arguments and errors are those of :func:`generate`.
     """
