@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hepml_root.data.feed_library import CPP_TYPES, HEADERS, TYPES, address_of, import_root
+from hepml_root.data.observables_library import declare_observables, mentions_observables
 from hepml_root.errors import ColumnNotFoundError, ColumnTypeError, ExpressionError, unknown
 
 _IDENTIFIER = r"[A-Za-z_]\w*"
@@ -140,6 +141,8 @@ def _compile(expression: Expression, types: tuple[str, ...], available: Mapping[
     if not _made and not _counter:
         ROOT.gInterpreter.AddIncludePath(str(HEADERS))
         ROOT.gInterpreter.Declare('#include "hepml_root/feed/expression.hxx"')
+    if mentions_observables(expression.text):
+        declare_observables()
     _counter += 1
     name = f"expression_{_counter}"
     full = f"hepml_root::feed::{name}"
