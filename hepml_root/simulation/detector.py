@@ -175,11 +175,7 @@ class Detector:
         the same response. Particles without a known interaction (neutrinos, neutralino, gravitino) are not
         seen.
         """
-        sizes = ak.to_numpy(ak.num(particles))
-        flat = _flat(particles, sizes)
-        tracks = self._tracks(flat, random)
-        flow = _Objects.join([tracks, *self._towers(flat, tracks, random)])
-        objects = flow.jagged(sizes)
+        objects = self.flow(particles, random)
         px = ak.to_numpy(ak.sum(objects.pt * np.cos(objects.phi), axis=1))
         py = ak.to_numpy(ak.sum(objects.pt * np.sin(objects.phi), axis=1))
         return Response(
@@ -190,6 +186,13 @@ class Detector:
             np.hypot(px, py),
             np.arctan2(-py, -px),
         )
+
+    def flow(self, particles: ak.Array, random: np.random.Generator) -> ak.Array:
+        """Return only the energy-flow objects of :meth:`respond`: the same ones, in less time."""
+        sizes = ak.to_numpy(ak.num(particles))
+        flat = _flat(particles, sizes)
+        tracks = self._tracks(flat, random)
+        return _Objects.join([tracks, *self._towers(flat, tracks, random)]).jagged(sizes)
 
     def track_efficiency(self, pt: Floats, eta: Floats, pdg: NDArray[Any]) -> Floats:
         """Return the probability that a charged particle's track is found."""

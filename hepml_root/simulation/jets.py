@@ -145,7 +145,7 @@ def top_columns(batch: Batch, options: Mapping[str, Any]) -> Rows:
 
 def _columns(batch: Batch, options: Mapping[str, Any], partons: ak.Array) -> Rows:
     assert batch.detector is not None
-    flow = batch.detector.respond(batch.final, batch.random).flow
+    flow = batch.detector.flow(batch.final, batch.random)
     jets = find_jets(flow, options["radius"], min(options["pt_min"], 200.0))[:, :2]
     inside = (jets.pt > options["pt_min"]) & (jets.pt < options["pt_max"])
     jets = jets[inside & (abs(jets.eta) < options["eta_max"])]
@@ -209,7 +209,8 @@ def substructure(constituents: ak.Array, options: Mapping[str, Any]) -> dict[str
         measure_definition="NormalizedMeasure", axes_definition="OnePass_KT_Axes", njets=[1, 2, 3], beta=1.0,
         R0=radius,
     )  # fmt: skip
-    columns = [ak.to_numpy(groomed.msoftdrop), *np.asarray(taus).T]
+    # The sum turns the -0 of some jets with one constituent left into 0.
+    columns = [ak.to_numpy(groomed.msoftdrop) + 0.0, *np.asarray(taus).T]
     return dict(zip(names, columns, strict=True))
 
 
@@ -257,6 +258,8 @@ TOP_JETS = Sample(
     tree="jets",
     detector=Detector(),
     options=_OPTIONS,
+    chunk=2000,
+    batch=500,
     reference="arXiv:1707.08966, arXiv:1902.09914 (selection); not their public sample",
 )
 QCD_JETS = replace(
