@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hepml_root.data.arrays import from_arrays
 from hepml_root.data.described import Described
 from hepml_root.data.reading import from_root
+from hepml_root.data.represented_inputs import describe_counts
 from hepml_root.data.schema import Schema
 from hepml_root.data.split import PARTS, KFold, SplitRule, integral, parts_by_hash, parts_by_position
 from hepml_root.data.weights import (
@@ -39,7 +40,8 @@ class Dataset(Described):
     X:
         Inputs {block: array}. "features" (events, features) float32; "parameters" (events, parameters)
         float32; each group g of jagged columns: g (events, constituents, features) float32, padded with 0,
-        and g + "_mask" (events, constituents) bool, True where there is a constituent.
+        and g + "_mask" (events, constituents) bool, True where there is a constituent; of a representation,
+        its blocks: such a tensor and mask, an image (events, height, width, channels), …
     labels:
         Index into ``classes``, (events,) int32; None for regression.
     target:
@@ -143,14 +145,17 @@ class Dataset(Described):
     def column(self, label: str) -> NDArray[Any]:
         """Return a feature, parameter, target or spectator by its label, first axis (events); a view.
 
+        Of a label that several blocks have, it is the first one's; "block.label" says which.
+
         Raises
         ------
         ColumnNotFoundError
             There is no such column.
         """
         for block in self.blocks:
-            if label in block.labels:
-                return self.X[block.name][..., block.labels.index(label)]
+            for own in (label, label.removeprefix(f"{block.name}.")):
+                if own in block.labels:
+                    return self.X[block.name][..., block.labels.index(own)]
         target_labels = [column.label for column in self.targets]
         if label in target_labels:
             return self.target[:, target_labels.index(label)]
@@ -188,7 +193,9 @@ class Dataset(Described):
 
     def __str__(self) -> str:
         effective = effective_events(self.training_weight)
-        return f"{super().__str__()}\neffective events in training: {effective:.1f}"
+        text = f"{super().__str__()}\neffective events in training: {effective:.1f}"
+        lost = self.provenance.get("representations")
+        return f"{text}\n{describe_counts(lost)}" if lost else text
 
     __repr__ = __str__
 

@@ -1,9 +1,10 @@
 """ROOT files to arrays: the one way in, over two roads.
 
-Scalar branches of files, C++ expressions of them and cuts are read in bulk (hepml_root.data.feed_bulk);
-data frames, friends, jagged columns and everything else go through RDataFrame's event loop into one compiled
-action (hepml_root.data.feed_loop), with the scalar branches of the selected events still read in bulk where
-there are several (hepml_root.data.feed_mixed). All write rows in order, in bounded memory.
+Scalar and jagged branches of files, C++ expressions of scalars and cuts are read in bulk
+(hepml_root.data.feed_bulk); data frames, friends, jagged expressions and everything else go through
+RDataFrame's event loop into one compiled action (hepml_root.data.feed_loop), with the plain branches of the
+selected events still read in bulk where that pays (hepml_root.data.feed_mixed). All write rows in order, in
+bounded memory, and make tensors of jagged columns with the same C++.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from hepml_root.data.feed_bulk import BulkPlan
 from hepml_root.data.feed_library import NotPlainError, exact_type, import_root
 from hepml_root.data.feed_loop import LoopPlan
 from hepml_root.data.feed_mixed import MixedPlan
-from hepml_root.data.feed_rows import GrowingRows, Jagged, Request, Rows
+from hepml_root.data.feed_rows import GrowingRows, Jagged, Represented, Request, Rows
 from hepml_root.data.rdataframe import Frame
 from hepml_root.errors import SettingError
 
-__all__ = ["Jagged", "Request", "Rows", "blocks", "read"]
+__all__ = ["Jagged", "Represented", "Request", "Rows", "blocks", "read"]
 
 
 def read(
@@ -141,7 +142,7 @@ def plan(frame: Frame, request: Request) -> Any:
 
 
 def _layout(request: Request) -> tuple[Any, ...]:
-    groups = [(group.name, len(group.expressions), group.max_length) for group in request.jagged]
+    groups = [(group.name, group.tensors) for group in request.jagged]
     return len(request.matrix), len(request.exact), groups
 
 

@@ -1,4 +1,4 @@
-"""The bulk road of the feed: scalar columns of files, their expressions and cuts, without an event loop."""
+"""The bulk road of the feed: columns of files, expressions and cuts of scalars, without an event loop."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hepml_root.data.feed_expressions import compile_expression, find_columns, kernel_address
+from hepml_root.data.feed_groups import group_places
 from hepml_root.data.feed_library import (
     CPP_TYPES,
     TYPES,
@@ -19,14 +20,16 @@ from hepml_root.data.feed_library import (
     KernelPlace,
     Library,
     NotPlainError,
+    RowPlaces,
     exact_type,
     import_root,
     int_array,
     library,
     quiet,
+    text_array,
 )
 from hepml_root.data.feed_loop import Shortcut
-from hepml_root.data.feed_rows import GrowingRows, Request, Rows
+from hepml_root.data.feed_rows import GrowingRows, Request, Rows, empty_rows, places_of
 from hepml_root.data.feed_trees import StoredTree, open_file
 from hepml_root.data.rdataframe import Frame
 from hepml_root.errors import ColumnTypeError
@@ -42,8 +45,8 @@ class BulkPlan(Shortcut):
     """
 
     def __init__(self, frame: Frame, request: Request, cut: str | None) -> None:
-        if not frame.trees or frame.source.friends or request.jagged:
-            raise NotPlainError("the source is no plain file, or a column is jagged")
+        if not frame.trees or frame.source.friends:
+            raise NotPlainError("the source is no plain file")
         self.frame = frame
         self.request = request
         self.cut_text = cut
@@ -51,7 +54,9 @@ class BulkPlan(Shortcut):
         self._types: list[str] = []
         self._kernels: list[tuple[int, list[int], str]] = []
         self._kernel_of: dict[str, int] = {}
-        wanted = [*request.matrix, *request.exact, *([cut] if cut else [])]
+        self._lists = self._plain_lists(frame, request)
+        scalars = [expression for group in request.jagged for expression in group.scalars]
+        wanted = [*request.matrix, *request.exact, *scalars, *([cut] if cut else [])]
         plain = {expression: frame.plain(expression) for expression in wanted}
         names = frame._plain if frame._complete else dict.fromkeys(frame.names())
         found = {e: find_columns(e, names) for e, column in plain.items() if column is None}
@@ -71,7 +76,7 @@ class BulkPlan(Shortcut):
             types = {name: self._cpp_type(name) for name in expression.columns}
             function = compile_expression(expression, types, names)
             if function.jagged:
-                raise ColumnTypeError(f"'{text}' has several values per event; give the column a max_length.")
+                raise ColumnTypeError(f"'{text}' has several values per event, and one is needed.")
             inputs = [self._stored(*frame.plain(name)) for name in expression.columns]  # type: ignore[misc]
             self._kernel_of[text] = len(self._kernels)
             self._kernels.append((kernel_address(function), inputs, function.type))
@@ -79,8 +84,22 @@ class BulkPlan(Shortcut):
         self.cut = -1 if cut is None else self._number(cut)
         self.matrix = [self._number(expression) for expression in request.matrix]
         self.exact = [self._number(expression) for expression in request.exact]
+        self.groups = group_places(
+            request.jagged,
+            [[self._lists.index(expression) for expression in group.columns] for group in request.jagged],
+            [[self._number(expression) for expression in group.scalars] for group in request.jagged],
+        )
         every = [*self._types, *(kernel[2] for kernel in self._kernels)]
         self.exact_types = [every[number] for number in self.exact]
+
+    @staticmethod
+    def _plain_lists(frame: Frame, request: Request) -> list[str]:
+        """The jagged columns, by name."""
+        names = dict.fromkeys(expression for group in request.jagged for expression in group.columns)
+        for expression in names:
+            if frame.plain_list(expression) is None:
+                raise NotPlainError(f"'{expression}' is no plain list")
+        return list(names)
 
     def _stored(self, column: Any, element: int) -> int:
         place = (column.branch, column.leaf, element)
@@ -129,7 +148,7 @@ class BulkPlan(Shortcut):
         for first, last in table.pieces(1 << 16, 0, table.entries, whole=False):
             rows.reserve(last - first)
             most = last - first if end is None else min(last - first, end - rows.rows)
-            rows.rows += filler.fill(first, last, most, *addresses(rows, rows.rows))
+            rows.rows += filler.fill(first, last, most, rows.places(rows.rows))
             if rows.rows == end:
                 return
 
@@ -138,7 +157,7 @@ class BulkPlan(Shortcut):
         start = rows.rows
 
         def work(first: int, last: int) -> None:
-            table.filler().fill(first, last, last - first, *addresses(rows, start + first))
+            table.filler().fill(first, last, last - first, rows.places(start + first))
 
         pieces = list(table.pieces(1 << 16 if threads > 1 else 1 << 18, 0, count, whole=threads > 1))
         for _ in in_order(work, iter(pieces), threads):
@@ -164,18 +183,8 @@ class BulkPlan(Shortcut):
 
     def _piece(self, table: Table, first: int, last: int) -> Rows:
         count = last - first
-        matrix = np.empty((count, len(self.matrix)), np.float32)
-        exact = [np.empty(count, exact_type(kind)) for kind in self.exact_types]
-        pointers = (ctypes.c_void_p * max(len(exact), 1))(*[array.ctypes.data for array in exact])
-        kept = table.filler().fill(first, last, count, matrix.ctypes.data if self.matrix else 0, pointers)
-        names = dict(zip(self.request.exact, (array[:kept] for array in exact), strict=True))
-        return Rows(matrix[:kept], {}, names)
-
-
-def addresses(rows: GrowingRows, row: int) -> tuple[int, Any]:
-    """Where the row of this number goes: address in the matrix, and in each exact column."""
-    exact = (ctypes.c_void_p * max(len(rows.exact), 1))(*[array.address(row) for array in rows.exact])
-    return (rows.matrix.address(row) if rows.matrix.row_bytes else 0), exact
+        rows = empty_rows(self.request, count, self.exact_types)
+        return rows[: table.filler().fill(first, last, count, places_of(rows, self.request))]
 
 
 class Table:
@@ -195,7 +204,8 @@ class Table:
         with quiet():
             self._call(
                 f"hepml_{'ntuple' if stored.format == 'rntuple' else 'tree'}_open", stored.path.encode(),
-                stored.tree.encode(), places, len(plan._places), ctypes.byref(self._handle),
+                stored.tree.encode(), places, len(plan._places), text_array(plan._lists), len(plan._lists),
+                ctypes.byref(self._handle),
             )  # fmt: skip
         types = (ctypes.c_int * max(len(plan._types), 1))()
         self._library.hepml_table_types(self._handle, types)
@@ -256,26 +266,22 @@ class Filler:
         )
         table._call(
             "hepml_filler_open", table._handle, kernels, len(inputs), plan.cut, int_array(plan.matrix),
-            len(plan.matrix), int_array(plan.exact), len(plan.exact), ctypes.byref(self._handle),
+            len(plan.matrix), int_array(plan.exact), len(plan.exact), plan.groups, len(plan.request.jagged),
+            ctypes.byref(self._handle),
         )  # fmt: skip
 
-    def fill(self, first: int, last: int, limit: int, matrix: int, exact: Any) -> int:
+    def fill(self, first: int, last: int, limit: int, places: RowPlaces) -> int:
         """Write the rows of entries [first, last); return their number."""
         return self._library.checked(
-            "hepml_filler_fill", self._handle, first, last, limit, matrix or None, exact, about=self._about
+            "hepml_filler_fill", self._handle, first, last, limit, ctypes.byref(places), about=self._about
         )
 
-    def gather(self, entries: np.ndarray, matrix: int, exact: Any) -> None:
+    def gather(self, entries: np.ndarray, places: RowPlaces) -> None:
         """Write the rows of these entries (uint64, ascending)."""
         self._library.checked(
-            "hepml_filler_gather",
-            self._handle,
-            entries.ctypes.data,
-            len(entries),
-            matrix or None,
-            exact,
+            "hepml_filler_gather", self._handle, entries.ctypes.data, len(entries), ctypes.byref(places),
             about=self._about,
-        )
+        )  # fmt: skip
 
     def __del__(self) -> None:
         if self._handle:

@@ -7,7 +7,6 @@ import ctypes
 import functools
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -50,7 +49,6 @@ CPP_TYPES = (
     "std::int64_t", "std::uint64_t", "float", "double",
 )  # fmt: skip
 
-_INCLUDE = re.compile(r'^#include "(.+)"', re.MULTILINE)
 _MESSAGE_BYTES = 4096
 _FLAGS = ("-std=c++17", "-O3", "-march=native", "-fPIC", "-shared", "-w")
 
@@ -151,24 +149,11 @@ _REPRESENT: dict[str, tuple[Any, tuple[Any, ...]]] = {
         (_pointer, _pointers, _number, _pointer, _pointers, _text, _size),
     ),
 }
-_REPRESENT: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "hepml_represent_make": (_result, (_text, _pointers, _text, _size)),
-    "hepml_represent_sizes": (None, (_pointer, ctypes.POINTER(_number))),
-    "hepml_represent_fill": (
-        _result,
-        (_pointer, _pointers, _pointer, _number, _pointers, _pointers, _pointer, _text, _size),
-    ),
-    "hepml_represent_event": (
-        _result,
-        (_pointer, _pointers, _number, _pointer, _pointers, _text, _size),
-    ),
-}
 # Name of a library -> its C functions (result, arguments) and the ROOT libraries it needs.
 _LIBRARIES: dict[str, tuple[dict[str, tuple[Any, tuple[Any, ...]]], tuple[str, ...]]] = {
     "tree": ({"hepml_tree_open": _OPEN, **_TABLE}, ("Core", "RIO", "Tree")),
     "ntuple": ({"hepml_ntuple_open": _OPEN, **_TABLE}, ("Core", "RIO", "ROOTNTuple")),
     "loop": (_LOOP, ("Core", "RIO", "Tree", "TreePlayer", "ROOTVecOps", "ROOTDataFrame")),
-    "represent": (_REPRESENT, ()),
     "score": (_SCORE, ("Core", "RIO", "Tree", "TreePlayer", "ROOTVecOps", "ROOTDataFrame")),
     "represent": (_REPRESENT, ()),
 }
@@ -242,9 +227,6 @@ class Library:
             )
         if code == -2:
             raise NotPlainError(text)
-        for known, error in ((-4, NonFiniteInputError), (-5, ShapeError), (-6, SettingError)):
-            if code == known:
-                raise error(about + text)
         raise _ERRORS.get(code, HepmlError)(f"{about}{text}")
 
 
@@ -324,19 +306,6 @@ def build(name: str, needs: tuple[str, ...]) -> tuple[Path | None, str]:
     except OSError as error:
         return None, f"the cache folder '{path.parent}' cannot be used ({error.strerror})"
     return path, ""
-
-
-@functools.cache
-def headers_of(name: str) -> tuple[Path, ...]:
-    """Return the package's headers that go into a library: its own, then all that these include."""
-    found = [HEADERS / "hepml_root" / "feed" / f"{name}_library.hxx"]
-    for path in found:  # grows while it is walked through
-        for included in _INCLUDE.findall(path.read_text(encoding="ascii")):
-            other = (HEADERS if included.startswith("hepml_root/") else path.parent) / included
-            other = other.resolve()
-            if other not in found:
-                found.append(other)
-    return tuple(found)
 
 
 def _processor() -> str:

@@ -13,25 +13,26 @@ from typing import Any
 import numpy as np
 
 from hepml_root.data.feed_expressions import compile_expression, find_columns
+from hepml_root.data.feed_groups import group_places
 from hepml_root.data.feed_library import (
     CPP_TYPES,
     TYPES,
+    GroupPlace,
     NotPlainError,
-    exact_type,
     import_root,
     int_array,
     library,
     quiet,
     text_array,
 )
-from hepml_root.data.feed_rows import GrowingRows, Request, Rows
+from hepml_root.data.feed_rows import GrowingRows, Request, Rows, empty_rows
 from hepml_root.data.feed_trees import NUMBER_TYPES
 from hepml_root.data.rdataframe import Frame
 from hepml_root.errors import ColumnTypeError, SettingError
 
 _WINDOW_BYTES = 64 << 20
 _POLL_MILLISECONDS = 200
-_MOST_EXACT, _MOST_GROUPS = 256, 64
+_MOST_EXACT, _MOST_TENSORS, _MOST_GROUPS = 256, 256, 64
 _LOOP_COLUMNS = {"rdfentry_": "ULong64_t", "rdfslot_": "unsigned int"}
 _LAST = (1 << 63) - 1
 _numbers = itertools.count()
@@ -77,10 +78,8 @@ class _LoopPlace(ctypes.Structure):
         ("matrix_size", ctypes.c_size_t),
         ("exact", ctypes.POINTER(ctypes.c_int)),
         ("exact_size", ctypes.c_size_t),
-        ("jagged", ctypes.POINTER(ctypes.c_int)),
-        ("widths", ctypes.POINTER(ctypes.c_int)),
-        ("lengths", ctypes.POINTER(ctypes.c_int)),
-        ("groups", ctypes.c_size_t),
+        ("groups", ctypes.POINTER(GroupPlace)),
+        ("group_count", ctypes.c_size_t),
         ("block_rows", ctypes.c_size_t),
         ("queue_blocks", ctypes.c_size_t),
         ("limit", ctypes.c_ulonglong),
@@ -97,8 +96,8 @@ class _BlockPlace(ctypes.Structure):
         ("entry", ctypes.c_ulonglong),
         ("matrix", ctypes.c_void_p),
         ("exact", ctypes.c_void_p * _MOST_EXACT),
-        ("values", ctypes.c_void_p * _MOST_GROUPS),
-        ("masks", ctypes.c_void_p * _MOST_GROUPS),
+        ("tensors", ctypes.c_void_p * _MOST_TENSORS),
+        ("losses", ctypes.c_void_p * _MOST_GROUPS),
         ("file", ctypes.c_char_p),
         ("entries", ctypes.c_void_p),
     )
@@ -115,9 +114,11 @@ class LoopPlan:
         complete: Callable[[Rows, str, np.ndarray], Rows] | None = None,
     ) -> None:
         """``complete(rows, file, entries)`` may add what it reads itself for the selected entries."""
-        if len(request.exact) > _MOST_EXACT or len(request.jagged) > _MOST_GROUPS:
+        tensors = sum(len(group.tensors) for group in request.jagged)
+        if max(len(request.exact), tensors) > _MOST_EXACT or len(request.jagged) > _MOST_GROUPS:
             raise SettingError(
-                f"at most {_MOST_EXACT} exact columns and {_MOST_GROUPS} jagged groups are read at once."
+                f"at most {_MOST_EXACT} exact columns, {_MOST_GROUPS} jagged groups and {_MOST_TENSORS} "
+                "tensors are read at once."
             )
         ROOT = import_root()
         self.frame = frame
@@ -136,7 +137,11 @@ class LoopPlan:
             self._node = self._node.Filter(call)
         self.matrix = [self._column(expression, jagged=False) for expression in request.matrix]
         self.exact = [self._column(expression, jagged=False) for expression in request.exact]
-        self.jagged = [[self._column(e, jagged=True) for e in group.expressions] for group in request.jagged]
+        self.groups = group_places(
+            request.jagged,
+            [[self._column(e, jagged=True) for e in group.columns] for group in request.jagged],
+            [[self._column(e, jagged=False) for e in group.scalars] for group in request.jagged],
+        )
         self.exact_types = [TYPES[self._types[number]] for number in self.exact]
         self._node = ROOT.RDF.AsRNode(self._node)
 
@@ -271,12 +276,10 @@ class LoopPlan:
     def _run(self, ROOT: Any, block_events: int, limit: int | None, slots: int) -> Generator[Any]:
         ROOT.EnableThreadSafety()
         functions = library("loop")
-        flat = [number for group in self.jagged for number in group]
         place = _LoopPlace(
             text_array(self._names), text_array(self._cpp_types), int_array(self._types), len(self._names),
-            int_array(self.matrix), len(self.matrix), int_array(self.exact), len(self.exact), int_array(flat),
-            int_array([len(group) for group in self.jagged]),
-            int_array([group.max_length for group in self.request.jagged]), len(self.jagged),
+            int_array(self.matrix), len(self.matrix), int_array(self.exact), len(self.exact), self.groups,
+            len(self.request.jagged),
             block_events, 2 + 2 * slots, limit or 0, self._complete is not None,
         )  # fmt: skip
         parts = node_parts(ROOT, self._node)
@@ -308,19 +311,19 @@ class LoopPlan:
 
     def _rows(self, block: _BlockPlace) -> Rows:
         count = int(block.rows)
-        matrix = _copy(block.matrix, np.float32, (count, len(self.matrix)))
-        exact = {
-            name: _copy(block.exact[i], exact_type(kind), (count,))
-            for i, (name, kind) in enumerate(zip(self.request.exact, self.exact_types, strict=True))
-        }
-        jagged = {}
-        for i, group in enumerate(self.request.jagged):
-            values = _copy(block.values[i], np.float32, (count, group.max_length, len(group.expressions)))
-            jagged[group.name] = (values, _copy(block.masks[i], np.bool_, (count, group.max_length)))
-        rows = Rows(matrix, jagged, exact)
+        rows = empty_rows(self.request, count, self.exact_types)
+        _copy(block.matrix, rows.matrix)
+        for place, values in zip(block.exact, rows.exact.values(), strict=False):
+            _copy(place, values)
+        tensors = [array for group in self.request.jagged for array in rows.jagged[group.name]]
+        for place, values in zip(block.tensors, tensors, strict=False):
+            _copy(place, values)
+        for place, group in zip(block.losses, self.request.jagged, strict=False):
+            if group.name in rows.losses:
+                _copy(place, rows.losses[group.name])
         if self._complete is None:
             return rows
-        return self._complete(rows, block.file.decode(), _copy(block.entries, np.uint64, (count,)))
+        return self._complete(rows, block.file.decode(), _copy(block.entries, np.empty(count, np.uint64)))
 
 
 class Shortcut:
@@ -385,11 +388,11 @@ def _sorted(loop: Iterator[Any], files: dict[str, int]) -> Iterator[Rows]:
         yield pieces.pop()[1]
 
 
-def _copy(address: int, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
-    result = np.empty(shape, dtype)
-    if result.nbytes:
-        ctypes.memmove(result.ctypes.data, address, result.nbytes)
-    return result
+def _copy(address: int, to: np.ndarray) -> np.ndarray:
+    """Fill an array from an address."""
+    if to.nbytes:
+        ctypes.memmove(to.ctypes.data, address, to.nbytes)
+    return to
 
 
 def _list_of(cpp_type: str) -> str | None:

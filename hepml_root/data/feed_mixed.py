@@ -1,22 +1,29 @@
-"""The mixed road of the feed: the event loop for what needs it, bulk reading for the scalar branches.
+"""The mixed road of the feed: the event loop for what needs it, bulk reading for the plain branches.
 
-A data frame's loop reads a scalar branch value by value, many times slower than in bulk. So the loop
-evaluates filters, Defines and jagged columns only, and notes which entries passed; the branches that the rows
-take as they are stored are then gathered from the files.
+A data frame's loop reads a branch value by value, many times slower than in bulk. So the loop evaluates
+filters, Defines and jagged expressions only, and notes which entries passed; the branches that the rows and
+representations take as they are stored are then gathered from the files.
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from hepml_root.data.feed_bulk import BulkPlan, Table
-from hepml_root.data.feed_library import NotPlainError, exact_type, import_root
+from hepml_root.data.feed_library import NotPlainError, import_root
 from hepml_root.data.feed_loop import LoopPlan, Shortcut, node_parts
-from hepml_root.data.feed_rows import GrowingRows, Request, Rows
+from hepml_root.data.feed_rows import (
+    GrowingRows,
+    Jagged,
+    Represented,
+    Request,
+    Rows,
+    empty_rows,
+    places_of,
+)
 from hepml_root.data.feed_trees import StoredTree
 from hepml_root.data.rdataframe import Frame, Source
 
@@ -43,15 +50,26 @@ class MixedPlan(Shortcut):
             place = stored.plain(expression)
             return place is not None and not parts.defined(expression.partition("[")[0].strip())
 
+        def is_plain_group(group: Jagged | Represented) -> bool:
+            return all(map(is_plain, group.scalars)) and all(
+                stored.plain_list(name) is not None and not parts.defined(name) for name in group.columns
+            )
+
         self._plain = [is_plain(expression) for expression in request.matrix]
         self._plain_exact = [expression for expression in request.exact if is_plain(expression)]
-        if sum(self._plain) + len(self._plain_exact) < _FEWEST:
-            raise NotPlainError("too few scalar branches")
+        groups = [group for group in request.jagged if is_plain_group(group)]
+        if sum(self._plain) + len(self._plain_exact) < _FEWEST and not groups:
+            raise NotPlainError("too few plain branches")
         matrix = [e for e, plain in zip(request.matrix, self._plain, strict=True) if plain]
         others = [e for e, plain in zip(request.matrix, self._plain, strict=True) if not plain]
         left = [e for e in request.exact if e not in self._plain_exact]
-        self._bulk = BulkPlan(stored, Request(matrix=tuple(matrix), exact=tuple(self._plain_exact)), None)
-        looped = Request(matrix=tuple(others), jagged=request.jagged, exact=tuple(left))
+        gathered = Request(matrix=tuple(matrix), jagged=tuple(groups), exact=tuple(self._plain_exact))
+        self._bulk = BulkPlan(stored, gathered, None)
+        looped = Request(
+            matrix=tuple(others),
+            jagged=tuple(group for group in request.jagged if group not in groups),
+            exact=tuple(left),
+        )
         self._inner = LoopPlan(frame, looped, cut, self._complete)
         self._inner.row_bytes = request.row_bytes()
         kinds = dict(zip(self._plain_exact, self._bulk.exact_types, strict=True))
@@ -71,18 +89,21 @@ class MixedPlan(Shortcut):
         count = len(entries)
         if self._table is None or self._table.stored.path != path:
             self._table = Table(self._bulk, self._stored[path])
-        gathered = np.empty((count, sum(self._plain)), np.float32)
-        exact = [np.empty(count, exact_type(kind)) for kind in self._bulk.exact_types]
-        pointers = (ctypes.c_void_p * max(len(exact), 1))(*[array.ctypes.data for array in exact])
-        self._table.filler().gather(entries, gathered.ctypes.data if gathered.size else 0, pointers)
-        matrix = gathered
+        gathered = empty_rows(self._bulk.request, count, self._bulk.exact_types)
+        self._table.filler().gather(entries, places_of(gathered, self._bulk.request))
+        matrix = gathered.matrix
         if not all(self._plain):
             matrix = np.empty((count, len(self._plain)), np.float32)
-            plain = np.asarray(self._plain)
-            matrix[:, plain] = gathered
+            plain = np.asarray(self._plain, dtype=bool)
+            matrix[:, plain] = gathered.matrix
             matrix[:, ~plain] = rows.matrix
-        found = {**rows.exact, **dict(zip(self._plain_exact, exact, strict=True))}
-        return Rows(matrix, rows.jagged, {expression: found[expression] for expression in self.request.exact})
+        exact = {**rows.exact, **gathered.exact}
+        return Rows(
+            matrix,
+            {**rows.jagged, **gathered.jagged},
+            {expression: exact[expression] for expression in self.request.exact},
+            {**rows.losses, **gathered.losses},
+        )
 
 
 def _trees_below(tree: Any) -> list[StoredTree]:

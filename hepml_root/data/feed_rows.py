@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from hepml_root.data.feed_library import exact_type
+from hepml_root.data.feed_library import RowPlaces, exact_type, pointer_array
+
+LOSSES = ("truncated", "dropped", "empty")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor that jagged columns become: float32 (events, *shape), or bool for a mask."""
+
+    name: str
+    shape: tuple[int, ...]
+    mask: bool = False
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """NumPy type of its values."""
+        return np.dtype(np.bool_ if self.mask else np.float32)
 
 
 @dataclass(frozen=True)
@@ -18,8 +35,62 @@ class Jagged:
     """Columns with several values per event: one tensor (events, max_length, columns) and a mask."""
 
     name: str
-    expressions: tuple[str, ...]
+    columns: tuple[str, ...]
     max_length: int
+    scalars: tuple[str, ...] = ()
+    description: str | None = None
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The values and their mask."""
+        shape = (self.max_length, len(self.columns))
+        return Tensor(self.name, shape), Tensor(f"{self.name}_mask", shape[:1], mask=True)
+
+
+@dataclass(frozen=True)
+class Represented:
+    """Columns with several values per event, and values of the event, that a representation makes tensors of.
+
+    Arguments
+    ---------
+    name:
+        Its name.
+    description:
+        What its C++ is made from (``Representation.to_dict()`` as JSON).
+    columns, scalars:
+        Expressions, in the order of the description.
+    tensors:
+        What it gives, in the order of the description.
+    """
+
+    name: str
+    description: str
+    columns: tuple[str, ...]
+    scalars: tuple[str, ...]
+    tensors: tuple[Tensor, ...]
+    max_length: int = 0
+
+    @classmethod
+    def of(cls, description: Mapping[str, Any], expressions: Mapping[str, str] | None = None) -> Represented:
+        """Make one from what a manifest holds; ``expressions`` are read for the labels they name."""
+        replaced = expressions or {}
+        columns, scalars = (
+            tuple(str(replaced.get(entry["label"], entry["expression"])) for entry in description[part])
+            for part in ("columns", "scalars")
+        )
+        tensors = tuple(
+            Tensor(entry["name"], tuple(entry["shape"]), entry["kind"] == "mask")
+            for entry in description["outputs"]
+        )
+        return cls(str(description["name"]), description_text(description), columns, scalars, tensors)
+
+
+def description_text(description: Mapping[str, Any]) -> str:
+    """Return the JSON that C++ makes a representation from: without expressions, which change no tensor."""
+    kept = dict(description)
+    for part in ("columns", "scalars"):
+        kept[part] = [{"label": entry["label"]} for entry in description[part]]
+    return json.dumps(kept, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -31,7 +102,7 @@ class Request:
     matrix:
         Expressions that become the columns of one row-major float32 matrix.
     jagged:
-        Groups of jagged columns.
+        Groups of jagged columns that become tensors, padded or represented.
     exact:
         Expressions that are kept exactly: float64, int64 or uint64 (weights, event numbers, spectators).
     cut:
@@ -39,7 +110,7 @@ class Request:
     """
 
     matrix: tuple[str, ...] = ()
-    jagged: tuple[Jagged, ...] = ()
+    jagged: tuple[Jagged | Represented, ...] = ()
     exact: tuple[str, ...] = ()
     cut: str | None = None
 
@@ -50,8 +121,12 @@ class Request:
 
     def row_bytes(self) -> int:
         """Bytes that one row of the result takes."""
-        lists = sum(group.max_length * (4 * len(group.expressions) + 1) for group in self.jagged)
-        return 4 * len(self.matrix) + 8 * len(self.exact) + lists
+        tensors = sum(
+            int(np.prod(tensor.shape, dtype=np.int64)) * tensor.dtype.itemsize
+            for group in self.jagged
+            for tensor in group.tensors
+        )
+        return 4 * len(self.matrix) + 8 * len(self.exact) + tensors
 
 
 @dataclass
@@ -63,14 +138,18 @@ class Rows:
     matrix:
         (events, columns) float32, C-contiguous.
     jagged:
-        {name: (values (events, length, columns) float32, mask (events, length) bool)}; padded with 0.
+        {name of a group: its tensors}. Of padded columns these are values (events, length, columns) float32,
+        padded with 0, and mask (events, length) bool.
     exact:
         {expression: (events,) float64, int64 or uint64}.
+    losses:
+        {name of a representation: (events, 3) uint32}, the numbers that LOSSES names.
     """
 
     matrix: np.ndarray
-    jagged: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    jagged: dict[str, tuple[np.ndarray, ...]] = field(default_factory=dict)
     exact: dict[str, np.ndarray] = field(default_factory=dict)
+    losses: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.matrix)
@@ -79,8 +158,9 @@ class Rows:
         """Rows of a slice of the events, as views."""
         return Rows(
             self.matrix[events],
-            {name: (values[events], mask[events]) for name, (values, mask) in self.jagged.items()},
+            {name: tuple(array[events] for array in tensors) for name, tensors in self.jagged.items()},
             {name: values[events] for name, values in self.exact.items()},
+            {name: values[events] for name, values in self.losses.items()},
         )
 
 
@@ -138,17 +218,34 @@ class GrowingRows:
         self.rows = 0
         self.matrix = GrowingArray(np.float32, (len(request.matrix),))
         self.exact = [GrowingArray(exact_type(kind)) for kind in exact_types]
-        self.values = [
-            GrowingArray(np.float32, (group.max_length, len(group.expressions))) for group in request.jagged
+        self.tensors = [
+            GrowingArray(tensor.dtype, tensor.shape) for group in request.jagged for tensor in group.tensors
         ]
-        self.masks = [GrowingArray(np.bool_, (group.max_length,)) for group in request.jagged]
+        self.losses = {
+            group.name: GrowingArray(np.uint32, (len(LOSSES),))
+            for group in request.jagged
+            if isinstance(group, Represented)
+        }
 
     def arrays(self) -> Iterator[GrowingArray]:
         """All arrays that grow together."""
         yield self.matrix
         yield from self.exact
-        yield from self.values
-        yield from self.masks
+        yield from self.tensors
+        yield from self.losses.values()
+
+    def places(self, row: int) -> RowPlaces:
+        """Where the row of this number goes; valid until the arrays grow."""
+        matrix = self.matrix.address(row) if self.matrix.row_bytes else 0
+        losses = [
+            self.losses[group.name].address(row) if group.name in self.losses else 0
+            for group in self.request.jagged
+        ]
+        return row_places(
+            matrix,
+            *([array.address(row) for array in arrays] for arrays in (self.exact, self.tensors)),
+            losses,
+        )
 
     def reserve(self, more: int) -> None:
         """Make room for this many further rows."""
@@ -163,17 +260,59 @@ class GrowingRows:
         self.matrix.view(first, last)[...] = rows.matrix
         for array, expression in zip(self.exact, self.request.exact, strict=True):
             array.view(first, last)[...] = rows.exact[expression]
-        for values, mask, group in zip(self.values, self.masks, self.request.jagged, strict=True):
-            values.view(first, last)[...], mask.view(first, last)[...] = rows.jagged[group.name]
+        given = [array for group in self.request.jagged for array in rows.jagged[group.name]]
+        for array, values in zip(self.tensors, given, strict=True):
+            array.view(first, last)[...] = values
+        for name, array in self.losses.items():
+            array.view(first, last)[...] = rows.losses[name]
         self.rows = last
 
     def finish(self) -> Rows:
         """Give what was read."""
-        jagged = {
-            group.name: (values.finish(self.rows), mask.finish(self.rows))
-            for group, values, mask in zip(self.request.jagged, self.values, self.masks, strict=True)
-        }
+        tensors = iter([array.finish(self.rows) for array in self.tensors])
+        jagged = {group.name: tuple(next(tensors) for _ in group.tensors) for group in self.request.jagged}
         exact = {
             name: array.finish(self.rows) for name, array in zip(self.request.exact, self.exact, strict=True)
         }
-        return Rows(self.matrix.finish(self.rows), jagged, exact)
+        losses = {name: array.finish(self.rows) for name, array in self.losses.items()}
+        return Rows(self.matrix.finish(self.rows), jagged, exact, losses)
+
+
+def empty_rows(request: Request, events: int, exact_types: Sequence[str]) -> Rows:
+    """Arrays for so many events, not filled."""
+    return Rows(
+        np.empty((events, len(request.matrix)), np.float32),
+        {
+            group.name: tuple(np.empty((events, *t.shape), t.dtype) for t in group.tensors)
+            for group in request.jagged
+        },
+        {
+            name: np.empty(events, exact_type(kind))
+            for name, kind in zip(request.exact, exact_types, strict=True)
+        },
+        {
+            group.name: np.empty((events, len(LOSSES)), np.uint32)
+            for group in request.jagged
+            if isinstance(group, Represented)
+        },
+    )
+
+
+def places_of(rows: Rows, request: Request) -> RowPlaces:
+    """Where the first of these rows goes; the arrays must be C-contiguous."""
+    tensors = [array.ctypes.data for group in request.jagged for array in rows.jagged[group.name]]
+    losses = [
+        rows.losses[group.name].ctypes.data if group.name in rows.losses else 0 for group in request.jagged
+    ]
+    exact = [array.ctypes.data for array in rows.exact.values()]
+    return row_places(rows.matrix.ctypes.data if rows.matrix.size else 0, exact, tensors, losses)
+
+
+def row_places(matrix: int, exact: Sequence[int], tensors: Sequence[int], losses: Sequence[int]) -> RowPlaces:
+    """Addresses as the C++ takes them."""
+    return RowPlaces(
+        matrix or None,
+        pointer_array(exact),
+        pointer_array(tensors),
+        pointer_array([a or None for a in losses]),
+    )

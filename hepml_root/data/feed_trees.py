@@ -15,6 +15,7 @@ from hepml_root.errors import CorruptFileError, SettingError, SourceNotFoundErro
 
 _NTUPLE_CLASSES = ("ROOT::RNTuple", "ROOT::Experimental::RNTuple")
 _GLOB = re.compile(r"[*?\[]")
+_LIST = re.compile(r"(?:std::)?(?:vector|ROOT::VecOps::RVec|ROOT::RVec)<\s*([\w: ]*\w)\s*>")
 
 # C++ type names, as ROOT spells them, of the number types that the feed knows.
 NUMBER_TYPES: dict[str, str] = {
@@ -48,7 +49,7 @@ class StoredTree:
 
 @dataclass(frozen=True)
 class PlainColumn:
-    """A column that is read in bulk: a leaf of `length` numbers per entry, 1 for a scalar."""
+    """A column that is read in bulk: `length` numbers per entry, 1 for a scalar, 0 for a jagged one."""
 
     branch: str
     leaf: str
@@ -212,15 +213,19 @@ def _plain_leaves(stored: StoredTree) -> tuple[dict[str, PlainColumn], bool]:
         for branch in tree.GetListOfBranches():
             leaves = list(branch.GetListOfLeaves())
             name = str(branch.GetName())
-            kinds = [_LEAVES.get(str(leaf.IsA().GetName())) for leaf in leaves]
+            jagged = _jagged_type(branch, leaves)
+            if jagged is not None:
+                columns[name] = PlainColumn(name, name, jagged, 0)
+                complete = False
+                continue
+            kinds = [_leaf_type(leaf) for leaf in leaves]
             simple = branch.IsA() == ROOT.TBranch.Class() and not branch.GetListOfBranches().GetEntries()
             if not simple or None in kinds or any(leaf.GetLeafCount() for leaf in leaves):
                 complete = False
                 continue
-            for leaf, kind in zip(leaves, kinds, strict=True):
+            for leaf in leaves:
                 leaf_name = str(leaf.GetName())
-                number = f"u{kind}" if leaf.IsUnsigned() and str(kind).startswith("int") else str(kind)
-                column = PlainColumn(name, leaf_name, number, int(leaf.GetLenStatic()))
+                column = PlainColumn(name, leaf_name, _leaf_type(leaf) or "", int(leaf.GetLenStatic()))
                 complete = complete and column.length == 1
                 if len(leaves) == 1:
                     columns[name] = column
@@ -228,6 +233,35 @@ def _plain_leaves(stored: StoredTree) -> tuple[dict[str, PlainColumn], bool]:
                     columns[f"{name}.{leaf_name}"] = column
         file.Close()
     return columns, complete
+
+
+def _leaf_type(leaf: Any) -> str | None:
+    """Type of a leaf's numbers; None if they are not stored as they are."""
+    kind = _LEAVES.get(str(leaf.IsA().GetName()))
+    return f"u{kind}" if kind and leaf.IsUnsigned() and kind.startswith("int") else kind
+
+
+def _jagged_type(branch: Any, leaves: list[Any]) -> str | None:
+    """Type of the numbers of an array of variable length, std::vector or RVec; None for anything else."""
+    if len(leaves) != 1 or branch.GetListOfBranches().GetEntries():
+        return None
+    kind = str(branch.IsA().GetName())
+    if kind == "TBranch":
+        leaf = leaves[0]
+        return _leaf_type(leaf) if leaf.GetLeafCount() and leaf.GetLenStatic() == 1 else None
+    return _list_type(str(branch.GetClassName())) if kind == "TBranchElement" else None
+
+
+def _list_type(cpp_type: str) -> str | None:
+    """Type of the numbers of a std::vector or RVec; None for anything else.
+
+    >>> _list_type("vector<float>"), _list_type("ROOT::VecOps::RVec<int>"), _list_type("vector<string>")
+    ('float32', 'int32', None)
+    """
+    match = _LIST.fullmatch(cpp_type)
+    if match is None or match[1] in ("Double32_t", "Float16_t"):
+        return None
+    return NUMBER_TYPES.get(match[1])
 
 
 def _plain_fields(stored: StoredTree) -> tuple[dict[str, PlainColumn], bool]:
@@ -243,6 +277,11 @@ def _plain_fields(stored: StoredTree) -> tuple[dict[str, PlainColumn], bool]:
             ) from error
         for field in reader.GetDescriptor().GetTopLevelFields():
             name, kind = str(field.GetFieldName()), str(field.GetTypeName())
+            jagged = _list_type(kind)
+            if jagged is not None:
+                columns[name] = PlainColumn(name, name, jagged, 0)
+                complete = False
+                continue
             array = re.fullmatch(r"std::array<(.+),(\d+)>", kind)
             number = NUMBER_TYPES.get(array.group(1) if array else kind)
             if number is None:

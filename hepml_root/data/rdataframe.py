@@ -231,7 +231,7 @@ class Frame:
             return (column, 0) if column.length == 1 else None
         match = _ELEMENT.fullmatch(expression)
         column = self._plain.get(match["name"].strip()) if match else None
-        if match is None or column is None:
+        if match is None or column is None or column.length == 0:
             return None
         element = int(match["element"])
         if element >= column.length:
@@ -240,6 +240,11 @@ class Frame:
                 f"0 to {column.length - 1}."
             )
         return column, element
+
+    def plain_list(self, expression: str) -> PlainColumn | None:
+        """Return the jagged column to read in bulk; None for all that is no such column by its name."""
+        column = self._plain.get(expression)
+        return column if column is not None and column.length == 0 else None
 
     def require(self, name: str) -> None:
         """Raise ColumnNotFoundError, with the nearest names, if there is no such column."""

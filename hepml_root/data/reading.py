@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hepml_root.data.columns import Column
 from hepml_root.data.finite import check_finite
 from hepml_root.data.parameters import fill_parameters
+from hepml_root.data.represented_inputs import count_losses
 from hepml_root.data.schema import Block, mask_of
 from hepml_root.data.split import integral
 from hepml_root.data.weights import check_weights
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
     from hepml_root.data.dataset import Dataset
     from hepml_root.data.feed import Rows
     from hepml_root.data.recipe import Need, Part, Recipe
+    from hepml_root.data.representation import Representation
 
 
 def from_root(
     cls: type[Dataset],
     sources: Any,
-    inputs: Sequence[str | Column],
+    inputs: Sequence[str | Column | Representation],
     *,
     targets: Sequence[str | Column] = (),
     parameters: Sequence[str | Column] | Mapping[str, Any] = (),
@@ -62,7 +64,8 @@ def from_root(
         RDataFrame node, or a :class:`Source`. A list of Sources or nodes makes one class of several
         processes, each with its own cut, weight and cross section.
     inputs:
-        Columns the network sees: "name", "label := expression", or :class:`Column`.
+        What the network sees: columns ("name", "label := expression", or :class:`Column`), and
+        representations of jagged columns (``hr.representations.constituents(…)``), any number of each.
     targets:
         Columns to predict (regression).
     parameters:
@@ -83,7 +86,8 @@ def from_root(
     units:
         {label: unit} of inputs, targets and spectators.
     max_length:
-        Number of values kept of jagged columns: one for all, or {label or group: number}.
+        Number of values kept of plain jagged columns: one for all, or {label or group: number}.
+        Representations have lengths of their own.
     cross_section:
         In pb, {class: σ}; None for a class whose weights are normalised already. Needs ``luminosity``. The
         processes of a class of several have theirs in their Sources.
@@ -96,7 +100,8 @@ def from_root(
         Name of the signal class; else the class called sig…, else the first not called background… or bkg….
     missing:
         "error" refuses NaN in an input, "keep" lets it pass for the Impute transform. Infinity is always
-        refused.
+        refused, and so is NaN where a representation computes with it: a sum over constituents has no value
+        then that could be imputed.
     max_events:
         At most this many events of each source, the first ones. Their weights are not scaled up: the yields
         are those of the events read.
@@ -111,14 +116,19 @@ def from_root(
 
     Returns
     -------
-    A :class:`Dataset` with the classes one after the other, in the order of the files; or a LazyDataset.
+    A :class:`Dataset` with the classes one after the other, in the order of the files; or a LazyDataset. What
+    representations left out (constituents truncated or dropped, events without any) is counted for each
+    class in ``provenance["representations"]``, and printed.
 
     Raises
     ------
     SourceNotFoundError, CorruptFileError
         A file or tree does not exist, or is damaged.
     ColumnNotFoundError, ColumnTypeError, ExpressionError
-        A column does not exist, is no number, or does not compile.
+        A column does not exist, is no number, does not compile, or has one value per event where a
+        representation needs several (or the other way round).
+    ShapeError
+        Jagged columns that belong together have different numbers of values in an event.
     EmptySelectionError
         A class has no event after its cut.
     NonFiniteInputError
@@ -182,6 +192,9 @@ def read_dataset(cls: type[Dataset], recipe: Recipe) -> Dataset:
     rows, counts = read(requests, threads=recipe.threads, max_events=recipe.max_events)
     refuse_empty(recipe, counts)
     arrays = assemble(recipe, recipe.parts, rows, counts)
+    provenance = recipe.provenance()
+    if rows.losses:
+        provenance["representations"] = count_losses(rows, recipe.class_names(), counts)
     if arrays.labels is not None and "parameters" in arrays.X:
         arrays.X["parameters"] = fill_parameters(
             arrays.X["parameters"], arrays.labels, recipe.schema.classes, arrays.weight, recipe.seed
@@ -197,7 +210,7 @@ def read_dataset(cls: type[Dataset], recipe: Recipe) -> Dataset:
         balanced=recipe.balance,
         spectators=arrays.spectators,
         event_number=arrays.event_number,
-        provenance=recipe.provenance(),
+        provenance=provenance,
         counts_as_yields=recipe.counts_as_yields,
     )
 
@@ -294,8 +307,11 @@ def assemble(
         elif block.kind == "parameter":
             values = [exact["parameter", column.label] for column in block.columns]
             X[block.name] = np.stack(values, axis=1).astype(np.float32)
-        elif block.kind == "jagged":
+        elif block.is_padded:
             X[block.name], X[mask_of(block.name)] = rows.jagged[block.name]
+        elif block.representation is not None:
+            names = [other.name for other in block.representation.blocks()]
+            X.update(zip(names, rows.jagged[block.name], strict=True))
     labels = None
     if recipe.schema.classes:
         labels = np.repeat(np.array([part.label for part in parts], dtype=np.int32), counts)
@@ -323,7 +339,7 @@ def assemble(
     check_weights(weight, events, "the weights")
     if base is not None:
         check_weights(base, events, "the training weights")
-    for kind in ("flat", "jagged"):
+    for kind in ("flat", "jagged", "image", "edges"):
         check(recipe, arrays, kind, first_entry)
     if target is not None:
         block = Block("target", "target", target.shape[1:], recipe.schema.targets)

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 from hepml_root.data.columns import Column
 from hepml_root.data.feed import Jagged, Request, blocks
-from hepml_root.data.feed_expressions import compile_expression, find_columns
-from hepml_root.data.feed_library import CPP_TYPES, TYPES
 from hepml_root.data.finite import check_missing_setting
 from hepml_root.data.rdataframe import Frame, Source
+from hepml_root.data.representation import Representation
+from hepml_root.data.represented_inputs import check_columns, is_jagged, represented, separate
 from hepml_root.data.schema import Schema, blocks_of, refuse_duplicates, signal_class
 from hepml_root.data.split import check_seed
 from hepml_root.data.weights import normalisation
@@ -85,11 +85,14 @@ class Recipe:
     def request(self, part: Part, inputs: bool = True, needs: Sequence[Need] | None = None) -> Request:
         """What is asked of the feed for one part: inputs, and what is read exactly, in that order."""
         flat = tuple(column.expression for column in self.inputs if not column.jagged) if inputs else ()
-        jagged = tuple(
-            Jagged(block.name, tuple(column.expression for column in block.columns), block.shape[0])
-            for block in self.schema.blocks
-            if block.kind == "jagged" and inputs
-        )
+        jagged: tuple[Any, ...] = ()
+        if inputs:
+            jagged = tuple(
+                Jagged(block.name, tuple(column.expression for column in block.columns), block.shape[0])
+                for block in self.schema.blocks
+                if block.is_padded
+            )
+            jagged += represented(self.schema.blocks)
         exact: list[str] = []
         for need in self.needs if needs is None else needs:
             expression = self._expression(part, need)
@@ -148,10 +151,14 @@ class Recipe:
             "missing": self.missing,
         }
 
+    def class_names(self, parts: Sequence[Part] | None = None) -> tuple[str, ...]:
+        """Class of each part."""
+        return tuple(part.class_name for part in (self.parts if parts is None else parts))
+
 
 def resolve(
     sources: Any,
-    inputs: Sequence[str | Column],
+    inputs: Sequence[str | Column | Representation],
     *,
     targets: Sequence[str | Column],
     parameters: Sequence[str | Column] | Mapping[str, Any],
@@ -185,8 +192,11 @@ def resolve(
         (name, source, Frame.open(replace(source, cut=None))) for name in names for source in named[name]
     ]
     first = opened[0][2]
-    columns = _with_lengths([Column.parse(text, role="input") for text in _listed(inputs)], max_length, first)
-    if not columns:
+    plain, representations = separate(inputs)
+    columns = _with_lengths([Column.parse(text, role="input") for text in plain], max_length, first)
+    for representation in representations:
+        check_columns(representation, first)
+    if not columns and not representations:
         raise SettingError("give at least one input.")
     parameter_columns, of_class = _parameters(parameters, names)
     target_columns = [Column.parse(text, role="target") for text in _listed(targets)]
@@ -239,7 +249,7 @@ def resolve(
             )
     recipe = Recipe(
         schema=Schema(
-            blocks_of(columns, parameter_columns),
+            blocks_of(columns, parameter_columns, representations),
             classes,
             signal_class(classes, signal) if classes else None,
             tuple(target_columns),
@@ -420,20 +430,3 @@ def generated_sum(frame: Frame, weight: str | None) -> float:
     """Sum of weights of a whole source before any cut; its number of entries if it has no weights."""
     expression = weight or "1."
     return float(sum(rows.exact[expression].sum() for rows in blocks(frame, Request(exact=(expression,)))))
-
-
-def is_jagged(frame: Frame, expression: str) -> bool:
-    """Tell whether a column or expression has several values per event."""
-    if frame.has(expression):
-        return frame.type_of(expression) not in TYPES
-    if frame.plain(expression) is not None:
-        return False
-    names = dict.fromkeys(frame.names())
-    found = find_columns(expression, names)
-    types = {name: frame.type_of(name) for name in found.columns}
-    if all(kind in TYPES for kind in types.values()):
-        return False
-    cpp_types = {
-        name: CPP_TYPES[TYPES.index(kind)] if kind in TYPES else kind for name, kind in types.items()
-    }
-    return compile_expression(found, cpp_types, names).jagged

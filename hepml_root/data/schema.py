@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from hepml_root.data.columns import DEFAULT_GROUP, Column
 from hepml_root.errors import SettingError, unknown
+
+if TYPE_CHECKING:
+    from hepml_root.data.representation import Representation
 
 TASKS = ("binary", "multiclass", "regression")
 
@@ -19,24 +22,39 @@ class Block:
     Arguments
     ---------
     name:
-        Name of the tensor: "features", "parameters", the group of jagged columns, or that with "_mask".
+        Name of the tensor: "features", "parameters", the group of jagged columns or the representation, or
+        that with "_mask", "_neighbours", …
     kind:
-        "flat", "parameter", "jagged" or "mask".
+        "flat", "parameter", "jagged", "mask", "image", "index" (whole numbers, such as the neighbours of a
+        constituent) or "edges" (features of pairs).
     shape:
-        Shape of one event: (features,), (parameters,), (constituents, features) or (constituents,).
+        Shape of one event: (features,), (parameters,), (constituents, features), (constituents,) of a mask,
+        (height, width, channels), (constituents, neighbours) of an index, (constituents, neighbours,
+        features) of edges.
     columns:
-        The columns along the last axis; none for a mask.
+        The columns along the last axis; none for a mask or an index.
+    representation:
+        What fills this block and those after it that are ``of`` it; None for plain columns.
+    of:
+        Name of the representation whose first block is another one.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
     columns: tuple[Column, ...] = ()
+    representation: Representation | None = None
+    of: str | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels of the columns."""
         return tuple(column.label for column in self.columns)
+
+    @property
+    def is_padded(self) -> bool:
+        """True for plain jagged columns, side by side; False for what a representation fills."""
+        return self.kind == "jagged" and self.representation is None and self.of is None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the block as the manifest holds it."""
@@ -46,9 +64,17 @@ class Block:
             "shape": list(self.shape),
             "columns": [describe_column(column) for column in self.columns],
         }
-        if self.kind == "jagged":
+        if self.kind in MASKED:
             entry["mask"] = mask_of(self.name)
+        if self.representation is not None:
+            entry["representation"] = self.representation.to_dict()
+        if self.of is not None:
+            entry["of"] = self.of
         return entry
+
+
+# Kinds with padding, which a block of kind "mask" tells from values.
+MASKED = ("jagged", "edges")
 
 
 def mask_of(name: str) -> str:
@@ -61,13 +87,18 @@ def describe_column(column: Column) -> dict[str, str]:
     return {"label": column.label, "expression": column.expression, "units": column.units}
 
 
-def blocks_of(inputs: Sequence[Column], parameters: Sequence[Column] = ()) -> tuple[Block, ...]:
-    """Arrange columns into blocks: plain inputs, parameters, then one block and mask per jagged group.
+def blocks_of(
+    inputs: Sequence[Column],
+    parameters: Sequence[Column] = (),
+    representations: Sequence[Representation] = (),
+) -> tuple[Block, ...]:
+    """Arrange columns into blocks: plain inputs, parameters, one block and mask per jagged group, and the
+    blocks of representations.
 
     Raises
     ------
     SettingError
-        Columns of one group differ in their maximum length, or a group takes the name of another block.
+        Columns of one group differ in their maximum length, or two blocks have one name.
 
     Example
     -------
@@ -97,6 +128,14 @@ def blocks_of(inputs: Sequence[Column], parameters: Sequence[Column] = ()) -> tu
         length = int(lengths.pop() or 0)
         blocks.append(Block(group, "jagged", (length, len(columns)), tuple(columns)))
         blocks.append(Block(mask_of(group), "mask", (length,)))
+    for representation in representations:
+        for number, block in enumerate(representation.blocks()):
+            if block.name in {other.name for other in blocks}:
+                raise SettingError(
+                    f"two inputs are called '{block.name}': give each representation a name of its own."
+                )
+            own = {"of": representation.name} if number else {"representation": representation}
+            blocks.append(replace(block, **own))  # type: ignore[arg-type]
     return tuple(blocks)
 
 

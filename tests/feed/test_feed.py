@@ -251,8 +251,13 @@ def test_roads(mixed, parts):
     assert isinstance(plan(friend, Request(matrix=("f", "extra.i", "extra.d"))), LoopPlan)
     ntuple = Frame.open(ROOT.RDataFrame("events", mixed["rntuple"]).Filter("f > 0"))
     assert isinstance(plan(ntuple, many), LoopPlan)
-    jagged = Request(matrix=("f", "i", "d"), jagged=(Jagged("jets", ("jet_pt",), 2),))
-    assert isinstance(plan(Frame.open(mixed["zlib"]), jagged), MixedPlan)
+    jagged = Request(matrix=("f",), jagged=(Jagged("jets", ("jet_pt",), 2),))
+    assert isinstance(plan(Frame.open(mixed["zlib"]), jagged), BulkPlan)
+    assert isinstance(plan(Frame.open(mixed["rntuple"]), jagged), BulkPlan)
+    assert isinstance(plan(Frame.open(ROOT.RDataFrame("events", parts).Filter("f > 0")), jagged), MixedPlan)
+    scaled = Request(matrix=("f", "i", "d"), jagged=(Jagged("jets", ("jet_pt * 2",), 2),))
+    assert isinstance(plan(Frame.open(mixed["zlib"]), scaled), MixedPlan)
+    assert isinstance(plan(friend, jagged), MixedPlan)
 
 
 def test_data_frame_without_a_file():

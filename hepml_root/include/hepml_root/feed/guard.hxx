@@ -24,6 +24,12 @@ template <typename Call> long long guarded(char* message, std::size_t room, Call
       return report(message, room, -1, error.what());
    } catch (const NotPlain& error) {
       return report(message, room, -2, error.what());
+   } catch (const NotFinite& error) {
+      return report(message, room, -4, error.what());
+   } catch (const Uneven& error) {
+      return report(message, room, -5, error.what());
+   } catch (const std::invalid_argument& error) {
+      return report(message, room, -6, error.what());
    } catch (const std::exception& error) {
       return report(message, room, -3, error.what());
    }

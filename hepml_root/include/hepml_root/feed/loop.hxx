@@ -6,6 +6,7 @@
 #ifndef HEPML_ROOT_FEED_LOOP_HXX
 #define HEPML_ROOT_FEED_LOOP_HXX
 
+#include "represent.hxx"
 #include "types.hxx"
 
 #include <ROOT/RDF/ColumnReaderUtils.hxx>
@@ -39,17 +40,11 @@ struct LoopColumn {
    Type type = Type::float32;
 };
 
-/// Jagged columns that form one padded tensor (events, length, columns) and share a mask.
-struct JaggedGroup {
-   std::vector<int> columns;
-   std::size_t length = 0;
-};
-
 struct LoopRequest {
    std::vector<LoopColumn> columns;
    std::vector<int> matrix;
    std::vector<int> exact;
-   std::vector<JaggedGroup> jagged;
+   std::vector<Group> groups; ///< jagged columns that become tensors
    std::size_t block_rows = 0;
    std::size_t queue_blocks = 0;
    std::uint64_t limit = 0; ///< rows after which the loop ends
@@ -64,8 +59,8 @@ struct Block {
    std::size_t rows = 0;
    std::vector<float> matrix;
    std::vector<std::vector<std::uint64_t>> exact;
-   std::vector<std::vector<float>> values;
-   std::vector<std::vector<unsigned char>> masks;
+   std::vector<std::unique_ptr<unsigned char[]>> tensors; ///< of all groups, one after the other
+   std::vector<std::vector<std::uint32_t>> losses;        ///< of each group, 3 numbers a row
    std::string file; ///< of all rows; noted, as the entries in it, where the request has `places`
    std::vector<std::uint64_t> entries;
 
@@ -73,9 +68,10 @@ struct Block {
        : matrix(request.block_rows * request.matrix.size()), exact(request.exact.size()) {
       for (auto& column : exact)
          column.resize(request.block_rows);
-      for (const JaggedGroup& group : request.jagged) {
-         values.emplace_back(request.block_rows * group.length * group.columns.size());
-         masks.emplace_back(request.block_rows * group.length);
+      for (const Group& group : request.groups) {
+         for (std::size_t i = 0; i < group.masks.size(); ++i)
+            tensors.emplace_back(new unsigned char[request.block_rows * group.row_bytes(i)]);
+         losses.emplace_back(3 * request.block_rows);
       }
    }
 };
@@ -194,6 +190,9 @@ public:
              LoopRequest request, BlockQueue& queue)
        : RActionBase(node->GetLoopManagerUnchecked(), names, columns, {}), fNode(std::move(node)),
          fRequest(std::move(request)), fQueue(queue), fSlots(GetNSlots()) {
+      for (Slot& slot : fSlots)
+         for (const Group& group : fRequest.groups)
+            slot.fillers.emplace_back(group);
       for (const LoopColumn& column : fRequest.columns)
          fTypes.push_back(&ROOT::Internal::RDF::TypeName2TypeID(column.cpp_type));
       fLoopManager->Register(this);
@@ -282,6 +281,11 @@ private:
       std::string sample;
       std::uint64_t range = 0;
       TTree* tree = nullptr;
+      std::vector<GroupFiller> fillers;
+      std::vector<std::vector<float>> lists; ///< values that are stored in another type than float
+      std::vector<const float*> columns;
+      std::vector<float> scalars;
+      std::vector<void*> tensors;
    };
 
    /// Tell the loop, once, that this action needs no more entries; it ends when no action does.
@@ -318,12 +322,8 @@ private:
    void fill(Slot& slot, Long64_t entry) {
       Block& block = *slot.block;
       float* row = block.matrix.data() + block.rows * fRequest.matrix.size();
-      for (int column : fRequest.matrix) {
-         const void* from = value(slot, column, entry);
-         *row++ = visit(fRequest.columns[column].type, [from](auto example) {
-            return static_cast<float>(*static_cast<const decltype(example)*>(from));
-         });
-      }
+      for (int column : fRequest.matrix)
+         *row++ = number(slot, column, entry);
       for (std::size_t i = 0; i < fRequest.exact.size(); ++i) {
          const int column = fRequest.exact[i];
          const void* from = value(slot, column, entry);
@@ -333,39 +333,59 @@ private:
             std::memcpy(&block.exact[i][block.rows], &number, sizeof(number));
          });
       }
-      for (std::size_t group = 0; group < fRequest.jagged.size(); ++group)
-         fill_jagged(slot, group, entry);
+      std::size_t tensor = 0;
+      for (std::size_t group = 0; group < fRequest.groups.size(); ++group)
+         tensor = fill_group(slot, group, tensor, entry);
    }
 
-   void fill_jagged(Slot& slot, std::size_t group, Long64_t entry) {
-      const JaggedGroup& wanted = fRequest.jagged[group];
+   float number(const Slot& slot, int column, Long64_t entry) const {
+      const void* from = value(slot, column, entry);
+      return visit(fRequest.columns[column].type, [from](auto example) {
+         return static_cast<float>(*static_cast<const decltype(example)*>(from));
+      });
+   }
+
+   /// Fill the tensors of a group, the first of which is number `tensor`; give the number after its last.
+   std::size_t fill_group(Slot& slot, std::size_t number_of_group, std::size_t tensor, Long64_t entry) {
+      const Group& group = fRequest.groups[number_of_group];
       Block& block = *slot.block;
-      const std::size_t width = wanted.columns.size();
-      float* values = block.values[group].data() + block.rows * wanted.length * width;
-      unsigned char* mask = block.masks[group].data() + block.rows * wanted.length;
+      const auto where = [this, &slot, entry] {
+         const std::string in = slot.sample.empty() ? "" : "'" + slot.sample + "', ";
+         return "in " + in + "entry " + std::to_string(entry);
+      };
+      slot.lists.resize(std::max(slot.lists.size(), group.columns.size()));
+      slot.columns.resize(group.columns.size());
       std::size_t length = 0;
-      for (std::size_t i = 0; i < width; ++i) {
-         const int column = wanted.columns[i];
-         const void* from = value(slot, column, entry);
-         visit(fRequest.columns[column].type, [&](auto example) {
-            const auto& list = *static_cast<const ROOT::RVec<decltype(example)>*>(from);
-            if (i == 0)
-               length = list.size();
-            else if (length != list.size())
-               throw std::runtime_error(
-                   "in entry " + std::to_string(entry) + ", column '" +
-                   fRequest.columns[wanted.columns[0]].name + "' has " + std::to_string(length) +
-                   " values and '" + fRequest.columns[column].name + "' has " + std::to_string(list.size()) +
-                   "; jagged columns of one group need the same number");
-            const std::size_t kept = std::min(length, wanted.length);
-            for (std::size_t k = 0; k < kept; ++k)
-               values[k * width + i] = static_cast<float>(list[k]);
-            for (std::size_t k = kept; k < wanted.length; ++k)
-               values[k * width + i] = 0;
+      for (std::size_t i = 0; i < group.columns.size(); ++i) {
+         const LoopColumn& column = fRequest.columns[group.columns[i]];
+         const void* from = value(slot, group.columns[i], entry);
+         std::size_t size = 0;
+         visit(column.type, [&](auto example) {
+            using T = decltype(example);
+            const auto& list = *static_cast<const ROOT::RVec<T>*>(from);
+            size = list.size();
+            if constexpr (std::is_same_v<T, float>) {
+               slot.columns[i] = list.data();
+            } else {
+               slot.lists[i].assign(list.begin(), list.end());
+               slot.columns[i] = slot.lists[i].data();
+            }
          });
+         if (i == 0)
+            length = size;
+         else if (length != size)
+            throw uneven(where(), fRequest.columns[group.columns[0]].name, length, column.name, size);
       }
-      for (std::size_t k = 0; k < wanted.length; ++k)
-         mask[k] = k < length;
+      slot.scalars.clear();
+      for (int column : group.scalars)
+         slot.scalars.push_back(number(slot, column, entry));
+      slot.tensors.clear();
+      for (std::size_t i = 0; i < group.masks.size(); ++i)
+         slot.tensors.push_back(block.tensors[tensor + i].get());
+      slot.fillers[number_of_group].fill({slot.columns.data(), length, slot.scalars.data()},
+                                         slot.tensors.data(), block.losses[number_of_group].data(),
+                                         block.rows, where);
+      return tensor + group.masks.size();
    }
 
    std::shared_ptr<Node> fNode;

@@ -17,10 +17,8 @@ struct LoopPlace {
    std::size_t matrix_size;
    const int* exact;
    std::size_t exact_size;
-   const int* jagged; ///< columns of all groups, one group after the other
-   const int* widths; ///< columns of each group
-   const int* lengths;
-   std::size_t groups;
+   const GroupPlace* groups;
+   std::size_t group_count;
    std::size_t block_rows;
    std::size_t queue_blocks;
    unsigned long long limit;
@@ -36,8 +34,8 @@ struct BlockPlace {
    unsigned long long entry;
    const float* matrix;
    const void* exact[256];
-   const float* values[64];
-   const unsigned char* masks[64];
+   const void* tensors[256]; ///< of all groups, one after the other
+   const std::uint32_t* losses[64];
    const char* file;
    const std::uint64_t* entries;
 };
@@ -56,12 +54,8 @@ long long hepml_loop_start(void* node, void* columns, const hepml_root::feed::Lo
              {place->names[i], place->cpp_types[i], static_cast<Type>(place->types[i])});
       request.matrix.assign(place->matrix, place->matrix + place->matrix_size);
       request.exact.assign(place->exact, place->exact + place->exact_size);
-      const int* next = place->jagged;
-      for (std::size_t i = 0; i < place->groups; ++i) {
-         request.jagged.push_back(
-             {{next, next + place->widths[i]}, static_cast<std::size_t>(place->lengths[i])});
-         next += place->widths[i];
-      }
+      for (std::size_t i = 0; i < place->group_count; ++i)
+         request.groups.emplace_back(place->groups[i]);
       request.block_rows = place->block_rows;
       request.queue_blocks = place->queue_blocks;
       request.limit = place->limit;
@@ -88,10 +82,10 @@ long long hepml_loop_next(void* loop, hepml_root::feed::BlockPlace* place, int m
       place->matrix = block->matrix.data();
       for (std::size_t i = 0; i < block->exact.size(); ++i)
          place->exact[i] = block->exact[i].data();
-      for (std::size_t i = 0; i < block->values.size(); ++i) {
-         place->values[i] = block->values[i].data();
-         place->masks[i] = block->masks[i].data();
-      }
+      for (std::size_t i = 0; i < block->tensors.size(); ++i)
+         place->tensors[i] = block->tensors[i].get();
+      for (std::size_t i = 0; i < block->losses.size(); ++i)
+         place->losses[i] = block->losses[i].data();
       place->file = block->file.c_str();
       place->entries = block->entries.data();
       place->block = block.release();

@@ -5,6 +5,7 @@
 #include "table.hxx"
 
 #include <ROOT/RNTupleReader.hxx>
+#include <ROOT/RVec.hxx>
 
 namespace hepml_root::feed {
 
@@ -16,6 +17,12 @@ struct FieldColumn {
    std::size_t stride = 0;
 };
 
+/// A collection of numbers.
+struct FieldList {
+   std::string field;
+   Type type = Type::float32;
+};
+
 /// A range of entries that RNTuple stores together.
 struct ClusterRange {
    std::uint64_t first = 0, end = 0;
@@ -25,8 +32,8 @@ struct ClusterRange {
 class NTupleColumnReader final : public ColumnReader {
 public:
    NTupleColumnReader(std::unique_ptr<ROOT::RNTupleReader> reader, const std::vector<FieldColumn>& columns,
-                      const std::vector<ClusterRange>& clusters)
-       : fReader(std::move(reader)), fColumns(columns), fClusters(clusters) {
+                      const std::vector<FieldList>& lists, const std::vector<ClusterRange>& clusters)
+       : fReader(std::move(reader)), fColumns(columns), fLists(lists), fClusters(clusters) {
       for (const FieldColumn& column : fColumns) {
          const auto seen = std::find(fFields.begin(), fFields.end(), column.field);
          fBulkOf.push_back(seen - fFields.begin());
@@ -37,6 +44,37 @@ public:
       }
       for (auto& view : fViews)
          fBulks.push_back(view.CreateBulk());
+      // As RVec, whatever collection was written: RNTuple reads the values of many of these in one piece.
+      for (const FieldList& list : fLists) {
+         visit(list.type, [&](auto example) {
+            fListViews.push_back(
+                fReader->GetView(list.field, nullptr, typeid(ROOT::RVec<decltype(example)>)));
+         });
+      }
+      for (auto& view : fListViews)
+         fListBulks.push_back(view.CreateBulk());
+   }
+
+   void read_lists(std::size_t list, std::uint64_t first, std::size_t count, Lists& to) override {
+      to.values.clear();
+      to.first.assign(1, 0);
+      while (count > 0) {
+         if (first < fCluster.first || first >= fCluster.end)
+            fCluster = cluster_of(first);
+         const std::size_t some = std::min<std::uint64_t>(count, fCluster.end - first);
+         const void* from = fListBulks[list].ReadBulk(
+             ROOT::RNTupleLocalIndex(fCluster.id, first - fCluster.first), nullptr, some);
+         visit(fLists[list].type, [&](auto example) {
+            const auto* lists = static_cast<const ROOT::RVec<decltype(example)>*>(from);
+            for (std::size_t i = 0; i < some; ++i) {
+               for (const auto value : lists[i])
+                  to.values.push_back(static_cast<float>(value));
+               to.first.push_back(static_cast<std::uint32_t>(to.values.size()));
+            }
+         });
+         first += some;
+         count -= some;
+      }
    }
 
    const void* read(std::size_t column, std::uint64_t first, std::size_t count, void* space) override {
@@ -72,17 +110,21 @@ private:
 
    std::unique_ptr<ROOT::RNTupleReader> fReader;
    const std::vector<FieldColumn>& fColumns;
+   const std::vector<FieldList>& fLists;
    const std::vector<ClusterRange>& fClusters;
    std::vector<std::string> fFields;
    std::vector<std::size_t> fBulkOf;
    std::vector<ROOT::RNTupleView<void>> fViews;
    std::vector<ROOT::RFieldBase::RBulkValues> fBulks;
+   std::vector<ROOT::RNTupleView<void>> fListViews;
+   std::vector<ROOT::RFieldBase::RBulkValues> fListBulks;
    ClusterRange fCluster;
 };
 
 class NTupleTable final : public Table {
 public:
-   NTupleTable(const char* url, const char* name, const ColumnPlace* columns, std::size_t count)
+   NTupleTable(const char* url, const char* name, const ColumnPlace* columns, std::size_t count,
+               const char* const* lists, std::size_t list_count)
        : fUrl(url), fName(name) {
       const auto reader = open();
       fEntries = reader->GetNEntries();
@@ -95,6 +137,10 @@ public:
          fColumns.push_back(stored(*reader, columns[i]));
       for (const FieldColumn& column : fColumns)
          fTypes.push_back(column.type);
+      for (std::size_t i = 0; i < list_count; ++i) {
+         fLists.push_back(list(*reader, lists[i]));
+         fListNames.emplace_back(lists[i]);
+      }
    }
 
    std::uint64_t entries() const override { return fEntries; }
@@ -105,8 +151,9 @@ public:
       return starts;
    }
    const std::vector<Type>& types() const override { return fTypes; }
+   const std::vector<std::string>& lists() const override { return fListNames; }
    std::unique_ptr<ColumnReader> reader() const override {
-      return std::make_unique<NTupleColumnReader>(open(), fColumns, fClusters);
+      return std::make_unique<NTupleColumnReader>(open(), fColumns, fLists, fClusters);
    }
 
 private:
@@ -137,6 +184,17 @@ private:
       throw NotPlain("field '" + field.GetFieldName() + "' is a " + field.GetTypeName());
    }
 
+   static FieldList list(ROOT::RNTupleReader& reader, const char* name) {
+      const auto view = reader.GetView<void>(name);
+      const ROOT::RFieldBase& field = view.GetField();
+      const auto parts = field.GetConstSubfields();
+      const bool plain = field.GetTypeName().rfind("std::vector<", 0) == 0 ||
+                         field.GetTypeName().rfind("ROOT::VecOps::RVec<", 0) == 0;
+      if (!plain || parts.size() != 1)
+         throw NotPlain("field '" + std::string(name) + "' is no list of numbers");
+      return {name, type_of(*parts[0])};
+   }
+
    static FieldColumn stored(ROOT::RNTupleReader& reader, const ColumnPlace& place) {
       const auto view = reader.GetView<void>(place.branch);
       const ROOT::RFieldBase& field = view.GetField();
@@ -160,6 +218,8 @@ private:
    std::vector<ClusterRange> fClusters;
    std::vector<FieldColumn> fColumns;
    std::vector<Type> fTypes;
+   std::vector<FieldList> fLists;
+   std::vector<std::string> fListNames;
 };
 
 } // namespace hepml_root::feed

@@ -310,7 +310,7 @@ private:
       // A single event is computed by other code, which rounds otherwise: score it twice.
       const std::size_t events = std::max<std::size_t>(count, 2);
       float* const rows = slot.scorer.rows(events);
-      slot.filler->fill(local, local + count, count, rows, nullptr);
+      slot.filler->fill(local, local + count, count, {rows, nullptr, nullptr, nullptr});
       if (count == 1)
          std::copy_n(rows, fModel->columns.size(), rows + fModel->columns.size());
       slot.scorer.score(events);

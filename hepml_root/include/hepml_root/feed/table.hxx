@@ -6,6 +6,7 @@
 #ifndef HEPML_ROOT_FEED_TABLE_HXX
 #define HEPML_ROOT_FEED_TABLE_HXX
 
+#include "represent.hxx"
 #include "transpose.hxx"
 #include "types.hxx"
 
@@ -19,6 +20,18 @@ namespace hepml_root::feed {
 /// Entries that are processed together: 28 float columns of them fill half of a level-1 cache.
 constexpr std::size_t tile_entries = 256;
 
+/// Entries processed together where there are jagged columns, whose values then stay in the cache.
+constexpr std::size_t tile_lists = 64;
+
+/// Values of a jagged column: those of entry i lie from first[i] to first[i + 1] - 1.
+struct Lists {
+   std::vector<float> values;
+   std::vector<std::uint32_t> first;
+
+   std::size_t size(std::size_t entry) const { return first[entry + 1] - first[entry]; }
+   const float* at(std::size_t entry) const { return values.data() + first[entry]; }
+};
+
 class ColumnReader {
 public:
    virtual ~ColumnReader() = default;
@@ -28,6 +41,8 @@ public:
    /// The bytes of these entries of a float column as they are stored, big-endian and in one piece, valid
    /// until the column is read again; null where they are not stored so.
    virtual const unsigned char* stored_floats(std::size_t, std::uint64_t, std::size_t) { return nullptr; }
+   /// Give the values of a jagged column for `count` entries from `first` on.
+   virtual void read_lists(std::size_t list, std::uint64_t first, std::size_t count, Lists& to) = 0;
 };
 
 class Table {
@@ -37,6 +52,8 @@ public:
    /// The entries at which clusters begin, ascending; the end is not included.
    virtual std::vector<std::uint64_t> clusters() const = 0;
    virtual const std::vector<Type>& types() const = 0;
+   /// Names of the jagged columns, which are numbered by themselves.
+   virtual const std::vector<std::string>& lists() const = 0;
    virtual std::unique_ptr<ColumnReader> reader() const = 0;
 };
 
@@ -53,6 +70,16 @@ struct Program {
    int cut = -1;
    std::vector<int> matrix;
    std::vector<int> exact;
+   std::vector<Group> groups; ///< their columns are jagged ones, their scalars columns or kernels
+};
+
+/// Where rows go: a matrix, exact columns, the tensors of all groups one after the other, and their losses
+/// (null for a group whose losses are not wanted).
+struct RowPlaces {
+   float* matrix = nullptr;
+   void* const* exact = nullptr;
+   void* const* tensors = nullptr;
+   std::uint32_t* const* losses = nullptr;
 };
 
 class Filler {
@@ -60,6 +87,12 @@ public:
    Filler(std::shared_ptr<const Table> table, Program program)
        : fTable(std::move(table)), fReader(fTable->reader()), fProgram(std::move(program)),
          fTypes(fTable->types()) {
+      fTile = fProgram.groups.empty() ? tile_entries : tile_lists;
+      fLists.resize(fTable->lists().size());
+      for (const Group& group : fProgram.groups) {
+         fGroups.emplace_back(group);
+         fScalars.emplace_back(group.scalars.size());
+      }
       fStored = fTypes.size();
       for (const Kernel& kernel : fProgram.kernels)
          fTypes.push_back(kernel.type);
@@ -86,39 +119,50 @@ public:
          need(fFirst, fProgram.cut);
       for (int column : fProgram.matrix)
          need(fLater, column);
+      fNoMatrix.assign(fStored, 0);
       for (int column : fProgram.exact)
-         need(fLater, column);
-      fExactOnly.assign(fStored, 0);
-      for (int column : fProgram.exact)
-         need(fExactOnly, column);
+         need(fNoMatrix, column);
+      for (const Group& group : fProgram.groups)
+         for (int column : group.scalars)
+            need(fNoMatrix, column);
+      for (std::size_t column = 0; column < fStored; ++column)
+         fLater[column] = fLater[column] || fNoMatrix[column];
       fStoredColumns.resize(fProgram.matrix.size());
       fDirect = fProgram.cut < 0;
       for (int column : fProgram.matrix)
          fDirect = fDirect && static_cast<std::size_t>(column) < fStored && fTypes[column] == Type::float32;
       fRun.assign(fProgram.kernels.size(), 0);
-      for (const auto* columns : {&fProgram.matrix, &fProgram.exact})
-         for (int column : *columns)
+      const auto run = [this](const std::vector<int>& columns) {
+         for (int column : columns)
             if (static_cast<std::size_t>(column) >= fStored)
                fRun[column - fStored] = 1;
+      };
+      run(fProgram.matrix);
+      run(fProgram.exact);
+      for (const Group& group : fProgram.groups)
+         run(group.scalars);
    }
+   Filler(const Filler&) = delete; // its groups' fillers point into its program
+   Filler& operator=(const Filler&) = delete;
 
    /// Write the rows of the entries [first, last) that pass the cut, `limit` rows at most; return their
    /// number.
-   std::size_t fill(std::uint64_t first, std::uint64_t last, std::size_t limit, float* matrix,
-                    void* const* exact) {
+   std::size_t fill(std::uint64_t first, std::uint64_t last, std::size_t limit, const RowPlaces& to) {
       std::size_t rows = 0;
-      for (std::uint64_t entry = first; entry < last && rows < limit; entry += tile_entries) {
-         const std::size_t count = std::min<std::uint64_t>(tile_entries, last - entry);
+      for (std::uint64_t entry = first; entry < last && rows < limit; entry += fTile) {
+         const std::size_t count = std::min<std::uint64_t>(fTile, last - entry);
          std::size_t kept = count;
          if (fProgram.cut >= 0) {
             kept = select(entry, count);
             if (kept == 0)
                continue;
          }
-         const bool direct = fDirect && matrix && write_stored(entry, count, rows, limit, matrix);
-         load(entry, count, kept, direct ? fExactOnly : fLater);
+         const bool direct = fDirect && to.matrix && write_stored(entry, count, rows, limit, to.matrix);
+         load(entry, count, kept, direct ? fNoMatrix : fLater);
+         const bool all = kept == count;
          kept = std::min(kept, limit - rows);
-         write(kept, rows, direct ? nullptr : matrix, exact);
+         write(kept, rows, direct ? nullptr : to.matrix, to.exact);
+         write_groups(entry, count, kept, all, rows, to);
          rows += kept;
       }
       return rows;
@@ -126,14 +170,16 @@ public:
 
    /// Write the rows of `count` entries that were selected elsewhere, in ascending order; the program has no
    /// cut of its own.
-   void gather(const std::uint64_t* entries, std::size_t count, float* matrix, void* const* exact) {
+   void gather(const std::uint64_t* entries, std::size_t count, const RowPlaces& to) {
       for (std::size_t row = 0; row < count;) {
          const std::uint64_t first = entries[row];
          std::size_t kept = 0;
-         for (; row + kept < count && entries[row + kept] - first < tile_entries; ++kept)
+         for (; row + kept < count && entries[row + kept] - first < fTile; ++kept)
             fIndex[kept] = static_cast<std::uint32_t>(entries[row + kept] - first);
-         load(first, fIndex[kept - 1] + 1, kept, fLater);
-         write(kept, row, matrix, exact);
+         const std::size_t span = fIndex[kept - 1] + 1;
+         load(first, span, kept, fLater);
+         write(kept, row, to.matrix, to.exact);
+         write_groups(first, span, kept, kept == span, row, to);
          row += kept;
       }
    }
@@ -210,6 +256,50 @@ private:
          write_exact(fProgram.exact[i], count, static_cast<char*>(exact[i]) + 8 * row);
    }
 
+   /// Read the jagged columns of `count` entries from `entry` on, and fill the tensors of the `kept` ones.
+   void write_groups(std::uint64_t entry, std::size_t count, std::size_t kept, bool all, std::size_t row,
+                     const RowPlaces& to) {
+      if (fGroups.empty() || kept == 0)
+         return;
+      for (std::size_t list = 0; list < fLists.size(); ++list)
+         fReader->read_lists(list, entry, count, fLists[list]);
+      void* const* tensors = to.tensors;
+      for (std::size_t g = 0; g < fGroups.size(); ++g) {
+         const Group& group = fProgram.groups[g];
+         for (std::size_t i = 0; i < group.scalars.size(); ++i)
+            read_scalar(group.scalars[i], kept, fScalars[g][i]);
+         fColumns.resize(group.columns.size());
+         fEvent.resize(group.scalars.size());
+         std::uint32_t* const losses = to.losses ? to.losses[g] : nullptr;
+         for (std::size_t k = 0; k < kept; ++k) {
+            const std::size_t at = all ? k : fIndex[k];
+            const auto where = [entry, at] { return "in entry " + std::to_string(entry + at); };
+            const std::size_t size = group.columns.empty() ? 0 : fLists[group.columns[0]].size(at);
+            for (std::size_t i = 0; i < group.columns.size(); ++i) {
+               const Lists& list = fLists[group.columns[i]];
+               if (list.size(at) != size)
+                  throw uneven(where(), fTable->lists()[group.columns[0]], size,
+                               fTable->lists()[group.columns[i]], list.size(at));
+               fColumns[i] = list.at(at);
+            }
+            for (std::size_t i = 0; i < group.scalars.size(); ++i)
+               fEvent[i] = fScalars[g][i][k];
+            fGroups[g].fill({fColumns.data(), size, fEvent.data()}, tensors, losses, row + k, where);
+         }
+         tensors += group.masks.size();
+      }
+   }
+
+   /// A column of the loaded tile as floats.
+   void read_scalar(int column, std::size_t count, std::vector<float>& to) {
+      to.resize(tile_entries);
+      visit(fTypes[column], [&](auto example) {
+         const auto* from = static_cast<const decltype(example)*>(fValues[column]);
+         for (std::size_t k = 0; k < count; ++k)
+            to[k] = static_cast<float>(from[k]);
+      });
+   }
+
    /// Write the matrix from the bytes as they are stored: byte order and transposition in one pass. Only
    /// where all entries are wanted and each column lies in one piece.
    bool write_stored(std::uint64_t entry, std::size_t count, std::size_t row, std::size_t limit,
@@ -263,7 +353,13 @@ private:
    std::vector<const unsigned char*> fStoredColumns;
    bool fDirect = true; ///< the matrix may be written from stored bytes: no cut, stored float columns only
    std::vector<std::uint32_t> fIndex;
-   std::vector<char> fFirst, fLater, fExactOnly, fRun;
+   std::vector<char> fFirst, fLater, fNoMatrix, fRun;
+   std::size_t fTile = tile_entries;
+   std::vector<Lists> fLists;
+   std::vector<GroupFiller> fGroups;
+   std::vector<std::vector<std::vector<float>>> fScalars; ///< of each group, for the tile
+   std::vector<const float*> fColumns;                    ///< of one event
+   std::vector<float> fEvent;                             ///< scalars of one event
 };
 
 /// The columns that Python asks for: branch (field) and leaf name, and the element of a fixed-size array.

@@ -41,8 +41,9 @@ void hepml_table_types(void* table, int* types) {
 
 long long hepml_filler_open(void* table, const hepml_root::feed::KernelPlace* kernels,
                             std::size_t kernel_count, int cut, const int* matrix, std::size_t matrix_size,
-                            const int* exact, std::size_t exact_size, void** filler, char* message,
-                            std::size_t room) {
+                            const int* exact, std::size_t exact_size,
+                            const hepml_root::feed::GroupPlace* groups, std::size_t group_count,
+                            void** filler, char* message, std::size_t room) {
    using namespace hepml_root::feed;
    return guarded(message, room, [&] {
       Program program;
@@ -53,24 +54,26 @@ long long hepml_filler_open(void* table, const hepml_root::feed::KernelPlace* ke
       program.cut = cut;
       program.matrix.assign(matrix, matrix + matrix_size);
       program.exact.assign(exact, exact + exact_size);
+      for (std::size_t i = 0; i < group_count; ++i)
+         program.groups.emplace_back(groups[i]);
       *filler = new Filler(*static_cast<SharedTable*>(table), std::move(program));
       return 0;
    });
 }
 
 long long hepml_filler_fill(void* filler, unsigned long long first, unsigned long long last,
-                            unsigned long long limit, float* matrix, void* const* exact, char* message,
-                            std::size_t room) {
+                            unsigned long long limit, const hepml_root::feed::RowPlaces* places,
+                            char* message, std::size_t room) {
    using namespace hepml_root::feed;
    return guarded(message, room,
-                  [&] { return static_cast<Filler*>(filler)->fill(first, last, limit, matrix, exact); });
+                  [&] { return static_cast<Filler*>(filler)->fill(first, last, limit, *places); });
 }
 
-long long hepml_filler_gather(void* filler, const std::uint64_t* entries, std::size_t count, float* matrix,
-                              void* const* exact, char* message, std::size_t room) {
+long long hepml_filler_gather(void* filler, const std::uint64_t* entries, std::size_t count,
+                              const hepml_root::feed::RowPlaces* places, char* message, std::size_t room) {
    using namespace hepml_root::feed;
    return guarded(message, room, [&] {
-      static_cast<Filler*>(filler)->gather(entries, count, matrix, exact);
+      static_cast<Filler*>(filler)->gather(entries, count, *places);
       return count;
    });
 }

@@ -10,10 +10,13 @@
 
 #include <RZip.h>
 #include <TBranch.h>
+#include <TBranchElement.h>
+#include <TClass.h>
 #include <TFile.h>
 #include <TLeaf.h>
 #include <TObjArray.h>
 #include <TTree.h>
+#include <TVirtualCollectionProxy.h>
 
 #include <map>
 #include <mutex>
@@ -87,6 +90,14 @@ struct StoredBranch {
    std::vector<std::int32_t> bytes;
 };
 
+/// How the lists of a jagged column are stored: as the bare values of an array of variable length, or each
+/// as an object, behind its number of bytes, version and length.
+struct StoredList {
+   StoredBranch branch;
+   Type type = Type::float32;
+   bool object = false;
+};
+
 /// Where the value of one column lies in an entry of its branch.
 struct StoredColumn {
    std::size_t branch = 0;
@@ -97,8 +108,9 @@ struct StoredColumn {
 class TreeColumnReader final : public ColumnReader {
 public:
    TreeColumnReader(std::shared_ptr<const FileBytes> bytes, const std::vector<StoredBranch>& branches,
-                    const std::vector<StoredColumn>& columns)
-       : fBytes(std::move(bytes)), fBranches(branches), fColumns(columns), fCursors(branches.size()) {}
+                    const std::vector<StoredColumn>& columns, const std::vector<StoredList>& lists)
+       : fBytes(std::move(bytes)), fBranches(branches), fColumns(columns), fLists(lists),
+         fCursors(branches.size()), fListCursors(lists.size()) {}
 
    const void* read(std::size_t column, std::uint64_t first, std::size_t count, void* space) override {
       const StoredColumn& stored = fColumns[column];
@@ -131,6 +143,23 @@ public:
       return cursor.values + (first - cursor.begin) * sizeof(float);
    }
 
+   void read_lists(std::size_t list, std::uint64_t first, std::size_t count, Lists& to) override {
+      const StoredList& stored = fLists[list];
+      ListCursor& cursor = fListCursors[list];
+      to.values.clear();
+      to.first.assign(1, 0);
+      while (count > 0) {
+         if (first < cursor.begin || first >= cursor.end)
+            move(stored, cursor, first);
+         const std::size_t some = std::min<std::uint64_t>(count, cursor.end - first);
+         visit(stored.type, [&](auto example) {
+            append<decltype(example)>(stored, cursor, first - cursor.begin, some, to);
+         });
+         first += some;
+         count -= some;
+      }
+   }
+
 private:
    static constexpr std::size_t window_bytes = 32 << 10;
    static constexpr std::size_t no_basket = ~std::size_t(0);
@@ -145,6 +174,15 @@ private:
       std::uint64_t tile_first = 0;
       std::size_t tile_count = 0;
       std::vector<unsigned char> tile;
+   };
+
+   /// Where a jagged column stands: a basket as it was unpacked, and where each of its entries begins in it.
+   struct ListCursor {
+      std::size_t basket = no_basket;
+      std::uint64_t begin = 0, end = 0;
+      const unsigned char* values = nullptr;
+      std::vector<unsigned char> bytes;
+      std::vector<std::uint32_t> at;
    };
 
    /// Call `use(bytes, entries)` for each piece of the entries that lies in one basket.
@@ -247,6 +285,107 @@ private:
       cursor.end = entry + count;
    }
 
+   /// Stand in the basket of a jagged column that has the entry.
+   void move(const StoredList& stored, ListCursor& cursor, std::uint64_t entry) {
+      const StoredBranch& branch = stored.branch;
+      const auto after = std::upper_bound(branch.first.begin(), branch.first.end(), entry);
+      if (after == branch.first.begin() || after == branch.first.end())
+         throw Damaged("branch '" + branch.name + "' has no entry " + std::to_string(entry));
+      const std::size_t basket = after - branch.first.begin() - 1;
+      cursor.begin = cursor.end = 0; // stays so if what follows throws
+      try {
+         open(branch, cursor, basket);
+      } catch (const Damaged& error) {
+         throw Damaged("branch '" + branch.name + "', entries " + std::to_string(branch.first[basket]) +
+                       " to " + std::to_string(branch.first[basket + 1]) + ": " + error.what());
+      }
+      cursor.begin = branch.first[basket];
+      cursor.end = branch.first[basket + 1];
+   }
+
+   /// Read a basket of entries that differ in length. Behind the values it has the number of entries + 1,
+   /// and for each where it begins, counted from the key; then one word that means nothing.
+   void open(const StoredBranch& branch, ListCursor& cursor, std::size_t basket) {
+      constexpr std::size_t least = 18, last_part = 19; // of a key; what a basket adds to it
+      if (branch.bytes[basket] <= static_cast<int>(least) || branch.seek[basket] <= 0)
+         throw Damaged("the basket has no place in the file");
+      const std::size_t size = branch.bytes[basket];
+      fetch(branch.seek[basket], size, size);
+      const unsigned char* key = fRecord.data();
+      const std::size_t unpacked = number(key + 6, 4), header = number(key + 14, 2);
+      if (number(key, 4) != size || header < least + last_part || header >= size)
+         throw Damaged("the basket's record is damaged");
+      const std::size_t end = number(key + header - 5, 4); // where the values end, counted from the key
+      const std::size_t entries = branch.first[basket + 1] - branch.first[basket];
+      if (unpacked > size - header) {
+         unpack(fRecord.data() + header, size - header, unpacked, cursor.bytes);
+         cursor.values = cursor.bytes.data();
+      } else {
+         cursor.bytes.swap(fRecord);
+         cursor.values = cursor.bytes.data() + header;
+      }
+      if (end < header || end - header > unpacked)
+         throw Damaged("the basket's record is damaged");
+      const std::size_t values = end - header;
+      if (unpacked < values + 4 * (entries + 1))
+         throw NotPlain("branch '" + branch.name + "' does not say where its entries begin");
+      const unsigned char* offsets = cursor.values + values + 4;
+      cursor.at.resize(entries + 1);
+      from_big_endian(offsets, 4, entries, cursor.at.data());
+      cursor.at[entries] = static_cast<std::uint32_t>(end);
+      for (std::uint32_t& at : cursor.at)
+         at -= static_cast<std::uint32_t>(header);
+      if (cursor.at[0] != 0 || !std::is_sorted(cursor.at.begin(), cursor.at.end()) ||
+          cursor.at[entries] > values)
+         throw Damaged("the basket's entries are out of order");
+      cursor.basket = basket;
+   }
+
+   /// Add the values of `count` entries, the first of which is number `entry` of the basket.
+   template <typename T>
+   static void append(const StoredList& stored, const ListCursor& cursor, std::size_t entry,
+                      std::size_t count, Lists& to) {
+      constexpr std::size_t head = 10;
+      const std::uint32_t* at = cursor.at.data() + entry;
+      const std::size_t most = (at[count] - at[0]) / sizeof(T);
+      const std::size_t before = to.first.back();
+      if (to.values.size() < before + most)
+         to.values.resize(before + most);
+      float* values = to.values.data() + before;
+      if (!stored.object) {
+         if ((at[count] - at[0]) % sizeof(T) != 0)
+            throw Damaged("branch '" + stored.branch.name + "': a list is cut off");
+         convert<T>(cursor.values + at[0], most, values);
+         for (std::size_t i = 1; i <= count; ++i)
+            to.first.push_back(static_cast<std::uint32_t>(before + (at[i] - at[0]) / sizeof(T)));
+         return;
+      }
+      for (std::size_t i = 0; i < count; ++i) {
+         const std::size_t bytes = at[i + 1] - at[i];
+         const std::size_t length = bytes < head ? 0 : number(cursor.values + at[i] + head - 4, 4);
+         if (bytes != head + length * sizeof(T))
+            throw NotPlain("branch '" + stored.branch.name + "' has lists of another form");
+         convert<T>(cursor.values + at[i] + head, length, values);
+         values += length;
+         to.first.push_back(static_cast<std::uint32_t>(values - to.values.data()));
+      }
+   }
+
+   /// Big-endian numbers as floats.
+   template <typename T> static void convert(const unsigned char* from, std::size_t count, float* to) {
+      if constexpr (std::is_same_v<T, float>) {
+         from_big_endian(from, sizeof(T), count, to);
+      } else {
+         T some[64];
+         for (std::size_t done = 0; done < count; done += 64) {
+            const std::size_t now = std::min<std::size_t>(64, count - done);
+            from_big_endian(from + done * sizeof(T), sizeof(T), now, some);
+            for (std::size_t i = 0; i < now; ++i)
+               to[done + i] = static_cast<float>(some[i]);
+         }
+      }
+   }
+
    static void unpack(const unsigned char* packed, std::size_t size, std::size_t total,
                       std::vector<unsigned char>& to) {
       to.resize(total);
@@ -288,10 +427,15 @@ private:
    void fetch_around(std::int64_t seek) {
       constexpr std::int64_t window = 8 << 20;
       std::map<std::int64_t, Int_t> wanted;
-      for (const StoredBranch& branch : fBranches)
+      const auto want = [&](const StoredBranch& branch) {
          for (std::size_t i = 0; i < branch.seek.size(); ++i)
             if (branch.seek[i] >= seek && branch.seek[i] < seek + window)
                wanted[branch.seek[i]] = branch.bytes[i];
+      };
+      for (const StoredBranch& branch : fBranches)
+         want(branch);
+      for (const StoredList& list : fLists)
+         want(list.branch);
       std::vector<Long64_t> positions;
       std::vector<Int_t> sizes;
       std::size_t total = 0;
@@ -313,24 +457,28 @@ private:
    std::shared_ptr<const FileBytes> fBytes;
    const std::vector<StoredBranch>& fBranches;
    const std::vector<StoredColumn>& fColumns;
+   const std::vector<StoredList>& fLists;
    std::vector<Cursor> fCursors;
+   std::vector<ListCursor> fListCursors;
    std::vector<unsigned char> fRecord; ///< of the basket that is being opened
    std::map<std::int64_t, std::vector<unsigned char>> fFetched;
 };
 
 class TreeTable final : public Table {
 public:
-   TreeTable(const char* url, const char* name, const ColumnPlace* columns, std::size_t count)
-       : TreeTable(std::unique_ptr<TFile>(TFile::Open(url, "READ_WITHOUT_GLOBALREGISTRATION")), name, columns,
-                   count) {}
-
-   TreeTable(std::unique_ptr<TFile> file, const char* name, const ColumnPlace* columns, std::size_t count) {
+   TreeTable(const char* url, const char* name, const ColumnPlace* columns, std::size_t count,
+             const char* const* lists, std::size_t list_count) {
+      std::unique_ptr<TFile> file(TFile::Open(url, "READ_WITHOUT_GLOBALREGISTRATION"));
       if (!file || file->IsZombie())
          throw Damaged("the file cannot be opened");
       auto* tree = file->Get<TTree>(name);
       if (!tree)
          throw Damaged("the tree cannot be read");
       describe(*tree, columns, count);
+      for (std::size_t i = 0; i < list_count; ++i) {
+         fLists.push_back(list(*tree, lists[i]));
+         fListNames.emplace_back(lists[i]);
+      }
       fBytes = std::make_shared<FileBytes>(std::move(file));
    }
 
@@ -343,8 +491,9 @@ public:
    std::uint64_t entries() const override { return fEntries; }
    std::vector<std::uint64_t> clusters() const override { return fClusters; }
    const std::vector<Type>& types() const override { return fTypes; }
+   const std::vector<std::string>& lists() const override { return fListNames; }
    std::unique_ptr<ColumnReader> reader() const override {
-      return std::make_unique<TreeColumnReader>(fBytes, fBranches, fColumns);
+      return std::make_unique<TreeColumnReader>(fBytes, fBranches, fColumns, fLists);
    }
 
 private:
@@ -379,12 +528,77 @@ private:
          fTypes.push_back(column.type);
    }
 
-   void add(TTree& tree, const ColumnPlace& place) {
-      TBranch* branch = tree.GetBranch(place.branch);
-      if (!branch || branch->GetTree() != &tree || branch->IsA() != TBranch::Class())
-         throw NotPlain("'" + std::string(place.branch) + "' is no simple branch of the tree");
+   static TBranch& own_branch(TTree& tree, const char* name) {
+      TBranch* branch = tree.GetBranch(name);
+      if (!branch || branch->GetTree() != &tree || branch->GetListOfBranches()->GetEntriesFast() > 0)
+         throw NotPlain("'" + std::string(name) + "' is no simple branch of the tree");
       if (branch->GetFile() != tree.GetCurrentFile())
-         throw NotPlain("branch '" + std::string(place.branch) + "' lies in another file");
+         throw NotPlain("branch '" + std::string(name) + "' lies in another file");
+      return *branch;
+   }
+
+   /// A jagged column: an array of variable length, or a std::vector or RVec of numbers.
+   StoredList list(TTree& tree, const char* name) const {
+      TBranch& branch = own_branch(tree, name);
+      StoredList stored;
+      stored.branch.name = name;
+      if (branch.IsA() == TBranch::Class()) {
+         const auto* leaf = static_cast<const TLeaf*>(branch.GetListOfLeaves()->At(0));
+         if (branch.GetListOfLeaves()->GetEntriesFast() != 1 || !leaf->GetLeafCount() ||
+             leaf->GetLenStatic() != 1)
+            throw NotPlain("branch '" + stored.branch.name + "' is no list of numbers");
+         stored.type = type_of(*leaf);
+      } else if (branch.IsA() == TBranchElement::Class()) {
+         stored.object = true;
+         stored.type = value_type(static_cast<const TBranchElement&>(branch));
+      } else {
+         throw NotPlain("branch '" + stored.branch.name + "' is no list of numbers");
+      }
+      locate(branch, stored.branch);
+      return stored;
+   }
+
+   /// Type of the numbers of a std::vector or RVec, if they are stored as they are.
+   static Type value_type(const TBranchElement& branch) {
+      const TClass* kind = TClass::GetClass(branch.GetClassName());
+      TVirtualCollectionProxy* proxy = kind ? kind->GetCollectionProxy() : nullptr;
+      const bool list =
+          proxy && !proxy->GetValueClass() && !proxy->HasPointers() &&
+          (proxy->GetCollectionType() == ROOT::kSTLvector || proxy->GetCollectionType() == ROOT::kROOTRVec);
+      switch (list ? proxy->GetType() : kNoType_t) {
+      case kBool_t:
+         return Type::boolean;
+      case kChar_t:
+         return Type::int8;
+      case kUChar_t:
+         return Type::uint8;
+      case kShort_t:
+         return Type::int16;
+      case kUShort_t:
+         return Type::uint16;
+      case kInt_t:
+         return Type::int32;
+      case kUInt_t:
+         return Type::uint32;
+      case kLong_t:
+      case kLong64_t:
+         return Type::int64;
+      case kULong_t:
+      case kULong64_t:
+         return Type::uint64;
+      case kFloat_t:
+         return Type::float32;
+      case kDouble_t:
+         return Type::float64;
+      default:
+         throw NotPlain("branch '" + std::string(branch.GetName()) + "' is no list of numbers");
+      }
+   }
+
+   void add(TTree& tree, const ColumnPlace& place) {
+      TBranch* branch = &own_branch(tree, place.branch);
+      if (branch->IsA() != TBranch::Class())
+         throw NotPlain("'" + std::string(place.branch) + "' is no simple branch of the tree");
       StoredBranch stored;
       StoredColumn column;
       stored.name = place.branch;
@@ -435,6 +649,8 @@ private:
    std::vector<StoredBranch> fBranches;
    std::vector<StoredColumn> fColumns;
    std::vector<Type> fTypes;
+   std::vector<StoredList> fLists;
+   std::vector<std::string> fListNames;
    std::shared_ptr<const FileBytes> fBytes;
 };
 

@@ -24,6 +24,16 @@ struct NotPlain : std::runtime_error {
    using std::runtime_error::runtime_error;
 };
 
+/// Jagged columns that belong together and differ in their number of values.
+struct Uneven : std::runtime_error {
+   using std::runtime_error::runtime_error;
+};
+
+/// A value that a representation needs and that is NaN or infinite.
+struct NotFinite : std::runtime_error {
+   using std::runtime_error::runtime_error;
+};
+
 /// Call `call` with a value of the C++ type that `type` names.
 template <typename Call> decltype(auto) visit(Type type, Call&& call) {
    switch (type) {
