@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from hepml_root import __version__
+from hepml_root.cli.generate import add_generate
 from hepml_root.cli.quiet import quieten, share_cores
 from hepml_root.errors import HepmlError, SettingError, nearest
 
-_COMMANDS = ("train", "evaluate", "export", "compile", "apply", "demo", "config")
+_COMMANDS = ("train", "evaluate", "export", "compile", "apply", "generate", "demo", "config")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -351,6 +352,8 @@ examples:
     )
     apply.add_argument("--threads", type=int, default=1, metavar="N", help="threads that score (default: 1)")
     overwriting(apply)
+
+    add_generate(command, overwriting)
 
     demo = command(
         "demo", _demo, "the whole road on the HIGGS benchmark events that are shipped inside ROOT",

@@ -115,7 +115,7 @@ def generate(
             _make(task, missing, _cores() if processes is None else processes, shown)
         with writing(path, overwrite) as temporary:
             parts = [task.part(number) for number, _ in chunks]
-            write_sample(temporary, sample, _load(parts), _provenance(recipe, parts))
+            write_sample(temporary, sample, _load(parts), _provenance(sample, recipe, parts))
     except KeyboardInterrupt:
         if _is_bare(folder):
             shutil.rmtree(folder)
@@ -252,7 +252,7 @@ def _load(parts: list[Path]) -> Iterator[Chunk]:
         yield Chunk.load(part)
 
 
-def _provenance(recipe: Mapping[str, Any], parts: list[Path]) -> dict[str, Any]:
+def _provenance(sample: Sample, recipe: Mapping[str, Any], parts: list[Path]) -> dict[str, Any]:
     """Return the recipe with what is known after the generation."""
     counts = [Chunk.load(part).counts for part in parts]
     total = {name: sum(one[name] for one in counts) for name in ("rows", "generated", "tried")}
@@ -262,6 +262,7 @@ def _provenance(recipe: Mapping[str, Any], parts: list[Path]) -> dict[str, Any]:
     efficiency = total["rows"] / total["generated"]
     return {
         **recipe,
+        "tree": sample.tree,
         "generated": int(total["generated"]),
         "filter_efficiency": efficiency,
         "cross_section_pb": sigma,

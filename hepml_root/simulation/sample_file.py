@@ -92,10 +92,10 @@ def _block(sample: Sample, columns: dict[str, NDArray[Any]], rows: int, first: i
 def provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return what a sample's file says about how it was made.
 
-    Keys: ``sample``, ``title``, ``events``, ``seed``, ``generated`` (collisions), ``filter_efficiency``,
-    ``cross_section_pb`` and ``cross_section_error_pb`` (of the process, leading order, before the selection),
-    ``selected_cross_section_pb``, ``pythia`` (settings), ``options``, ``detector`` (parameters) and
-    ``versions``.
+    Keys: ``sample``, ``title``, ``tree``, ``events``, ``seed``, ``generated`` (collisions),
+    ``filter_efficiency``, ``cross_section_pb`` and ``cross_section_error_pb`` (of the process, leading order,
+    before the selection), ``selected_cross_section_pb``, ``pythia`` (settings), ``options``, ``detector``
+    (parameters) and ``versions``.
 
     In ROOT the same text is ``((TObjString*)file->Get("provenance"))->GetString()``.
 

@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hepml_root.errors import SettingError, unknown
 
@@ -168,9 +171,20 @@ def _as(default: Any, value: Any, what: str) -> Any:
             return type(default)(value)
         except (TypeError, ValueError):
             pass
+    elif isinstance(default, tuple):
+        try:
+            given = json.loads(value) if isinstance(value, str) else value
+            if np.shape(given) and np.shape(given)[1:] == np.shape(default)[1:]:
+                return _tuple(given)
+        except (TypeError, ValueError):
+            pass
     elif isinstance(value, type(default)):
         return value
     raise SettingError(f"{what}: {value!r} cannot be taken; an example of its kind is {default!r}.")
+
+
+def _tuple(values: Any) -> Any:
+    return tuple(map(_tuple, values)) if isinstance(values, list | tuple) else values
 
 
 def names() -> list[str]:
