@@ -17,6 +17,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "layers": ("hepml_root.layers", None),
     "losses": ("hepml_root.losses", None),
     "models": ("hepml_root.models", None),
+    "representations": ("hepml_root.representations", None),
     "simulation": ("hepml_root.simulation", None),
     "evaluation": ("hepml_root.evaluation", None),
     "errors": ("hepml_root.errors", None),
@@ -53,11 +54,12 @@ __all__ = [
     "layers",
     "losses",
     "models",
+    "representations",
     "simulation",
 ]
 
 if TYPE_CHECKING:  # what type checkers and editors see
-    from hepml_root import data, errors, evaluation, layers, losses, models, simulation
+    from hepml_root import data, errors, evaluation, layers, losses, models, representations, simulation
     from hepml_root.data.columns import Column
     from hepml_root.data.dataset import Dataset
     from hepml_root.data.rdataframe import Source

@@ -61,6 +61,8 @@ class Represented:
         Expressions, in the order of the description.
     tensors:
         What it gives, in the order of the description.
+    column_labels, scalar_labels:
+        Labels of the columns and scalars.
     """
 
     name: str
@@ -68,6 +70,8 @@ class Represented:
     columns: tuple[str, ...]
     scalars: tuple[str, ...]
     tensors: tuple[Tensor, ...]
+    column_labels: tuple[str, ...]
+    scalar_labels: tuple[str, ...]
     max_length: int = 0
 
     @classmethod
@@ -82,7 +86,9 @@ class Represented:
             Tensor(entry["name"], tuple(entry["shape"]), entry["kind"] == "mask")
             for entry in description["outputs"]
         )
-        return cls(str(description["name"]), description_text(description), columns, scalars, tensors)
+        labels = [tuple(entry["label"] for entry in description[part]) for part in ("columns", "scalars")]
+        text = description_text(description)
+        return cls(str(description["name"]), text, columns, scalars, tensors, *labels)
 
 
 def description_text(description: Mapping[str, Any]) -> str:

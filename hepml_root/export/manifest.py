@@ -30,7 +30,7 @@ from hepml_root.output import writing
 KEY = "hepml_root"
 FORMAT = "hepml_root"
 VERSION = 1
-KINDS = ("flat", "parameter", "jagged", "mask")
+KINDS = ("flat", "parameter", "jagged", "mask", "image", "index", "edges")
 TASKS = ("binary", "multiclass", "regression")
 _LARGEST_INLINE = 2**31 - 1  # bytes of one protobuf message
 
@@ -49,6 +49,16 @@ _SCHEMA: dict[str, Any] = {
     "provenance": {"versions": dict, "created": str},
     "probe": {"inputs": dict, "outputs": dict},
     "parity": dict,
+}
+
+
+_REPRESENTATION: dict[str, Any] = {
+    "kind": str,
+    "name": str,
+    "columns": [_COLUMN],
+    "scalars": [_COLUMN],
+    "outputs": [{"name": str, "kind": str, "shape": [int]}],
+    "settings": dict,
 }
 
 
@@ -112,26 +122,48 @@ def _check_inputs(inputs: Sequence[Mapping[str, Any]]) -> None:
         raise ModelFileError(f"the manifest names an input twice: {names}.")
     shapes = {block["name"]: block["shape"] for block in inputs if block["kind"] == "mask"}
     for block in inputs:
-        if block["kind"] not in KINDS:
-            raise ModelFileError(
-                f"input '{block['name']}' is of kind '{block['kind']}'; known are {', '.join(KINDS)}."
-            )
-        jagged = block["kind"] == "jagged"
-        if jagged and str(block.get("mask")) not in shapes:
-            raise ModelFileError(f"the jagged input '{block['name']}' does not name an input of kind mask.")
-        if jagged and shapes[block["mask"]] != block["shape"][:1]:
-            raise ModelFileError(
-                f"the jagged input '{block['name']}' has the shape {block['shape']}, but its mask "
-                f"'{block['mask']}' has {shapes[block['mask']]}."
-            )
-        if any(length < 1 for length in block["shape"]):
-            raise ModelFileError(f"input '{block['name']}' has the shape {block['shape']}.")
+        name, kind, shape = block["name"], block["kind"], block["shape"]
+        if kind not in KINDS:
+            raise ModelFileError(f"input '{name}' is of kind '{kind}'; known are {', '.join(KINDS)}.")
+        if any(length < 1 for length in shape):
+            raise ModelFileError(f"input '{name}' has the shape {shape}.")
+        if kind in ("jagged", "edges"):
+            if str(block.get("mask")) not in shapes:
+                raise ModelFileError(f"the {kind} input '{name}' does not name an input of kind mask.")
+            if shapes[block["mask"]] != shape[:-1]:
+                raise ModelFileError(
+                    f"the {kind} input '{name}' has the shape {shape}, but its mask "
+                    f"'{block['mask']}' has {shapes[block['mask']]}."
+                )
         # What is read for an event is filled in column by column: nothing may be left over.
-        columns = [*block["shape"][:1], len(block["columns"])] if jagged else [len(block["columns"])]
-        if block["columns"] and block["shape"] != columns:
-            raise ModelFileError(
-                f"input '{block['name']}' has {len(block['columns'])} columns but the shape {block['shape']}."
-            )
+        columns = len(block["columns"])
+        axes = {"jagged": 2, "image": 3, "edges": 3}.get(kind, 1)
+        if columns and (len(shape) != axes or shape[-1] != columns):
+            raise ModelFileError(f"input '{name}' has {columns} columns but the shape {shape}.")
+    _check_representations(inputs)
+
+
+def _check_representations(inputs: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the blocks of each representation are inputs of the shapes that it fills."""
+    blocks = {block["name"]: block for block in inputs}
+    filled: dict[str, str] = {}
+    for block in inputs:
+        description = block.get("representation")
+        if description is None:
+            continue
+        where = f"the representation of input '{block['name']}'"
+        _check(description, _REPRESENTATION, where)
+        for number, output in enumerate(description["outputs"]):
+            name = output["name"]
+            other = blocks.get(name)
+            if other is None or [other["kind"], other["shape"]] != [output["kind"], output["shape"]]:
+                raise ModelFileError(f"{where} fills '{name}' {output['shape']}, which is no such input.")
+            if number and other.get("of") != description["name"]:
+                raise ModelFileError(f"{where} fills '{name}', which does not say so.")
+            filled[name] = description["name"]
+    for name, block in blocks.items():
+        if block.get("of") is not None and filled.get(name) != block["of"]:
+            raise ModelFileError(f"input '{name}' is of a representation '{block['of']}' that is not there.")
 
 
 def graph_inputs(proto: onnx.ModelProto) -> list[onnx.ValueInfoProto]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hepml_root.data.feed import Jagged, Request, Rows, blocks
+from hepml_root.data.feed import Jagged, Represented, Request, Rows, blocks
 from hepml_root.data.feed_trees import expand
 from hepml_root.data.rdataframe import Frame
 from hepml_root.errors import EmptySelectionError, OutputExistsError, SettingError, unknown
@@ -235,11 +235,12 @@ class _Reading:
                         places.append(len(matrix))
                         matrix.append(column.expression)
                 self._slices[block.name] = places
-        jagged = [
+        jagged: list[Jagged | Represented] = [
             Jagged(block.name, tuple(str(column.expression) for column in block.columns), block.shape[0])
             for block in bound
-            if block.kind == "jagged"
+            if block.is_padded
         ]
+        jagged += [block.represented for block in bound if block.represented is not None]
         self._exact = [*(["rdfentry_"] if selected else []), *keep]
         self.request = Request(matrix=tuple(matrix), jagged=tuple(jagged), exact=tuple(self._exact), cut=cut)
 
@@ -247,11 +248,14 @@ class _Reading:
         """The model's input arrays."""
         found = {}
         for block in self._blocks:
-            if block.kind == "jagged":
+            if block.represented is not None:
+                tensors = block.represented.tensors
+                found.update(zip((t.name for t in tensors), rows.jagged[block.represented.name], strict=True))
+            elif block.is_padded:
                 found[block.name], mask = rows.jagged[block.name]
                 if block.mask is not None:
                     found[block.mask] = mask
-            elif block.kind != "mask":
+            elif block.kind in ("flat", "parameter"):
                 found[block.name] = self._flat(rows.matrix, self._slices[block.name])
         return found
 

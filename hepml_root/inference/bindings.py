@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hepml_root.data.feed_rows import Represented
 from hepml_root.errors import ModelFileError, SettingError, unknown
 
 
@@ -44,13 +45,17 @@ class InputBlock:
     name:
         Name of the tensor in the model.
     kind:
-        "flat", "parameter", "jagged" or "mask".
+        "flat", "parameter", "jagged", "mask", "image", "index" or "edges".
     shape:
-        Shape of one event: (features,), (constituents, features) or (constituents,).
+        Shape of one event: (features,), (constituents, features), (constituents,), …
     columns:
-        The columns along the last axis; none for a mask.
+        The columns along the last axis; none for a mask, or where a representation fills the block.
     mask:
         Of a jagged block: the name of the block that receives its mask, or None.
+    represented:
+        What fills this block and others: its description and the expressions it reads, or None.
+    of:
+        Name of the representation whose first block is another one, or None.
     """
 
     name: str
@@ -58,6 +63,13 @@ class InputBlock:
     shape: tuple[int, ...]
     columns: tuple[InputColumn, ...]
     mask: str | None = None
+    represented: Represented | None = None
+    of: str | None = None
+
+    @property
+    def is_padded(self) -> bool:
+        """True for plain jagged columns; False for what a representation fills."""
+        return self.kind == "jagged" and self.represented is None and self.of is None
 
     @property
     def size(self) -> int:
@@ -81,6 +93,7 @@ def bind(
         The model's manifest.
     inputs:
         {input label: other expression or branch}; an input that is not named keeps the manifest's expression.
+        Of a representation, the labels are those of the columns it reads ("pt"), in all that have it.
     parameters:
         {parameter label: number, the same for all events, or expression}; a parameter that is not named
         keeps the manifest's expression.
@@ -105,6 +118,25 @@ def bind(
     labels: dict[str, list[str]] = {"input": [], "parameter": []}
     blocks = []
     for entry in manifest["inputs"]:
+        description, of = entry.get("representation"), entry.get("of")
+        if description is not None or of is not None:
+            made = None
+            if description is not None:
+                read = [*description["columns"], *description["scalars"]]
+                labels["input"] += [column["label"] for column in read]
+                own = {column["label"] for column in read}
+                expressions = {
+                    label: str(_bound(label, value, False).expression)
+                    for label, value in inputs.items()
+                    if label in own
+                }
+                made = Represented.of(description, expressions)
+            blocks.append(
+                InputBlock(
+                    entry["name"], entry["kind"], tuple(entry["shape"]), (), entry.get("mask"), made, of
+                )
+            )
+            continue
         is_parameter = entry["kind"] == "parameter"
         replaced: Mapping[str, Any] = {**inputs, **parameters} if is_parameter else inputs
         columns = []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hepml_root.data.feed_library import import_root
+from hepml_root.data.feed_rows import Represented
 from hepml_root.errors import CompilerError
+from hepml_root.inference import representing
 
 if TYPE_CHECKING:
     from hepml_root.inference.compile import CompiledModel
@@ -14,7 +17,9 @@ if TYPE_CHECKING:
 _PADDING = Path(__file__).resolve().parent.parent / "include" / "hepml_root" / "rdf" / "padding.hxx"
 
 
-def declare(compiled: CompiledModel, distributed: bool = False) -> None:
+def declare(
+    compiled: CompiledModel, distributed: bool = False, representations: Sequence[Represented] = ()
+) -> None:
     """Make a model's functions callable from the code of RDataFrame nodes.
 
     Arguments
@@ -23,6 +28,8 @@ def declare(compiled: CompiledModel, distributed: bool = False) -> None:
         What :func:`hepml_root.inference.compile.compile` gives.
     distributed:
         Also have the workers of distributed frames do so before their first task.
+    representations:
+        Those that fill the model's inputs.
 
     Raises
     ------
@@ -30,7 +37,7 @@ def declare(compiled: CompiledModel, distributed: bool = False) -> None:
         The interpreter cannot load or compile the model.
     """
     ROOT = import_root()
-    code = portable_code(compiled)
+    code = representing.portable_code(representations) + portable_code(compiled)
     if not ROOT.gInterpreter.Declare(code):
         raise CompilerError(
             f"ROOT's interpreter cannot take the model '{compiled.name}' of "

@@ -19,6 +19,10 @@ from hepml_root.inference.compile import compile_or_interpret
 from hepml_root.inference.declaration import declare
 from hepml_root.inference.frame_columns import FrameColumns
 from hepml_root.inference.lookahead import can_look_ahead, define_ahead
+from hepml_root.inference.representing import maker
+
+# Floats of a block that are kept on the stack, which the threads of a loop have little of.
+_MOST_ON_STACK = 16384
 
 
 def define(
@@ -42,6 +46,8 @@ def define(
     ways add up in another order: their scores agree to float rounding.
 
     Jagged inputs (``RVec`` columns) are padded with zeros to the model's length and get their mask.
+    Representations are filled by the same compiled C++ that filled the training data, from the description in
+    the model file; a value that is not finite where it is needed ends the loop with an error.
 
     Arguments
     ---------
@@ -55,7 +61,8 @@ def define(
         otherwise, and ``"score[]"`` asks for a single ``RVec<float>`` column ``score``.
     inputs:
         {input label: branch or expression}, where the frame calls things differently than the training data
-        did. Inputs that are not named are read by their expression in the model's manifest.
+        did. Inputs that are not named are read by their expression in the model's manifest. Of
+        representations, the labels are those of the columns they read ("pt", "eta", …).
     parameters:
         {parameter label: number or expression}: the point at which a parameterised model is evaluated.
         Parameters that are not named are read like inputs.
@@ -106,7 +113,8 @@ def define(
         node = define_ahead(together, blocks, outputs, compiled, frame)
     else:
         code = call_code(blocks, outputs, compiled.symbol, frame, str(path))
-        declare(compiled, distributed=frame.distributed)
+        represented = [block.represented for block in blocks if block.represented is not None]
+        declare(compiled, distributed=frame.distributed, representations=represented)
         value = "hepml_scores[0]"
         if len(labels) > 1:
             value = f"ROOT::RVecF(hepml_scores, hepml_scores + {len(labels)})"
@@ -138,14 +146,17 @@ def call_code(
     statements = []
     for block in blocks:
         array = named[block.name]
-        if block.kind in ("jagged", "mask"):
-            statements.append(f"float {array}[{block.size}];")
-        else:
+        if block.kind in ("flat", "parameter"):
             option = "parameters" if block.kind == "parameter" else "inputs"
             values = ", ".join(_scalar(column, frame, model, option) for column in block.columns)
             statements.append(f"const float {array}[{block.size}] = {{{values}}};")
+        elif block.size <= _MOST_ON_STACK:
+            statements.append(f"float {array}[{block.size}];")
+        else:
+            statements.append(f"std::vector<float> {array}_values({block.size});")
+            statements.append(f"float *const {array} = {array}_values.data();")
     for block in blocks:
-        if block.kind == "jagged":
+        if block.is_padded:
             length, features = block.shape
             mask = named.get(block.mask or "", "nullptr")
             padding = f"{named[block.name]}_padding"
@@ -156,6 +167,8 @@ def call_code(
                 f"{padding}.Add({_code(column, frame, model, 'inputs', many=True)});"
                 for column in block.columns
             ]
+        if block.represented is not None:
+            statements += _represented(block, named, frame, model)
     sizes = [_product(output["shape"]) for output in outputs]
     offsets = [sum(sizes[:index]) for index in range(len(sizes))]
     statements.append(f"const float *const hepml_inputs[] = {{{', '.join(named.values())}}};")
@@ -165,6 +178,28 @@ def call_code(
     )
     statements.append(f"{symbol}_infer(hepml_inputs, 1, hepml_outputs);")
     return " ".join(statements)
+
+
+def _represented(block: InputBlock, named: Mapping[str, str], frame: FrameColumns, model: str) -> list[str]:
+    """C++ statements that fill all blocks of one representation."""
+    one = block.represented
+    assert one is not None  # the caller has seen to it
+    name = f"{named[block.name]}_represented"
+    statements = [
+        f"hepml_root::rdf::Representing {name}(hepml_represent_event, {maker(one)}(), "
+        f'"{identifier(one.name)}");'
+    ]
+    for labels, expressions, many, add in (
+        (one.column_labels, one.columns, True, "Add"),
+        (one.scalar_labels, one.scalars, False, "AddScalar"),
+    ):
+        for label, expression in zip(labels, expressions, strict=True):
+            code = _code(InputColumn(label, expression), frame, model, "inputs", many=many)
+            statements.append(f"{name}.{add}({code});")
+    tensors = ", ".join(named[tensor.name] for tensor in one.tensors)
+    statements.append(f"float *const {name}_tensors[] = {{{tensors}}};")
+    statements.append(f"{name}.Fill({name}_tensors);")
+    return statements
 
 
 def _product(shape: Iterable[int]) -> int:
