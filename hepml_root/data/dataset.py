@@ -313,11 +313,16 @@ class Dataset(Described):
         if renormalise is None:
             renormalise = not self._counts_as_yields
         whole = self._sums(self.labels, self.weight)
+        # A class may be gone before: the background alone is what an autoencoder learns from.
+        present = [
+            self.labels is None or bool((self.labels == label).any())
+            for label in range(len(self.classes) or 1)
+        ]
         result = []
         for name, index in parts.items():
             labels = None if self.labels is None else self.labels[index]
             for label, class_name in enumerate(self.classes or ("all events",)):
-                if not (len(index) if labels is None else (labels == label).any()):
+                if present[label] and not (len(index) if labels is None else (labels == label).any()):
                     raise EmptySelectionError(
                         f"the {name} part has no event of class '{class_name}' (of {len(self)} events). "
                         "Take another fraction, fewer folds, or more events."
@@ -326,9 +331,11 @@ class Dataset(Described):
             base = None if self._training_base is None else self._training_base[index]
             if renormalise:
                 sums = self._sums(labels, weight)
-                for class_name, total in zip(self.classes or ("all events",), sums, strict=True):
-                    check_total(float(total), f"the {name} part of class '{class_name}'")
-                scale = whole / sums
+                names = self.classes or ("all events",)
+                for class_name, total, there in zip(names, sums, present, strict=True):
+                    if there:
+                        check_total(float(total), f"the {name} part of class '{class_name}'")
+                scale = whole / np.where(present, sums, 1.0)
                 if base is None and not self._balanced:
                     base = weight  # unbalanced training weights keep the ratio of the classes
                 weight = weight * (scale[0] if labels is None else scale[labels])

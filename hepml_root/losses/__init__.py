@@ -1,7 +1,7 @@
 """Losses: functions of expected counts and thin classes around them, found by name through one dictionary.
 
 >>> sorted(NAMES)
-['asimov', 'asimovsignificance', 'scaledsquarederror', 'significance']
+['asimov', 'asimovsignificance', 'meanscore', 'scaledsquarederror', 'significance']
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from hepml_root.errors import SettingError, unknown
+from hepml_root.losses.reconstruction import MeanScore
 from hepml_root.losses.regression import ScaledSquaredError
 from hepml_root.losses.significance import (
     AsimovSignificance,
@@ -24,6 +25,7 @@ from hepml_root.losses.significance import (
 __all__ = [
     "NAMES",
     "AsimovSignificance",
+    "MeanScore",
     "ScaledSquaredError",
     "Significance",
     "asimov_significance",
@@ -37,6 +39,7 @@ NAMES: dict[str, Callable[..., keras.losses.Loss]] = {
     "asimov": AsimovSignificance,
     "asimovsignificance": AsimovSignificance,
     "significance": Significance,
+    "meanscore": MeanScore,
     "scaledsquarederror": ScaledSquaredError,
 }
 

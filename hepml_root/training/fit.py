@@ -73,7 +73,8 @@ def fit(
         have no place here.
     loss
         A name (:mod:`hepml_root.losses` or Keras), a Keras loss, or a function. By default, the task's cross
-        entropy; for regression the squared error in units of the targets' spread.
+        entropy; for regression the squared error in units of the targets' spread; for autoencoders their
+        reconstruction error.
     optimizer, learning_rate
         A name of Keras and its rate, or an optimizer with a rate of its own.
     schedule
@@ -361,6 +362,9 @@ def _parts(train: Any, validation: Any, seed: int) -> tuple[Any, Any]:
 
 
 def _default_loss(model: keras.Model, task: str) -> Any:
+    own = _manifest(model).get("loss")
+    if own is not None:  # an autoencoder's, which has nothing to do with the classes
+        return own
     if task == "binary":
         return "binary_crossentropy"
     if task == "multiclass":
@@ -369,6 +373,14 @@ def _default_loss(model: keras.Model, task: str) -> Any:
         if isinstance(layer, TargetScale):
             return losses.ScaledSquaredError(keras.ops.convert_to_numpy(layer.factor).tolist())
     return "mean_squared_error"
+
+
+def _manifest(model: keras.Model) -> dict[str, Any]:
+    """Return a model's manifest; empty for a Keras model of one's own, not yet attached to its data."""
+    try:
+        return manifest_layer(model).manifest
+    except ModelFileError:
+        return {}
 
 
 def _optimizer(
