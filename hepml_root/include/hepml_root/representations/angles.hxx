@@ -57,7 +57,6 @@ HEPML_ROOT_INLINE Lanes wrapped(Lanes x) {
    const Lanes n = (x * 0.159154943f + 12582912.0f) - 12582912.0f;
    return (x - n * 6.28125f) - n * 1.9353071795864769e-3f;
 }
-inline double wrapped(double x) { return std::remainder(x, 2 * pi); }
 
 HEPML_ROOT_INLINE Lanes root(Lanes x) {
 #ifdef HEPML_ROOT_AVX512

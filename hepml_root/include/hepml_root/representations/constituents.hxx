@@ -14,57 +14,73 @@ namespace hepml_root {
 namespace representations {
 inline namespace HEPML_ROOT_TARGET {
 
-/// Features of the constituents in an order of theirs, beside those of any other representation that has
-/// them.
+/// Those constituents of an event that are kept, in their order.
+struct Chosen {
+   QuantityRows rows;
+   const std::size_t* order = nullptr;
+   std::size_t count = 0;
+};
+
+/// Features of the constituents in an order of theirs. Settings: "features"; "sort": a quantity, or
+/// "clustering" for the order of a clustering history, of "algorithm" "cambridge", "kt" or "antikt";
+/// "descending".
 class ConstituentRows {
 public:
-   static constexpr std::size_t slot = 1; ///< of the scratch memory
-
    static std::vector<std::string> settings() {
       std::vector<std::string> names = Quantities::settings();
-      names.insert(names.end(), {"features", "sort", "descending"});
+      names.insert(names.end(), {"features", "sort", "descending", "algorithm"});
       return names;
    }
 
    explicit ConstituentRows(const Description& description)
-       : fQuantities(description), fLength(description.outputs.front().shape.front()),
-         fSorted(!description.setting("sort").IsNull()), fDescending(description.flag("descending", true)) {
+       : fQuantities(description), fDescending(description.flag("descending", true)),
+         fAlgorithm(static_cast<Algorithm>(description.choice("algorithm", {"cambridge", "kt", "antikt"}))) {
+      const std::vector<std::size_t>& shape = description.outputs.front().shape;
       for (const std::string& feature : description.texts("features"))
          fFeatures.push_back(fQuantities.need(feature, description));
-      if (description.outputs.front().shape.size() != 2 ||
-          description.outputs.front().shape.back() != fFeatures.size())
+      if (shape.size() != 2 || shape.back() != fFeatures.size())
          description.fail("has another number of features than its first output");
-      if (fSorted)
-         fKey = fQuantities.need(description.text("sort", ""), description);
+      fLength = shape.front();
+      const std::string key = description.text("sort", "");
+      fSort = key.empty() ? Sort::kNone : key == "clustering" ? Sort::kClustering : Sort::kQuantity;
+      if (fSort == Sort::kQuantity)
+         fKey = fQuantities.need(key, description);
    }
 
-   /// Have a quantity computed that is no feature.
-   void need(std::size_t quantity) { fQuantities.need(quantity); }
+   /// Have a quantity computed that may be no feature.
+   void need(Quantity quantity) { fQuantities.need(quantity); }
+   std::size_t need(const std::string& name, const Description& description) {
+      return fQuantities.need(name, description);
+   }
 
+   bool massive() const { return fQuantities.massive(); }
    std::size_t length() const { return fLength; }
    std::size_t features() const { return fFeatures.size(); }
 
-   /// The quantities of an event, and in `order` the places of those that are kept, `kept` in number.
-   QuantityRows order(const Constituents& event, Scratch& scratch, Losses& losses, const std::size_t*& order,
-                      std::size_t& kept) const {
+   /// The quantities of an event, and which constituents are kept.
+   Chosen choose(const Constituents& event, Scratch& scratch, Losses& losses) const {
       const QuantityRows rows = fQuantities.compute(event, scratch, losses);
-      std::size_t* places = indices(scratch, slot, rows.stride);
-      if (fSorted)
+      std::size_t* places = indices(scratch, Slot::kOrder, rows.count);
+      if (fSort == Sort::kQuantity) {
          sort_by(rows[fKey], rows.count, fDescending, places);
-      else
+      } else if (fSort == Sort::kClustering && rows.count > 0) {
+         const History history = cluster(rows.count, rows[kPt], rows[kEta], rows[kPhi],
+                                         massive() ? rows[kMass] : nullptr, fAlgorithm, scratch);
+         leaves_below(history, history.jets[0], places, scratch);
+      } else {
          for (std::size_t i = 0; i < rows.count; ++i)
             places[i] = i;
-      order = places;
-      kept = std::min(rows.count, fLength);
+      }
+      const std::size_t kept = std::min(rows.count, fLength);
       losses.truncated += rows.count - kept;
-      return rows;
+      return {rows, places, kept};
    }
 
-   void write(const QuantityRows& rows, const std::size_t* order, std::size_t kept, float* values,
-              float* mask) const {
-      const std::size_t width = fFeatures.size();
+   void write(const Chosen& chosen, float* values, float* mask) const {
+      const std::size_t width = fFeatures.size(), kept = chosen.count;
+      const std::size_t* order = chosen.order;
       for (std::size_t feature = 0; feature < width; ++feature) {
-         const float* row = rows[fFeatures[feature]];
+         const float* row = chosen.rows[fFeatures[feature]];
          for (std::size_t i = 0; i < kept; ++i)
             values[i * width + feature] = row[order[i]];
       }
@@ -74,9 +90,13 @@ public:
    }
 
 private:
+   enum class Sort { kNone, kQuantity, kClustering };
+
    Quantities fQuantities;
-   std::size_t fLength;
-   bool fSorted, fDescending;
+   std::size_t fLength = 0;
+   Sort fSort;
+   bool fDescending;
+   Algorithm fAlgorithm;
    std::size_t fKey = kPt;
    std::vector<std::size_t> fFeatures;
 };
@@ -100,10 +120,7 @@ public:
 
    Losses fill(const Constituents& event, float* const* outputs, Scratch& scratch) const override {
       Losses losses;
-      const std::size_t* order = nullptr;
-      std::size_t kept = 0;
-      const QuantityRows rows = fRows.order(event, scratch, losses, order, kept);
-      fRows.write(rows, order, kept, outputs[0], outputs[1]);
+      fRows.write(fRows.choose(event, scratch, losses), outputs[0], outputs[1]);
       return losses;
    }
 

@@ -4,6 +4,9 @@
 #define HEPML_ROOT_REPRESENTATIONS_MAKE_HXX
 
 #include "hepml_root/representations/constituents.hxx"
+#include "hepml_root/representations/graph.hxx"
+#include "hepml_root/representations/image.hxx"
+#include "hepml_root/representations/lund.hxx"
 
 #include <memory>
 #include <stdexcept>
@@ -22,6 +25,12 @@ inline std::unique_ptr<Representation> make(const std::string& json) {
          description.fail("has no outputs");
       if (description.kind == "constituents")
          return std::make_unique<ConstituentTensor>(description);
+      if (description.kind == "image")
+         return std::make_unique<Image>(description);
+      if (description.kind == "lund")
+         return std::make_unique<LundPlane>(description);
+      if (description.kind == "graph")
+         return std::make_unique<Graph>(description);
       description.fail("is of a kind that does not exist");
    } catch (const std::runtime_error& error) {
       throw std::invalid_argument(error.what());

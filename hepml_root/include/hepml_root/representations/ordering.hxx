@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 namespace hepml_root {
 namespace representations {
@@ -30,25 +31,34 @@ inline void sort_by(const float* keys, std::size_t count, bool descending, std::
          });
       return;
    }
-   const Lanes sign = all(descending ? -1.f : 1.f);
-   const float factor = descending ? -1.f : 1.f;
+   // Descending is ascending of the negative.
+   const std::int32_t flip = descending ? -0x7fffffff - 1 : 0;
+   engine::Mask<Lanes> places{};
+   for (std::size_t lane = 0; lane < lanes; ++lane)
+      places[lane] = static_cast<std::int32_t>(lane);
+   const auto key = [=](std::size_t i) {
+      return engine::from_bits<Lanes>(engine::bits(engine::load<Lanes>(keys + i)) ^ flip);
+   };
+   const auto same = [=](std::size_t j) {
+      return engine::from_bits<Lanes>(engine::bits(all(keys[j])) ^ flip);
+   };
    for (std::size_t i = 0; i < count; i += lanes) {
-      const Lanes own = engine::load<Lanes>(keys + i) * sign;
+      const Lanes own = key(i);
       engine::Mask<Lanes> rank{};
       const std::size_t inside = std::min(count, i + lanes);
       for (std::size_t j = 0; j < i; ++j)
-         rank -= (own >= all(factor * keys[j]));
+         rank -= own >= same(j);
       for (std::size_t j = i; j < inside; ++j) {
-         const Lanes other = all(factor * keys[j]);
-         engine::Mask<Lanes> later{}; // lanes of constituents after j
-         for (std::size_t lane = j - i + 1; lane < lanes; ++lane)
-            later[lane] = -1;
+         const Lanes other = same(j);
+         const engine::Mask<Lanes> later = places > static_cast<std::int32_t>(j - i);
          rank -= (own > other) | ((own == other) & later);
       }
       for (std::size_t j = inside; j < count; ++j)
-         rank -= (own > all(factor * keys[j]));
+         rank -= own > same(j);
+      std::int32_t ranks[lanes];
+      std::memcpy(ranks, &rank, sizeof(rank));
       for (std::size_t lane = 0; lane < inside - i; ++lane)
-         order[static_cast<std::size_t>(rank[lane])] = i + lane;
+         order[static_cast<std::size_t>(ranks[lane])] = i + lane;
    }
 }
 

@@ -37,6 +37,7 @@ struct Losses {
 /// Memory that is kept from event to event, one for each thread.
 struct Scratch {
    std::vector<std::vector<float>> floats;
+   std::vector<std::vector<double>> doubles;
    std::vector<std::vector<std::size_t>> indices;
 };
 
