@@ -194,6 +194,18 @@ class Detector:
         tracks = self._tracks(flat, random)
         return _Objects.join([tracks, *self._towers(flat, tracks, random)]).jagged(sizes)
 
+    def calorimeter(self, particles: ak.Array, random: np.random.Generator) -> ak.Array:
+        """Return all that the calorimeter's cells measure, whether or not tracks account for it.
+
+        ``(events, cells)`` by falling transverse energy: ``pt`` (the transverse energy) [GeV], ``eta`` and
+        ``phi`` [rad] of the cell's centre, ``pdg`` 22 for electromagnetic and 130 for hadronic cells. Cells
+        below ``ecal_min`` and ``hcal_min`` are left out; muons leave nothing.
+        """
+        sizes = ak.to_numpy(ak.num(particles))
+        flat = _flat(particles, sizes)
+        cells = self._cells(flat, np.zeros(len(flat.pt)), 0.0, random)
+        return _Objects.join(cells).jagged(sizes)
+
     def track_efficiency(self, pt: Floats, eta: Floats, pdg: NDArray[Any]) -> Floats:
         """Return the probability that a charged particle's track is found."""
         row = np.searchsorted(self.track_eta, np.abs(eta))
@@ -273,6 +285,15 @@ class Detector:
 
     def _towers(self, flat: _Objects, tracks: _Objects, random: np.random.Generator) -> list[_Objects]:
         """Return photons and neutral hadrons: what is in the cells beyond the tracks."""
+        # Where the found tracks point to, and what they account for.
+        measured = np.zeros(len(flat.pt))
+        measured[tracks.index] = np.hypot(tracks.pt * np.cosh(tracks.eta), tracks.mass)
+        return self._cells(flat, measured, self.significance_min, random)
+
+    def _cells(
+        self, flat: _Objects, measured: Floats, significance: float, random: np.random.Generator
+    ) -> list[_Objects]:
+        """Return electromagnetic and hadronic cells above threshold, beyond what tracks account for."""
         kind = np.abs(flat.pdg)
         visible = ~np.isin(kind, (*_INVISIBLE, 13)) & (np.abs(flat.eta) < 5)
         shift, reaches = bending(
@@ -287,18 +308,15 @@ class Detector:
         energy = np.hypot(particle.pt * np.cosh(particle.eta), mass)
         electromagnetic = np.where(np.isin(kind, (11, 22)), 1.0, 0.0)
         electromagnetic[np.isin(kind, (310, 3122))] = self.strange_ecal_fraction
-        # Where the found tracks point to, and what they account for.
-        measured = np.zeros(len(flat.pt))
-        measured[tracks.index] = np.hypot(tracks.pt * np.cosh(tracks.eta), tracks.mass)
         measured = measured[at]
         phi = particle.phi + shift[at]
         photons = cell_excess(
             Cells(self.ecal_cells), particle.event, particle.eta, phi, energy * electromagnetic,
-            measured * electromagnetic, self.ecal_sigma, self.ecal_min, self.significance_min, random,
+            measured * electromagnetic, self.ecal_sigma, self.ecal_min, significance, random,
         )  # fmt: skip
         hadrons = cell_excess(
             Cells(self.hcal_cells), particle.event, particle.eta, phi, energy * (1 - electromagnetic),
-            measured * (1 - electromagnetic), self.hcal_sigma, self.hcal_min, self.significance_min, random,
+            measured * (1 - electromagnetic), self.hcal_sigma, self.hcal_min, significance, random,
         )  # fmt: skip
         return [_towers(photons, 22), _towers(hadrons, 130)]
 
