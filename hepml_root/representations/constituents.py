@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,8 +15,8 @@ from hepml_root.data.schema import Block, mask_of
 from hepml_root.errors import SettingError, UnsupportedOperationError, unknown
 from hepml_root.representations.momenta import (
     FEATURES,
-    FRAMES,
-    ROTATIONS,
+    Axis,
+    Preparation,
     axis_columns,
     feature_columns,
     momentum_columns,
@@ -25,6 +25,7 @@ from hepml_root.representations.momenta import (
     positive,
 )
 
+ALGORITHMS = ("cambridge", "kt", "antikt")
 STANDARD_FEATURES = (
     "delta_eta",
     "delta_phi",
@@ -48,7 +49,10 @@ def constituents(
     max_length: int = 64,
     sort: str | None = "pt",
     descending: bool | None = None,
-    axis: tuple[str, str] | None = None,
+    algorithm: str = "cambridge",
+    axis: Axis = "sum",
+    trim: float = 0.0,
+    trim_radius: float | None = None,
     frame: str = "lab",
     frame_mass: float | None = None,
     frame_energy: float | None = None,
@@ -61,13 +65,15 @@ def constituents(
               \Delta R = \sqrt{\Delta\eta^2 + \Delta\phi^2}
 
     Blocks: ``name`` (events, constituents, features) and ``name_mask`` (events, constituents), 1 for a
-    constituent and 0 for padding, with constituents = ``max_length``. The axis (η_J, φ_J) is that of the sum
-    of the four-momenta of all constituents (E-scheme), also of those beyond ``max_length``, with
-    pseudorapidities throughout; or columns that are given.
+    constituent and 0 for padding, with constituents = ``max_length``. The axis (η_J, φ_J) is by default that
+    of the sum of the four-momenta of all constituents (E-scheme), also of those beyond ``max_length``, with
+    pseudorapidities.
 
-    What is lost: constituents beyond ``max_length`` and those without positive pT (both counted), the order
-    in the file, and whatever the features do not hold; :meth:`Constituents.inverse` gives the four-momenta
-    of the others back. Computed in single precision: 1e-6 for angles, 2e-6 relative otherwise.
+    What is lost: constituents beyond ``max_length``, those without positive pT and those trimmed away (all
+    counted), the order in the file, and whatever the features do not hold; :meth:`Constituents.inverse` gives
+    the four-momenta of the others back. Computed in single precision: 1e-6 for angles, 2e-6 relative
+    otherwise. Constituents with NaN or infinite values are an error; an event without constituents gives
+    zeros.
 
     Arguments
     ---------
@@ -77,20 +83,27 @@ def constituents(
         Jagged columns, or expressions of them: transverse momentum [GeV], pseudorapidity, azimuth [rad], and
         mass [GeV], without which constituents have none.
     features
-        pt, mass, energy, px, py, pz [GeV]; eta, phi; delta_eta, delta_phi, delta_r; log_pt = ln(pT/GeV),
-        log_energy; pt_fraction = pT/ΣpT, energy_fraction = E/ΣE with sums over all constituents, and their
-        logarithms log_pt_fraction, log_energy_fraction.
+        pt, mass, energy, px, py, pz [GeV]; eta, rapidity, phi; delta_eta, delta_phi, delta_r; log_pt =
+        ln(pT/GeV), log_energy; pt_fraction = pT/ΣpT, energy_fraction = E/ΣE with sums over all constituents,
+        and their logarithms log_pt_fraction, log_energy_fraction.
     extra
         More jagged columns, "label := expression", that follow the features as they are.
     max_length
         Constituents that are kept of each event.
     sort
-        Feature or extra column by which they are sorted, "pt" or "delta_r" for instance; None keeps the order
-        of the file. Equal ones keep it too.
+        Feature or extra column by which they are sorted, "pt" or "delta_r" for instance, equal ones in the
+        order of the file; "clustering" for the order of a clustering history, the harder side of each
+        splitting first (arXiv:1711.09059); None keeps the order of the file.
     descending
         Largest first; by default so, but for "delta_r".
+    algorithm
+        Of the order "clustering": "cambridge", "kt" or "antikt".
     axis
-        Columns of the axis (η, φ), with one value per event; without it, the sum of the constituents.
+        "sum", "centroid" (of pT), "hardest" constituent, "none" for (0, 0), "hardest_phi" for η = 0 and the φ
+        of the hardest; or a pair of columns (η, φ) with one value per event, either of them None for 0.
+    trim, trim_radius
+        Leave out constituents with less than this fraction of ΣpT; with a radius, kT subjets of that size
+        with less than this fraction of the pT of the jet (arXiv:0912.1342).
     frame
         "lab"; "beam": boosted along the beam to where the rapidity of the jet is 0; or "jet": all momenta are
         scaled so that the mass of the jet is ``frame_mass``, the jet is turned onto the x axis (about the
@@ -101,9 +114,10 @@ def constituents(
         Of the jet in the frame "jet", 0 < mass <= energy [GeV].
     rotation
         "principal": (Δη, Δφ) is turned about the axis so that the principal axis of pT lies along Δφ, with
-        more pT at Δφ > 0 (arXiv:1704.02124). Other features stay.
+        more pT at Δφ > 0 (arXiv:1704.02124); "subjets": so that the line from the softer to the harder of the
+        two last kT subjets points along Δφ. Other features stay.
     reflection
-        Change the signs of Δη and Δφ where more pT lies at negative values.
+        Change the sign of Δη, and of Δφ, where more pT lies at negative values.
 
     Raises
     ------
@@ -112,7 +126,7 @@ def constituents(
 
     Example
     -------
-    >>> from hepml_root.representations import constituents
+    >>> from hepml_root.representations.constituents import constituents
     >>> particles = constituents(pt="constituent_pt", eta="constituent_eta", phi="constituent_phi",
     ...                          features=("delta_eta", "delta_phi", "pt"), max_length=2)
     >>> arrays = {"pt": [[1.0, 3.0, 0.5], []], "eta": [[0.1, 0.0, 0.0], []], "phi": [[3.1, -3.1, 0.0], []]}
@@ -121,20 +135,19 @@ def constituents(
     ((2, 2, 3), [[1.0, 1.0], [0.0, 0.0]])
     """
     columns = momentum_columns(pt, eta, phi, mass, extra)
-    labels = (*features, *(column.label for column in own_columns(columns)))
+    chosen, scalars = axis_columns(axis)
     return Constituents(
         name=name,
         columns=columns,
-        scalars=axis_columns(axis),
-        features=labels,
+        scalars=scalars,
+        features=(*features, *(column.label for column in own_columns(columns))),
         max_length=max_length,
         sort=sort,
         descending=sort != "delta_r" if descending is None else descending,
-        frame=frame,
-        frame_mass=frame_mass,
-        frame_energy=frame_energy,
-        rotation=rotation,
-        reflection=reflection,
+        algorithm=algorithm,
+        preparation=Preparation(
+            trim, trim_radius, frame, frame_mass, frame_energy, chosen, rotation, reflection
+        ),
     )
 
 
@@ -150,8 +163,10 @@ class Constituents(Representation):
         None, or "axis_eta" and "axis_phi".
     features:
         Along the last axis; extra columns are among them by their labels.
-    max_length, sort, descending, frame, frame_mass, frame_energy, rotation, reflection:
+    max_length, sort, descending, algorithm:
         As in :func:`constituents`.
+    preparation:
+        The other settings of :func:`constituents`.
 
     Raises
     ------
@@ -166,35 +181,18 @@ class Constituents(Representation):
     max_length: int
     sort: str | None = "pt"
     descending: bool = True
-    frame: str = "lab"
-    frame_mass: float | None = None
-    frame_energy: float | None = None
-    rotation: str | None = None
-    reflection: bool = False
+    algorithm: str = "cambridge"
+    preparation: Preparation = field(default_factory=Preparation)
 
     kind: ClassVar[str] = "constituents"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_length", positive("max_length", self.max_length))
         feature_columns(self.features, self.columns, self.name, self.max_length)
-        keys = [*FEATURES, *(column.label for column in own_columns(self.columns))]
+        keys = ["clustering", *FEATURES, *(column.label for column in own_columns(self.columns))]
         if self.sort is not None and self.sort not in keys:
             raise SettingError(unknown("feature to sort by", str(self.sort), keys))
-        one_of("frame", self.frame, FRAMES)
-        one_of("rotation", self.rotation, (None, *ROTATIONS))
-        if self.frame != "lab" and self.scalars:
-            raise SettingError(
-                f"frame='{self.frame}' is taken from the constituents, and the axis with it: leave axis out."
-            )
-        if self.frame == "jet":
-            mass, energy = self.frame_mass, self.frame_energy
-            if mass is None or energy is None or not 0 < mass <= energy < np.inf:
-                raise SettingError(
-                    f"frame='jet' with frame_mass={mass} and frame_energy={energy}: give 0 < mass <= energy, "
-                    "in GeV."
-                )
-        elif self.frame_mass is not None or self.frame_energy is not None:
-            raise SettingError("frame_mass and frame_energy belong to frame='jet'.")
+        one_of("algorithm", self.algorithm, ALGORITHMS)
 
     def blocks(self) -> tuple[Block, ...]:
         columns = feature_columns(self.features, self.columns, self.name, self.max_length)
@@ -208,13 +206,10 @@ class Constituents(Representation):
             "features": list(self.features),
             "sort": self.sort,
             "descending": self.descending,
-            "frame": self.frame,
-            "rotation": self.rotation,
-            "reflection": self.reflection,
         }
-        if self.frame == "jet":
-            settings |= {"frame_mass": self.frame_mass, "frame_energy": self.frame_energy}
-        return settings
+        if self.sort == "clustering":
+            settings["algorithm"] = self.algorithm
+        return settings | self.preparation.settings()
 
     def inverse(
         self,
@@ -284,7 +279,7 @@ class Constituents(Representation):
         if axis is None:
             return eta, phi, True
         place = np.asarray(axis, np.float64)
-        turned = self.rotation is not None or self.reflection
+        turned = self.preparation.rotation is not None or self.preparation.reflection
         return eta + place[:, :1], phi + place[:, 1:], turned
 
     def _lost(self, needed: str) -> UnsupportedOperationError:

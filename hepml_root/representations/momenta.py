@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from hepml_root.data.columns import Column
 from hepml_root.errors import SettingError, unknown
@@ -18,6 +21,7 @@ FEATURES: Mapping[str, str] = {
     "px": "GeV",
     "py": "GeV",
     "pz": "GeV",
+    "rapidity": "",
     "delta_eta": "",
     "delta_phi": "rad",
     "delta_r": "",
@@ -28,8 +32,89 @@ FEATURES: Mapping[str, str] = {
     "log_pt_fraction": "",
     "log_energy_fraction": "",
 }
+AXES = ("sum", "centroid", "hardest", "none", "hardest_phi")
 FRAMES = ("lab", "beam", "jet")
-ROTATIONS = ("principal",)
+ROTATIONS = ("principal", "subjets")
+Axis = str | tuple[str | None, str | None]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to the momenta of a jet before anything is computed of them, in this order.
+
+    Attributes
+    ----------
+    trim, trim_radius:
+        Constituents with less than this fraction of ΣpT are left out; with a radius, kT subjets of that size
+        with less than this fraction of the pT of the jet are (arXiv:0912.1342).
+    frame, frame_mass, frame_energy:
+        "lab"; "beam": boosted along the beam to where the rapidity of the jet is 0; "jet": all momenta are
+        scaled so that the mass of the jet is ``frame_mass``, the jet is turned onto the x axis (about the
+        beam, then in the plane of beam and jet) and boosted along it to the energy ``frame_energy`` [GeV].
+    axis:
+        What Δη and Δφ are relative to: "sum" of the four-momenta, "centroid" (the mean of η and φ with
+        weights pT), "hardest" constituent, "none" for (0, 0), or "hardest_phi" for η = 0 and the φ of the
+        hardest; "given" where columns with one value per event hold it.
+    rotation:
+        None; "principal": Δη and Δφ are turned so that the principal axis of pT about (0, 0) lies along Δφ,
+        with more pT at Δφ > 0; "subjets": so that the line from the softer to the harder of the two last kT
+        subjets points along Δφ.
+    reflection:
+        Change the sign of Δη, and of Δφ, where more pT lies at negative values.
+
+    Raises
+    ------
+    SettingError
+        A setting is unknown or out of its range.
+    """
+
+    trim: float = 0.0
+    trim_radius: float | None = None
+    frame: str = "lab"
+    frame_mass: float | None = None
+    frame_energy: float | None = None
+    axis: str = "sum"
+    rotation: str | None = None
+    reflection: bool = False
+
+    def __post_init__(self) -> None:
+        one_of("frame", self.frame, FRAMES)
+        one_of("axis", self.axis, (*AXES, "given"))
+        one_of("rotation", self.rotation, (None, *ROTATIONS))
+        if not 0 <= self.trim < 1:
+            raise SettingError(f"trim={self.trim}: give a fraction of pT, at least 0 and below 1.")
+        if self.trim_radius is not None and not (self.trim > 0 and 0 < self.trim_radius < np.inf):
+            raise SettingError(
+                f"trim_radius={self.trim_radius}: give a radius above 0, and a fraction to trim."
+            )
+        if self.frame != "lab" and self.axis == "given":
+            raise SettingError(
+                f"frame='{self.frame}' is taken from the constituents, and the axis with it: leave the "
+                "columns of an axis out."
+            )
+        mass, energy = self.frame_mass, self.frame_energy
+        if self.frame == "jet":
+            if mass is None or energy is None or not 0 < mass <= energy < np.inf:
+                raise SettingError(
+                    f"frame='jet' with frame_mass={mass} and frame_energy={energy}: give 0 < mass <= energy, "
+                    "in GeV."
+                )
+        elif mass is not None or energy is not None:
+            raise SettingError("frame_mass and frame_energy belong to frame='jet'.")
+
+    def settings(self) -> dict[str, Any]:
+        """Return what C++ needs, without what is not asked for."""
+        settings: dict[str, Any] = {
+            "trim": self.trim or None,
+            "trim_radius": self.trim_radius,
+            "frame": self.frame if self.frame != "lab" else None,
+            "frame_mass": self.frame_mass,
+            "frame_energy": self.frame_energy,
+            "axis": self.axis if self.axis in AXES[1:] else None,
+            "rotation": self.rotation,
+            "reflection": self.reflection or None,
+        }
+        return {key: value for key, value in settings.items() if value is not None}
 
 
 def momentum_columns(
@@ -56,21 +141,23 @@ def momentum_columns(
     return tuple(columns)
 
 
-def axis_columns(axis: tuple[str, str] | None) -> tuple[Column, ...]:
-    """Return the columns of the axis of a jet, or none where it is the sum of the constituents.
+def axis_columns(axis: Axis) -> tuple[str, tuple[Column, ...]]:
+    """Return the axis as :class:`Preparation` takes it, and the columns that hold it, if any do.
 
     Raises
     ------
     SettingError
-        The axis is no pair of expressions.
+        The axis is neither a name nor a pair of expressions.
     """
-    if axis is None:
-        return ()
-    if isinstance(axis, str) or len(axis) != 2:
-        raise SettingError(
-            f"axis={axis!r}: give a pair of columns, (eta, phi), such as ('jet_eta', 'jet_phi')."
-        )
-    return (Column("axis_eta", axis[0]), Column("axis_phi", axis[1], units="rad"))
+    if isinstance(axis, str):
+        one_of("axis", axis, AXES)
+        return axis, ()
+    if len(axis) != 2 or all(expression is None for expression in axis):
+        raise SettingError(f"axis={axis!r}: give a pair of columns (eta, phi), as ('jet_eta', 'jet_phi').")
+    eta, phi = axis
+    columns = [] if eta is None else [Column("axis_eta", eta)]
+    columns += [] if phi is None else [Column("axis_phi", phi, units="rad")]
+    return "given", tuple(columns)
 
 
 def own_columns(columns: Iterable[Column]) -> tuple[Column, ...]:
