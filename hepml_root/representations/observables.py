@@ -130,7 +130,8 @@ def mt2(
         from mt2 import mt2 as reference
     except ImportError:
         return _of_numbers("mt2", arguments)
-    return reference(*arguments)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of parts of its computation
+        return reference(*arguments)
 
 
 def mt2w(
@@ -464,8 +465,8 @@ def energy_flow_polynomials(pt: Any, eta: Any, phi: Any, *, beta: float = 2.0, m
     except ImportError as error:
         raise MissingDependencyError(
             f"energy-flow polynomials need the package energyflow, which cannot be imported ({error}). "
-            "Install it with pip install --no-deps energyflow wasserstein: without --no-deps, pip would replace "
-            "NumPy by a version below 2, which wasserstein asks for and does not need."
+            "Install it with pip install --no-deps energyflow wasserstein: without --no-deps, pip would put "
+            "a NumPy below 2 in the place of yours, which wasserstein asks for and does not need."
         ) from error
     columns, offsets, single = _lists((pt, eta, phi))
     polynomials = EFPSet(f"d<={max_degree}", measure="hadr", beta=beta, normed=True, coords="ptyphim")

@@ -16,7 +16,8 @@ namespace hepml {
 ///    m_T2 = min over q1 + q2 = p_miss of max( m_T(p1, q1; m1, chi1), m_T(p2, q2; m2, chi2) ).
 ///
 /// Arguments: mass and transverse momentum of both visible particles, missing transverse momentum, masses of
-/// both invisible particles, all in GeV. Negative masses count as 0. Relative precision 1e-6 or better.
+/// both invisible particles, all in GeV. Negative masses count as 0. Precise to 1e-6, relative to the largest
+/// of the arguments where m_T2 is much smaller than these.
 HEPML_ROOT_OBSERVABLES_FUNCTION double mt2(double mass1, double px1, double py1, double mass2, double px2,
                                            double py2, double px_miss, double py_miss, double chi1 = 0,
                                            double chi2 = 0);

@@ -87,21 +87,29 @@ HEPML_ROOT_OBSERVABLES_FUNCTION double subjettiness(const Particles& particles, 
    double sum = distance_to_axes(particles, eta, phi, beta, nearest, squared);
    if (axes == Axes::one_pass_wta_kt || axes == Axes::one_pass_kt) {
       // Each axis goes to the mean of its particles with weights pT ΔR^(β−2) (Weiszfeld's steps), as long as
-      // the sum becomes smaller.
+      // the sum becomes smaller. A particle on the axis has infinite weight: it holds the axis back by its pT
+      // for β = 1 (Vardi and Zhang, PNAS 97 (2000) 1423), not at all for larger β, and for good for smaller.
       constexpr int most_steps = 100;
-      constexpr double precision = 1e-6, smallest = 1e-16;
+      constexpr double precision = 1e-6, on_axis = 1e-16;
       for (int step = 0; step < most_steps; ++step) {
-         std::vector<double> weight(eta.size()), to_eta(eta.size()), to_phi(eta.size());
+         std::vector<double> weight(eta.size()), to_eta(eta.size()), to_phi(eta.size()), held(eta.size());
          for (std::size_t i = 0; i < particles.size(); ++i) {
             const std::size_t k = nearest[i];
-            const double part = particles.pt()[i] * std::pow(squared[i] + smallest, 0.5 * beta - 1);
+            if (squared[i] < on_axis) {
+               held[k] += particles.pt()[i];
+               continue;
+            }
+            const double part = particles.pt()[i] * std::pow(squared[i], 0.5 * beta - 1);
             weight[k] += part;
             to_eta[k] += part * (particles.eta()[i] - eta[k]);
             to_phi[k] += part * std::remainder(particles.phi()[i] - phi[k], 2 * pi);
          }
          for (std::size_t k = 0; k < eta.size(); ++k) {
-            to_eta[k] = eta[k] + (weight[k] > 0 ? to_eta[k] / weight[k] : 0);
-            to_phi[k] = phi[k] + (weight[k] > 0 ? to_phi[k] / weight[k] : 0);
+            const double pull = std::hypot(to_eta[k], to_phi[k]);
+            const double back = held[k] == 0 || beta > 1 ? 0 : beta < 1 ? pull : std::fmin(held[k], pull);
+            const double length = pull > 0 ? (1 - back / pull) / weight[k] : 0;
+            to_eta[k] = eta[k] + length * to_eta[k];
+            to_phi[k] = phi[k] + length * to_phi[k];
          }
          const double next = distance_to_axes(particles, to_eta, to_phi, beta, nearest, squared);
          if (!(next < sum))

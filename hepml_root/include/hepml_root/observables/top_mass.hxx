@@ -96,13 +96,15 @@ public:
          values[k] = h0 + c * (h1 + h3 * c + 2 * h4 * s) + s * (h2 + h5 * s);
          least = std::fmin(least, values[k]);
       }
-      if (least <= 0)
+      // Between two angles the conic falls at most by this below the smaller value.
+      constexpr double step = 2 * pi / kAngles;
+      const double bend_most = std::hypot(h1, h2) + 2 * std::hypot(h5 - h3, 2 * h4);
+      if (least <= 0 || least > bend_most * step * step / 8)
          return least;
       for (std::size_t k = 0; k < kAngles; ++k) {
          if (values[k] > values[(k + 1) % kAngles] || values[k] > values[(k + kAngles - 1) % kAngles])
             continue;
          // Newton's steps to the minimum between the neighbours.
-         const double step = 2 * pi / kAngles;
          double angle = step * static_cast<double>(k);
          const double from = angle - step, to = angle + step;
          for (int i = 0; i < 4; ++i) {
