@@ -2,12 +2,22 @@
 
 from hepml_root.representations import observables
 from hepml_root.representations.constituents import Constituents, constituents
+from hepml_root.representations.graph import Graph, graph
+from hepml_root.representations.image import Image, image
 from hepml_root.representations.jet_observables import JET_OBSERVABLES, jet_observables
+from hepml_root.representations.sequence import LundPlane, lund, sequence
 
 __all__ = [
     "JET_OBSERVABLES",
     "Constituents",
+    "Graph",
+    "Image",
+    "LundPlane",
     "constituents",
+    "graph",
+    "image",
     "jet_observables",
+    "lund",
     "observables",
+    "sequence",
 ]

@@ -194,7 +194,7 @@ def positive(name: str, value: Any) -> int:
     SettingError
         It is none.
     """
-    if isinstance(value, bool) or value != int(value) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise SettingError(f"{name}={value!r}: give a whole number from 1 on.")
     return int(value)
 
