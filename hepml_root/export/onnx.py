@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,9 +21,9 @@ from keras import tree
 
 from hepml_root.errors import HepmlError, ShapeError, UnsupportedOperationError
 from hepml_root.export import onnx_rules
-from hepml_root.export.onnx_activations import Mish
 from hepml_root.export.onnx_graph import Graph, Tensor
 from hepml_root.export.onnx_simplify import simplify
+from hepml_root.export.onnx_tracing import arguments_of, followed, traceable_activations, undisturbed
 
 # The batch size of the trace: a prime that is no divisor of any other dimension of the model.
 _PRIMES = (7919, 7927, 7933, 7937, 7949, 7951)
@@ -44,6 +44,7 @@ def emit(
     inputs: Sequence[str] | None = None,
     outputs: Sequence[str] | None = None,
     name: str = "",
+    prefix_masks: Collection[str] = (),
 ) -> onnx.ModelProto:
     """Return ``model`` as an ONNX graph without metadata.
 
@@ -60,6 +61,10 @@ def emit(
         Names of the outputs; by default ``score`` for one output, else the model's own names.
     name : str, optional
         Name of the graph; by default the model's.
+    prefix_masks : collection of str, optional
+        Inputs ``(events, constituents)`` that hold ones and then zeros in every event, as masks of padded
+        constituents do. Recurrent layers then run over that many constituents, without looking for holes;
+        on an event with a hole the graph would compute something else.
 
     Raises
     ------
@@ -84,6 +89,7 @@ def emit(
         raise ShapeError(f"the model has the inputs {sorted(own_names)}, but {sorted(order)} were asked for.")
     by_name = dict(zip(own_names, symbolic, strict=True))
     graph = Graph(_tracing_batch(model, symbolic))
+    graph.prefix_masks = frozenset(prefix_masks)
     arguments: dict[str, Tensor] = {}
     for key in order:
         shape, dtype = by_name[key].shape, keras.backend.standardize_dtype(by_name[key].dtype)
@@ -95,7 +101,7 @@ def emit(
         _require_known_type(f"input '{key}'", dtype)
         arguments[key] = graph.cast(graph.add_input(key, (graph.batch, *shape[1:])), dtype)
     emitter = _Emitter(graph)
-    with _undisturbed(model):
+    with undisturbed(model), followed():
         results = emitter.expand(
             lambda *values: model.call(_packed(model, dict(zip(order, values, strict=True))), training=False),
             *arguments.values(),
@@ -189,21 +195,6 @@ def _set_outputs(graph: Graph, model: keras.Model, results: Any, names: Sequence
         graph.outputs.append(tensor)
 
 
-@contextlib.contextmanager
-def _undisturbed(model: keras.Model) -> Iterator[None]:
-    """Calling layers on symbolic tensors writes into their call history: put that back afterwards."""
-    operations = list(model._flatten_layers())
-    for layer in list(operations):
-        operations += [op for op in getattr(layer, "_operations", ()) if op not in operations]
-    before = [(len(op._inbound_nodes), len(op._outbound_nodes)) for op in operations]
-    try:
-        yield
-    finally:
-        for op, (inbound, outbound) in zip(operations, before, strict=True):
-            del op._inbound_nodes[inbound:]
-            del op._outbound_nodes[outbound:]
-
-
 class _Emitter:
     """Emits what hangs on symbolic outputs into one graph."""
 
@@ -259,16 +250,23 @@ class _Emitter:
                     "the call."
                 )
             node = operation._inbound_nodes[index]
-            args, kwargs = _arguments(node)
+            args, kwargs = arguments_of(node)
             parents = [x for x in tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
-            masks = [mask for x in parents if (mask := getattr(x, "_keras_mask", None)) is not None]
+            masks = [
+                mask
+                for x in parents
+                if isinstance(mask := getattr(x, "_keras_mask", None), keras.KerasTensor)
+            ]
             waiting = [x for x in (*parents, *masks) if id(x) not in known]
             if waiting:
                 stack += waiting
                 continue
             for parent in parents:
                 mask = getattr(parent, "_keras_mask", None)
-                known[id(parent)].mask = None if mask is None else known[id(mask)]
+                if isinstance(mask, keras.KerasTensor):
+                    known[id(parent)].mask = known[id(mask)]
+                else:
+                    known[id(parent)].mask = None if mask is None else self.graph.tensor(mask)
 
             def fill(x: Any) -> Any:
                 return known[id(x)] if isinstance(x, keras.KerasTensor) else x
@@ -321,7 +319,7 @@ class _Emitter:
             return self._apply(rule, call, what, args, kwargs)
         if "training" in inspect.signature(layer.call).parameters:
             kwargs["training"] = False
-        with _traceable(layer):
+        with traceable_activations(layer):
             return self.expand(lambda a, k: layer.call(*a, **k), args, kwargs, label=what)
 
     def _apply(self, rule: onnx_rules.Rule, call: onnx_rules.Call, what: str, args: Any, kwargs: Any) -> Any:
@@ -341,50 +339,6 @@ class _Emitter:
             yield
         finally:
             self.graph.scope.pop()
-
-
-# Activation functions that Keras writes with its private backend, and the same for symbolic tensors.
-_TRACEABLE = {
-    keras.activations.mish: Mish(),
-    keras.activations.hard_silu: keras.ops.hard_silu,
-    keras.activations.sparsemax: keras.ops.sparsemax,
-}
-
-
-@contextlib.contextmanager
-def _traceable(layer: Any) -> Iterator[None]:
-    """Give a layer activations that take symbolic tensors, for as long as it is traced."""
-    swapped = {}
-    for name in ("activation", "recurrent_activation"):
-        function = vars(layer).get(name)
-        if inspect.isfunction(function) and function in _TRACEABLE:
-            swapped[name] = function
-            vars(layer)[name] = _TRACEABLE[function]
-    try:
-        yield
-    finally:
-        vars(layer).update(swapped)
-
-
-def _arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of a Keras call, with the masks that Keras passes to a layer unrecorded."""
-    args, kwargs = node.arguments.args, dict(node.arguments.kwargs)
-    if not isinstance(node.operation, keras.layers.Layer):
-        return args, kwargs
-    parameters = inspect.signature(node.operation.call).parameters
-    given = dict(zip(parameters, args, strict=False)) | kwargs
-    tensors = {
-        key: value
-        for key, value in given.items()
-        if any(isinstance(x, keras.KerasTensor) for x in tree.flatten(value)) and not key.endswith("mask")
-    }
-    for key, value in tensors.items():
-        argument = "mask" if len(tensors) == 1 else f"{key}_mask"
-        if argument in parameters and given.get(argument) is None:
-            masks = tree.map_structure(lambda x: getattr(x, "_keras_mask", None), value)
-            if any(mask is not None for mask in tree.flatten(masks)):
-                kwargs[argument] = masks
-    return args, kwargs
 
 
 def predict(model: keras.Model, blocks: Mapping[str, np.ndarray]) -> list[np.ndarray]:

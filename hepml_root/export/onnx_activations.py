@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -30,6 +31,19 @@ class Mish(keras.Operation):
 
     def compute_output_spec(self, x: Any) -> Any:
         return keras.KerasTensor(x.shape, x.dtype)
+
+
+# Activation functions that Keras writes with its private backend, and the same for symbolic tensors.
+_TRACEABLE = {
+    keras.activations.mish: Mish(),
+    keras.activations.hard_silu: keras.ops.hard_silu,
+    keras.activations.sparsemax: keras.ops.sparsemax,
+}
+
+
+def traceable(function: Any) -> Any:
+    """Return an activation that takes symbolic tensors."""
+    return _TRACEABLE.get(function, function) if inspect.isfunction(function) else function
 
 
 @op_rule(Mish)

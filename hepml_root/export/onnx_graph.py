@@ -68,6 +68,11 @@ class Graph:
     ----------
     batch : int
         The batch size of the trace; dimensions that are multiples of it are free in the file.
+
+    Attributes
+    ----------
+    prefix_masks : frozenset of str
+        Inputs that are known to be masks of ones and then zeros along their second axis.
     """
 
     def __init__(self, batch: int) -> None:
@@ -76,6 +81,7 @@ class Graph:
         self.inputs: list[Tensor] = []
         self.outputs: list[Tensor] = []
         self.scope: list[str] = []
+        self.prefix_masks: frozenset[str] = frozenset()
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Tensor] = {}
         self._names: set[str] = set()
 
@@ -248,6 +254,8 @@ class Graph:
         """Write the graph down as an ONNX model."""
         used: dict[str, Tensor] = {}
         protos = []
+        read = {id(tensor) for node in self.nodes for tensor in node.inputs}
+        read.update(id(tensor) for tensor in self.outputs)
         for node in self.nodes:
             for tensor in node.inputs:
                 if tensor is not None and tensor.value is not None:
@@ -255,7 +263,7 @@ class Graph:
             proto = onnx.helper.make_node(
                 node.op,
                 ["" if tensor is None else tensor.name for tensor in node.inputs],
-                [tensor.name for tensor in node.outputs],
+                _output_names(node, read),
                 name=node.label,
                 **node.attributes,
             )
@@ -281,6 +289,17 @@ class Graph:
     def _describe(self, tensor: Tensor) -> onnx.ValueInfoProto:
         shape = [BATCH_DIMENSION if self.is_free(size) else size for size in tensor.shape]
         return onnx.helper.make_tensor_value_info(tensor.name, _ELEMENT_TYPES[tensor.dtype], shape)
+
+
+def _output_names(node: Node, read: set[int]) -> list[str]:
+    """Names of a node's outputs; recurrent operators need not compute those that nothing reads."""
+    names = [
+        "" if node.op in ("LSTM", "GRU", "RNN") and id(tensor) not in read else tensor.name
+        for tensor in node.outputs
+    ]
+    while not names[-1]:
+        names.pop()
+    return names
 
 
 def _to_numpy(value: Any) -> np.ndarray:

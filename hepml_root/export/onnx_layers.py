@@ -6,6 +6,7 @@ of `keras.ops`; and layers that ONNX has as one operator.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -98,3 +99,46 @@ def category_encoding(graph: Graph, call: Call, x: Any, count_weights: Any = Non
     if value.rank > 1 and value.shape[-1] == 1:
         value = graph.reshape(value, value.shape[:-1])
     return call.expand(lambda v: ops.one_hot(ops.cast(v, "int32"), layer.num_tokens), value)
+
+
+@layer_rule(layers.TimeDistributed)
+def time_distributed(graph: Graph, call: Call, inputs: Any, mask: Any = None, training: Any = None) -> Any:  # noqa: ARG001 - inference
+    """The layer on all steps at once, as if each were an event of its own."""
+    layer = call.operation.layer
+    value = graph.tensor(inputs)
+    if isinstance(layer, layers.Dense):
+        return call.expand(layer, value)
+    rows, steps = value.shape[0] * value.shape[1], value.shape[1]
+    each = [graph.reshape(value, [rows, *value.shape[2:]])]
+    takes_mask = "mask" in inspect.signature(layer.call).parameters
+    if mask is not None and takes_mask:
+        there = graph.tensor(mask)
+        each.append(graph.reshape(there, [rows, *there.shape[2:]]))
+    result = call.expand(lambda x, *m: layer(x, mask=m[0]) if m else layer(x), *each)
+    return graph.reshape(result, [value.shape[0], steps, *result.shape[1:]])
+
+
+@layer_rule(layers.GroupNormalization)
+def group_normalization(graph: Graph, call: Call, inputs: Any) -> Tensor:
+    """Each group of channels is one channel to InstanceNormalization; factor and shift per channel follow."""
+    layer = call.operation
+    value = graph.tensor(inputs, "float32")
+    axis = layer.axis % value.rank
+    order = [0, axis, *(a for a in range(1, value.rank) if a != axis)]
+    front = graph.transpose(value, order)
+    channels = front.shape[1]
+    groups = channels if layer.groups == -1 else int(layer.groups)
+    size = int(np.prod(front.shape[1:])) // groups
+    grouped = graph.reshape(front, [front.shape[0], groups, size])
+    one, zero = np.ones(groups, np.float32), np.zeros(groups, np.float32)
+    result = graph.node(
+        "InstanceNormalization", grouped, graph.constant(one), graph.constant(zero),
+        shape=grouped.shape, epsilon=float(layer.epsilon),
+    )  # fmt: skip
+    result = graph.reshape(result, front.shape)
+    along = [channels, *[1] * (value.rank - 2)]
+    if layer.scale:
+        result = graph.node("Mul", result, graph.reshape(graph.tensor(layer.gamma, "float32"), along))
+    if layer.center:
+        result = graph.node("Add", result, graph.reshape(graph.tensor(layer.beta, "float32"), along))
+    return graph.transpose(result, np.argsort(order).tolist())

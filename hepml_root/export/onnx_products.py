@@ -36,6 +36,8 @@ def _contract(graph: Graph, equation: str, operands: list[Tensor], shape: tuple[
             if letter not in target:
                 graph.refuse_events(operand, axis, "a sum")
     simple = _as_matrix_product(graph, equation, operands, shape)
+    if simple is None:
+        simple = _as_batched_product(graph, equation, operands)
     if simple is not None:
         return simple
     return graph.node("Einsum", *operands, shape=shape, equation=equation)
@@ -61,6 +63,41 @@ def _as_matrix_product(
     value = graph.reshape(operands[0], [*operands[0].shape[: len(kept)], rows])
     product = matrix_product(graph, value, graph.constant(matrix.reshape(rows, -1)))
     return graph.reshape(product, shape)
+
+
+def _as_batched_product(graph: Graph, equation: str, operands: list[Tensor]) -> Tensor | None:
+    """A contraction of two tensors as Transpose, MatMul, Transpose; None where it is none."""
+    if len(operands) != 2 or "." in equation:
+        return None
+    sources, target = equation.split("->")
+    left, right = sources.split(",")
+    if any(len(set(letters)) != len(letters) for letters in (left, right, target)):
+        return None
+    a, b = operands
+    summed = [c for c in left if c in right and c not in target]
+    if not summed or any(c not in target and c not in summed for c in left + right):
+        return None
+    both = [c for c in target if c in left and c in right]
+    rows, columns = ([c for c in target if c in side and c not in both] for side in (left, right))
+    sizes = dict(zip(right, b.shape, strict=True)) | dict(zip(left, a.shape, strict=True))
+    for letters, tensor in ((left, a), (right, b)):  # a constant has one row for all events
+        for letter, size in zip(letters, tensor.shape, strict=True):
+            sizes[letter] = max(sizes[letter], size)
+            if size == 1 < sizes[letter] and letter not in both:
+                return None
+    a = graph.transpose(a, [left.index(c) for c in both + rows + summed])
+    b = graph.transpose(b, [right.index(c) for c in both + summed + columns])
+    length = int(np.prod([sizes[c] for c in summed]))
+    kept = [sizes[c] for c in rows]
+    if both:
+        kept = [int(np.prod(kept))]
+    a = graph.reshape(a, [*a.shape[: len(both)], *kept, length])
+    width = int(np.prod([sizes[c] for c in columns]))
+    b = graph.reshape(b, [*b.shape[: len(both)], length, width])
+    product = matrix_product(graph, a, b)
+    order = both + rows + columns
+    product = graph.reshape(product, [sizes[c] for c in order])
+    return graph.transpose(product, [order.index(c) for c in target])
 
 
 @op_rule("Einsum")

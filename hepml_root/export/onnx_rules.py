@@ -9,7 +9,8 @@ one operator for the whole layer.
 
 Adding an operation means adding one decorated function in the module of its family:
 ``onnx_elementwise``, ``onnx_activations``, ``onnx_reductions``, ``onnx_shapes``, ``onnx_products``,
-``onnx_normalization``, ``onnx_layers``.
+``onnx_normalization``, ``onnx_convolutions``, ``onnx_pooling``, ``onnx_recurrent``, ``onnx_attention``,
+``onnx_layers``.
 
 Example
 -------
@@ -31,7 +32,10 @@ from hepml_root.errors import UnsupportedOperationError
 
 Rule = Callable[..., Any]
 
-_FAMILIES = ("elementwise", "activations", "reductions", "shapes", "products", "normalization", "layers")
+_FAMILIES = (
+    "elementwise", "activations", "reductions", "shapes", "products", "normalization", "convolutions",
+    "pooling", "recurrent", "attention", "layers",
+)  # fmt: skip
 _OPERATIONS: dict[str | type, Rule] = {}
 _LAYERS: dict[type, Rule] = {}
 _PACKAGES = ("keras.src.ops.", "keras.src.activations.")

@@ -180,15 +180,21 @@ def cut(graph: Graph, call: Call, inputs: Any, start_indices: Any) -> Tensor:
 @op_rule("Pad")
 def pad(graph: Graph, call: Call, x: Any, constant_values: Any = None) -> Tensor:
     value = graph.tensor(x)
-    mode = {"constant": "constant", "edge": "edge", "reflect": "reflect"}.get(call.operation.mode)
-    if mode is None:
-        raise UnsupportedOperationError(
-            f"{graph.where()}: padding of mode '{call.operation.mode}' cannot be exported."
-        )
+    mode = call.operation.mode
+    if mode not in ("constant", "edge", "reflect", "symmetric", "wrap"):
+        raise UnsupportedOperationError(f"{graph.where()}: padding of mode '{mode}' cannot be exported.")
     widths = np.broadcast_to(np.asarray(call.operation.pad_width, dtype=np.int64), (value.rank, 2))
     for axis, (before, after) in enumerate(widths):
         if before or after:
             graph.refuse_events(value, axis, "padding")
+    if mode in ("symmetric", "wrap"):
+        for axis, (before, after) in enumerate(widths):
+            if before or after:
+                positions = np.pad(np.arange(value.shape[axis]), (before, after), mode)
+                shape = [*value.shape[:axis], len(positions), *value.shape[axis + 1 :]]
+                index = graph.constant(positions, "int64")
+                value = graph.node("Gather", value, index, shape=shape, axis=axis)
+        return value
     sizes = graph.constant(widths.T.reshape(-1), "int64")
     shape = [
         size + before + after for size, (before, after) in zip(value.shape, widths.tolist(), strict=True)
@@ -216,19 +222,53 @@ def take(graph: Graph, call: Call, x: Any, indices: Any) -> Tensor:
 
 @op_rule("TakeAlongAxis")
 def take_along_axis(graph: Graph, call: Call, x: Any, indices: Any) -> Tensor:
+    """Indices for every element are GatherElements; indices for whole rows, as of neighbours, GatherND."""
     value, where = graph.tensor(x), graph.tensor(indices)
     if call.operation.axis is None:
         raise UnsupportedOperationError(f"{graph.where()}: name the axis for keras.ops.take_along_axis.")
     axis = call.operation.axis % value.rank
     graph.refuse_events(value, axis, "gathering")
-    if any(a != axis and s != where.shape[a] for a, s in enumerate(value.shape)):
+    shape = list(np.broadcast_shapes(
+        [1 if a == axis else s for a, s in enumerate(value.shape)],
+        [1 if a == axis else s for a, s in enumerate(where.shape)],
+    ))  # fmt: skip
+    shape[axis] = where.shape[axis]
+    rows = all(size == 1 for size in where.shape[axis + 1 :])
+    if rows and axis > 0 and value.value is None and any(size != 1 for size in value.shape[axis + 1 :]):
+        found = _rows(graph, value, where, axis)
+        if found is not None:
+            return graph.reshape(found, shape)
+    value = _spread(graph, value, [s if a != axis else value.shape[axis] for a, s in enumerate(shape)])
+    where = _spread(graph, where, shape)
+    where = graph.cast(where, "int64") if where.dtype not in ("int32", "int64") else where
+    return graph.node("GatherElements", value, where, shape=shape, dtype=value.dtype, axis=axis)
+
+
+def _rows(graph: Graph, value: Tensor, where: Tensor, axis: int) -> Tensor | None:
+    """One index per row: value (events, 1..., n, ...) by where (events, m..., k, 1...)."""
+    same = 0
+    while same < axis and value.shape[same] == where.shape[same]:
+        same += 1
+    if same == 0 or any(size != 1 for size in value.shape[same:axis]):
+        return None
+    count = int(np.prod(where.shape[same : axis + 1]))
+    rows = graph.reshape(value, [*value.shape[:same], *value.shape[axis:]])
+    index = graph.cast(graph.reshape(where, [*where.shape[:same], count, 1]), "int64")
+    shape = [*rows.shape[:same], count, *rows.shape[same + 1 :]]
+    return graph.node("GatherND", rows, index, shape=shape, dtype=value.dtype, batch_dims=same)
+
+
+def _spread(graph: Graph, value: Tensor, shape: Sequence[int]) -> Tensor:
+    """``value`` repeated along axes of length one."""
+    if list(value.shape) == list(shape):
+        return value
+    if any(graph.is_free(new) and old == 1 for old, new in zip(value.shape, shape, strict=True)):
         raise UnsupportedOperationError(
-            f"{graph.where()}: keras.ops.take_along_axis with indices of another shape than the values, "
-            f"{where.shape} "
-            f"and {value.shape}, cannot be exported."
+            f"{graph.where()}: values that are the same for all events cannot be gathered with an index for "
+            "each event; use keras.ops.take."
         )
-    where = graph.cast(where, "int32") if where.dtype not in ("int32", "int64") else where
-    return graph.node("GatherElements", value, where, shape=where.shape, dtype=value.dtype, axis=axis)
+    target = [1 if graph.is_free(size) else size for size in shape]
+    return graph.node("Expand", value, graph.constant(target, "int64"), shape=shape)
 
 
 @op_rule("OneHot")
@@ -267,6 +307,8 @@ def repeat(graph: Graph, call: Call, x: Any) -> Tensor:
             "axis."
         )
     axis %= value.rank
+    if int(repeats) == 1:
+        return value
     graph.refuse_events(value, axis, "repeating")
     positions = np.repeat(np.arange(value.shape[axis]), int(repeats))
     shape = [*value.shape[:axis], len(positions), *value.shape[axis + 1 :]]
@@ -293,10 +335,14 @@ def flip(graph: Graph, call: Call, x: Any) -> Tensor:
     )
     axes = range(value.rank) if axis is None else np.atleast_1d(axis).tolist()
     for a in axes:
-        a = int(a) % value.rank
-        graph.refuse_events(value, a, "reversing")
-        value = graph.slice(value, a, value.shape[a] - 1, -1, -1)
+        value = flipped(graph, value, int(a) % value.rank)
     return value
+
+
+def flipped(graph: Graph, value: Tensor, axis: int) -> Tensor:
+    """Reverse the order along one axis."""
+    graph.refuse_events(value, axis, "reversing")
+    return graph.slice(value, axis, value.shape[axis] - 1, -1, -1)
 
 
 @op_rule("Roll")

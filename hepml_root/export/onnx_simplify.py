@@ -1,24 +1,70 @@
 """Cleans the emitted graph: fuses products with what follows them, drops what does nothing or is not used.
 
+Constants that depend on constants only are computed; biases, scales and normalisations go into the product or
+convolution before them, zero padding into the convolution behind it; Transposes meet and vanish
+(:mod:`hepml_root.export.onnx_transposes`).
+
 Everything here keeps the function that is computed; only the order of roundings can change.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
+from onnx.reference import ReferenceEvaluator
 
-from hepml_root.export.onnx_graph import Graph, Node, Tensor
+from hepml_root.export.onnx_graph import OPSET, Graph, Node, Tensor
+from hepml_root.export.onnx_transposes import move_transposes, simplify_shapes
 
 
 def simplify(graph: Graph) -> None:
     """Rewrite ``graph`` in place until nothing changes."""
-    while _fuse_one(graph):
-        pass
+    _fold_constants(graph)
+    while _fuse_one(graph) or _hoist_one(graph) or move_transposes(graph) or _pad_one(graph):
+        _drop_identities(graph)
+        _drop_unused(graph)
+    simplify_shapes(graph)
+    _shorten_casts(graph)
     _drop_identities(graph)
+    _merge_twins(graph)
     _drop_unused(graph)
+
+
+def _fold_constants(graph: Graph) -> None:
+    """Compute what depends on constants only."""
+    known: dict[int, Tensor] = {}
+    kept = []
+    for node in graph.nodes:
+        node.inputs = [None if t is None else known.get(id(t), t) for t in node.inputs]
+        given = [t for t in node.inputs if t is not None]
+        if not given or any(t.value is None for t in given) or any(t in graph.outputs for t in node.outputs):
+            kept.append(node)
+            continue
+        graph.scope = node.label.split("/")[:-1]
+        for tensor, value in zip(node.outputs, _computed(node, given), strict=True):
+            known[id(tensor)] = graph.constant(value, tensor.dtype)
+    graph.nodes = kept
+
+
+def _computed(node: Node, given: list[Tensor]) -> list[np.ndarray]:
+    """The results of one operator on constants, by ONNX's reference implementation."""
+    feed = {f"x{number}": np.asarray(t.value) for number, t in enumerate(given)}
+    names = iter(feed)
+    inputs = ["" if t is None else next(names) for t in node.inputs]
+    outputs = [f"y{number}" for number in range(len(node.outputs))]
+    proto = onnx.helper.make_node(node.op, inputs, outputs, **node.attributes)
+    entries = [
+        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
+        for name, v in feed.items()
+    ]
+    results = [onnx.helper.make_empty_tensor_value_info(name) for name in outputs]
+    body = onnx.helper.make_graph([proto], "constants", entries, results)
+    model = onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", OPSET)])
+    return [np.asarray(value) for value in ReferenceEvaluator(model).run(None, feed)]
 
 
 class _Links:
@@ -43,6 +89,8 @@ def _fuse_one(graph: Graph) -> bool:
         if value is None or constant is None or maker is None or value.dtype != "float32":
             continue
         vector = _along_last_axis(constant, value)
+        if maker.op in ("Conv", "ConvTranspose"):
+            vector = _along_channels(constant, value)
         if vector is None or links.uses[id(value)] != 1:
             continue
         if _fuse(graph, links, maker, node, value, vector):
@@ -59,6 +107,17 @@ def _along_last_axis(constant: Tensor, value: Tensor) -> NDArray[np.float64] | N
     if any(size != 1 for size in array.shape[:-1]) or array.size not in (1, value.shape[-1]):
         return None
     return np.broadcast_to(array.reshape(-1), (value.shape[-1],))
+
+
+def _along_channels(constant: Tensor, value: Tensor) -> NDArray[np.float64] | None:
+    """A constant as one number per channel of ``value`` (events, channels, ...), if it is just that."""
+    if constant.value is None or constant.rank > value.rank:
+        return None
+    array = np.asarray(constant.value, np.float64)
+    array = array.reshape([1] * (value.rank - array.ndim) + list(array.shape))
+    if any(size != 1 for axis, size in enumerate(array.shape) if axis != 1):
+        return None
+    return np.broadcast_to(array.reshape(-1), (value.shape[1],))
 
 
 def _weights(node: Node) -> NDArray[np.float64] | None:
@@ -86,6 +145,8 @@ def _fuse(
     if factor is not None and not np.all(np.isfinite(factor)):
         return False
     graph.scope = maker.label.split("/")[:-1]
+    if maker.op in ("Conv", "ConvTranspose"):
+        return _fuse_convolution(graph, maker, node, factor, shift)
     if maker.op == "Add":
         return _fuse_behind_bias(graph, links, maker, node, factor, shift)
     weights = _weights(maker)
@@ -134,11 +195,149 @@ def _fuse_behind_bias(
     return True
 
 
+def _fuse_convolution(
+    graph: Graph,
+    maker: Node,
+    node: Node,
+    factor: NDArray[np.float64] | None,
+    shift: NDArray[np.float64],
+) -> bool:
+    kernel, bias = maker.inputs[1], maker.inputs[2] if len(maker.inputs) > 2 else None
+    if kernel is None or kernel.value is None or (bias is not None and bias.value is None):
+        return False
+    old = np.zeros(len(shift)) if bias is None or bias.value is None else bias.value.astype(np.float64)
+    scale = np.ones(len(shift)) if factor is None else factor
+    layout = [-1 if axis == (0 if maker.op == "Conv" else 1) else 1 for axis in range(kernel.rank)]
+    scaled = kernel if factor is None else graph.constant(kernel.value * scale.reshape(layout), "float32")
+    inputs: list[Tensor | None] = [maker.inputs[0], scaled]
+    if bias is not None or np.any(shift):
+        inputs.append(graph.constant(old * scale + shift, "float32"))
+    options = maker.attributes
+    _replace(node, maker.op, inputs, maker.label)
+    node.attributes = options
+    return True
+
+
+def _hoist_one(graph: Graph) -> bool:
+    """Move one sum or product with a constant from behind a Reshape that splits the last axis to before it.
+
+    There it can be fused with the product that made the values.
+    """
+    links = _Links(graph)
+    for node in graph.nodes:
+        if node.op not in ("Add", "Sub", "Mul", "Div"):
+            continue
+        value, constant = node.inputs
+        if value is not None and value.value is not None and node.op in ("Add", "Mul"):
+            value, constant = constant, value
+        maker = links.maker.get(id(value))
+        if value is None or constant is None or constant.value is None or maker is None:
+            continue
+        source = maker.inputs[0] if maker.op == "Reshape" else None
+        if source is None or links.uses[id(value)] != 1 or value.dtype != "float32":
+            continue
+        origin = links.maker.get(id(source))
+        split = value.rank - source.rank + 1
+        if origin is None or origin.op not in ("Gemm", "MatMul", "Add") or split < 2:
+            continue
+        parts = value.shape[-split:]
+        if source.shape[:-1] != value.shape[:-split] or constant.rank > split:
+            continue
+        vector = np.broadcast_to(constant.value, parts).reshape(-1)
+        before = Tensor(graph.unique(f"{source.name}:{node.op}"), source.shape, value.dtype)
+        first = Node(node.op, [source, graph.constant(vector)], [before], {}, node.label)
+        position = graph.nodes.index(node)
+        node.op, node.inputs, node.label = "Reshape", [before, maker.inputs[1]], maker.label
+        graph.nodes.insert(position, first)
+        graph.nodes.remove(maker)
+        return True
+    return False
+
+
+def _pad_one(graph: Graph) -> bool:
+    """Let one convolution do the zero padding before it."""
+    links = _Links(graph)
+    for node in graph.nodes:
+        padded = node.inputs[0] if node.op == "Conv" else None
+        maker = links.maker.get(id(padded))
+        turn = None
+        if maker is not None and maker.op == "Transpose" and links.uses[id(padded)] == 1:
+            turn, padded = maker, maker.inputs[0]
+            maker = links.maker.get(id(padded))
+        if padded is None or maker is None or maker.op != "Pad" or links.uses[id(padded)] != 1:
+            continue
+        widths = maker.inputs[1]
+        fill = maker.inputs[2] if len(maker.inputs) > 2 else None
+        zero = fill is None or (fill.value is not None and not np.any(fill.value))
+        if maker.attributes.get("mode", "constant") != "constant" or not zero:
+            continue
+        if widths is None or widths.value is None or np.any(widths.value < 0):
+            continue
+        order = list(range(padded.rank)) if turn is None else turn.attributes["perm"]
+        pairs = widths.value.reshape(2, padded.rank)[:, order]
+        source = maker.inputs[0]
+        if np.any(pairs[:, :2]) or source is None:
+            continue
+        total = np.asarray(node.attributes["pads"]).reshape(2, -1) + pairs[:, 2:]
+        node.attributes = {**node.attributes, "pads": total.reshape(-1).tolist()}
+        if turn is not None:
+            bare = Tensor(
+                graph.unique(f"{source.name}:turned"), tuple(source.shape[a] for a in order), source.dtype
+            )
+            turn.inputs, turn.outputs, source = [source], [bare], bare
+        node.inputs = [source, *node.inputs[1:]]
+        return True
+    return False
+
+
+def _shorten_casts(graph: Graph) -> None:
+    """Read positions as the int64 they are made as, where Keras has them as int32 in between."""
+    makers = {id(tensor): node for node in graph.nodes for tensor in node.outputs}
+    for node in graph.nodes:
+        source = node.inputs[0] if node.op == "Cast" else None
+        before = makers.get(id(source))
+        if source is None or before is None or before.op != "Cast" or source.dtype != "int32":
+            continue
+        origin = before.inputs[0]
+        if origin is not None and origin.dtype == node.outputs[0].dtype == "int64":
+            node.op, node.inputs, node.attributes = "Identity", [origin], {}
+
+
+def _merge_twins(graph: Graph) -> None:
+    """Compute the same thing once."""
+    first: dict[Any, Node] = {}
+    replaced: dict[int, Tensor] = {}
+    kept = []
+    for node in graph.nodes:
+        node.inputs = [None if t is None else replaced.get(id(t), t) for t in node.inputs]
+        settings = tuple(sorted((k, str(v)) for k, v in node.attributes.items()))
+        key = (node.op, tuple(id(t) for t in node.inputs), settings, len(node.outputs))
+        twin = first.setdefault(key, node)
+        if twin is node or any(t in graph.outputs for t in node.outputs):
+            kept.append(node)
+            continue
+        for tensor, other in zip(node.outputs, twin.outputs, strict=True):
+            replaced[id(tensor)] = other
+    graph.nodes = kept
+
+
 def _replace(node: Node, op: str, inputs: list[Tensor | None], label: str) -> None:
     node.op, node.inputs, node.attributes, node.label = op, inputs, {}, label
 
 
 def _drop_identities(graph: Graph) -> None:
+    makers = {id(tensor): node for node in graph.nodes for tensor in node.outputs}
+    for node in graph.nodes:  # what makes an output gives it its name itself
+        source = node.inputs[0] if node.op == "Identity" else None
+        maker = makers.get(id(source))
+        if source is None or maker is None or source in graph.outputs or node.outputs[0] not in graph.outputs:
+            continue
+        result = node.outputs[0]
+        maker.outputs[maker.outputs.index(source)] = result
+        for other in graph.nodes:
+            other.inputs = [result if tensor is source else tensor for tensor in other.inputs]
+        node.inputs, node.outputs = [result], [source]
+        makers[id(result)] = maker
     replaced: dict[int, Tensor] = {}
     kept = []
     for node in graph.nodes:

@@ -25,8 +25,9 @@ def assert_same_as_keras(
     """Export ``model``, compare it with Keras on ``blocks`` at several batch sizes, return the graph."""
     proto = emit(model)
     assert not FORBIDDEN & {node.op_type for node in proto.graph.node}
-    inputs = {value.name for value in proto.graph.input}  # only an input that is an output may need a copy
-    assert all(node.input[0] in inputs for node in proto.graph.node if node.op_type == "Identity")
+    # Only what is an output already, or an input, may need a copy to be an output.
+    named = {value.name for value in (*proto.graph.input, *proto.graph.output)}
+    assert all(node.input[0] in named for node in proto.graph.node if node.op_type == "Identity")
     assert all(value.type.tensor_type.shape.dim[0].dim_param == "events" for value in proto.graph.input)
     assert all(value.type.tensor_type.shape.dim[0].dim_param == "events" for value in proto.graph.output)
     wanted = predict(model, blocks)

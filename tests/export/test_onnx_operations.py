@@ -202,7 +202,11 @@ OPERATIONS = {
     "Sparsemax": ops.sparsemax,
 }
 # Tested through layers, or no more than another name.
-ELSEWHERE = {"BatchNorm", "ConvertToTensor", "Outer", "Ravel", "View", "Flipud", "Mish"}
+ELSEWHERE = {
+    "BatchNorm", "ConvertToTensor", "Outer", "Ravel", "View", "Flipud", "Mish", "Conv", "DepthwiseConv",
+    "SeparableConv", "ConvTranspose", "MaxPool", "AveragePool", "AdaptiveMaxPool", "AdaptiveAveragePool", "Resize",
+    "DepthToSpace", "SpaceToDepth", "DotProductAttention",
+}  # fmt: skip
 
 
 def test_every_rule_has_a_case() -> None:
