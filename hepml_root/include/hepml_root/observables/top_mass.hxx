@@ -104,17 +104,19 @@ public:
       for (std::size_t k = 0; k < kAngles; ++k) {
          if (values[k] > values[(k + 1) % kAngles] || values[k] > values[(k + kAngles - 1) % kAngles])
             continue;
-         // Newton's steps to the minimum between the neighbours.
-         double angle = step * static_cast<double>(k);
-         const double from = angle - step, to = angle + step;
-         for (int i = 0; i < 4; ++i) {
+         // Newton's steps to the minimum between the neighbours, halving the interval where they leave it.
+         double angle = step * static_cast<double>(k), from = angle - step, to = angle + step;
+         for (int i = 0; i < 30; ++i) {
             const double c = std::cos(angle), s = std::sin(angle);
             const double c2 = c * c - s * s, s2 = 2 * s * c;
             const double slope = h2 * c - h1 * s + (h5 - h3) * s2 + 2 * h4 * c2;
             const double bend = -h1 * c - h2 * s + 2 * (h5 - h3) * c2 - 4 * h4 * s2;
-            if (!(bend > 0))
+            (slope > 0 ? to : from) = angle;
+            const double next = angle - slope / bend;
+            const double better = next > from && next < to ? next : 0.5 * (from + to);
+            if (std::fabs(better - angle) < 1e-9)
                break;
-            angle = std::clamp(angle - slope / bend, from, to);
+            angle = better;
          }
          const double c = std::cos(angle), s = std::sin(angle);
          least = std::fmin(least, h0 + c * (h1 + h3 * c + 2 * h4 * s) + s * (h2 + h5 * s));
@@ -163,7 +165,7 @@ HEPML_ROOT_OBSERVABLES_FUNCTION double mt2w_of_pairing(const FourVector& lepton,
    if (sides.Excess(least) <= 0)
       return least * m_w;
    const auto bisect = [&](double low, double high) {
-      constexpr double precision = 1e-9;
+      constexpr double precision = 1e-7;
       while (high - low > precision * high) {
          const double middle = 0.5 * (low + high);
          (sides.Excess(middle) > 0 ? low : high) = middle;
