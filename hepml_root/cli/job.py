@@ -94,9 +94,20 @@ class Data:
         None, "regression: the events", example="shipped:tmva_reg_example.root:TreeR"
     )
     inputs: list[str] = setting(
-        help="what the network sees: branch names or `label := ROOT expression`",
+        [], "what the network sees: branch names or `label := ROOT expression`",
         example=["lepton_pT", "m_bb", "m_wwbb", "dphi := abs(lepton_phi - jet1_phi)"],
-    )
+    )  # fmt: skip
+    representations: dict[str, dict[str, Any]] = setting(
+        {},
+        "tensors of jagged columns that the network sees, by name; `kind` is a function of "
+        "`hepml_root.representations` and the others are its settings",
+        example={
+            "particles": {
+                "kind": "constituents", "pt": "constituent_pt", "eta": "constituent_eta",
+                "phi": "constituent_phi", "max_length": 64,
+            }
+        },
+    )  # fmt: skip
     targets: list[str] = setting([], "regression: what the network learns", example=["fvalue"])
     parameters: list[str] = setting(
         [], "physics parameters that the network takes as a further input", example=["mass"]

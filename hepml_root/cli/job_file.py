@@ -24,6 +24,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from hepml_root.cli.job import Events, Job
+from hepml_root.cli.job_representations import check_representations
 from hepml_root.errors import JobFileError, nearest
 
 _SCALAR_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -161,6 +162,8 @@ class _Reader:
         if typing.get_origin(kind) is list:
             (element,) = typing.get_args(kind)
             return [self.read(item, element, f"{path}[{i}]", field) for i, item in enumerate(node.value)]
+        if kind is Any:
+            return self.anything(node, path)
         if typing.get_origin(kind) is dict:
             element = typing.get_args(kind)[1]
             entries = self.entries(node, path)
@@ -173,6 +176,19 @@ class _Reader:
             return node.value
         value = yaml.SafeLoader("").construct_object(node)
         return float(value) if kind is float else value
+
+    def anything(self, node: Node, path: str) -> Any:
+        """Return a value of any shape, as it stands."""
+        if isinstance(node, MappingNode):
+            return {
+                key: self.anything(item, f"{path}.{key}")
+                for key, (_, item) in self.entries(node, path).items()
+            }
+        if isinstance(node, SequenceNode):
+            return [self.anything(item, f"{path}[{i}]") for i, item in enumerate(node.value)]
+        if node.tag.endswith(":str") and _number(node.value):  # YAML 1.1 takes 1e-3 for text
+            return float(node.value)
+        return yaml.SafeLoader("").construct_object(node)
 
     def entries(self, node: Node, path: str) -> dict[str, tuple[Node, Node]]:
         """Return the keys of a mapping as text (also `on` and `2`, which YAML takes for other things)."""
@@ -237,6 +253,8 @@ def _unknown_choice(value: str, choices: Iterable[str]) -> str:
 
 def _fits(node: Node, kind: Any) -> bool:
     """Whether a node can be read as ``kind``, by its outer shape."""
+    if kind is Any:
+        return True
     if isinstance(node, MappingNode):
         return dataclasses.is_dataclass(kind) or typing.get_origin(kind) is dict
     if isinstance(node, SequenceNode):
@@ -273,6 +291,8 @@ def _words(kinds: Iterable[Any]) -> str:
             )
         elif typing.get_origin(kind) is dict:
             words.append("names with " + _words(_members(typing.get_args(kind)[1])))
+        elif kind is Any:
+            words.append("anything")
         elif kind is not type(None):
             words.append(_SCALAR_WORDS[kind])
     return " or ".join(dict.fromkeys(words))
@@ -314,8 +334,11 @@ def _check_together(job: Job, name: str) -> None:
         raise JobFileError(
             f"{name}: data.targets: belongs to a regression (data.source), not to data.classes."
         )
-    if not data.inputs:
-        raise JobFileError(f"{name}: data.inputs: is empty; name at least one column.")
+    if not data.inputs and not data.representations:
+        raise JobFileError(
+            f"{name}: data.inputs: is empty; name at least one column, or give data.representations."
+        )
+    check_representations(data.representations, name)
     if data.signal is not None and data.signal not in data.classes:
         raise JobFileError(f"{name}: data.signal: {_unknown_choice(data.signal, data.classes)}")
     if data.split.by == "event_number" and data.event_number is None:

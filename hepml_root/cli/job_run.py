@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hepml_root.cli.job import Boosted, Dense, Events, Job, Loss
 from hepml_root.cli.job_file import dump, read_job
+from hepml_root.cli.job_representations import representations_of
 from hepml_root.cli.quiet import import_keras
 from hepml_root.errors import (
     CompilerError,
@@ -82,7 +83,7 @@ def dataset_of(job: Job) -> Dataset:
         sources = {name: _source(events) for name, events in data.classes.items()}
     return Dataset.from_root(
         sources,
-        data.inputs,
+        [*data.inputs, *representations_of(data.representations)],
         targets=data.targets,
         parameters=data.parameters,
         weight=data.weight,

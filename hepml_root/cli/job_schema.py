@@ -111,7 +111,7 @@ def _setting(kind: Any, field: Field, depth: int) -> list[str]:
     if default not in (MISSING, None, [], {}):
         value, active = default, True
     else:  # of the settings without a default, the example needs the required ones and its two classes
-        value, active = example, default is MISSING or (kind is Data and field.name == "classes")
+        value, active = example, default is MISSING or (kind is Data and field.name in ("classes", "inputs"))
     flow = isinstance(value, list) and (len(value) == 1 or not isinstance(value[0], str))
     text = yaml.safe_dump(
         {field.name: value}, sort_keys=False, width=200, default_flow_style=None if flow else False
@@ -179,4 +179,4 @@ def _type_words(hint: Any) -> str:
         return f"name: {_type_words(typing.get_args(hint)[1])}"
     if dataclasses.is_dataclass(hint):
         return "section"
-    return {str: "text", int: "integer", float: "number", bool: "true or false"}[hint]
+    return {str: "text", int: "integer", float: "number", bool: "true or false", Any: "anything"}[hint]

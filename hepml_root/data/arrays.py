@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 from hepml_root.data.columns import Column
 from hepml_root.data.finite import check_finite, check_missing_setting
 from hepml_root.data.parameters import fill_parameters
-from hepml_root.data.schema import Block, Schema, blocks_of, mask_of, refuse_duplicates, signal_class
+from hepml_root.data.representation import Representation
+from hepml_root.data.schema import (
+    MASKED,
+    Block,
+    Schema,
+    blocks_of,
+    mask_of,
+    refuse_duplicates,
+    signal_class,
+)
 from hepml_root.data.split import check_seed, integral
 from hepml_root.data.weights import check_weights
 from hepml_root.errors import EmptySelectionError, SettingError, ShapeError, unknown
@@ -29,6 +39,7 @@ def from_arrays(
     classes: Sequence[str] | None = None,
     signal: str | None = None,
     columns: Sequence[str | Column] | Mapping[str, Sequence[str | Column]] | None = None,
+    representations: Sequence[Representation] = (),
     targets: Sequence[str | Column] | None = None,
     weight: ArrayLike | None = None,
     training_weight: ArrayLike | None = None,
@@ -45,8 +56,10 @@ def from_arrays(
     ---------
     X:
         Inputs: (events, features) array; a pandas DataFrame, whose columns give the labels; or a dict
-        {block: array} with "features", "parameters", and jagged blocks g (events, constituents,
-        features) with g + "_mask" (events, constituents). float32 C-ordered arrays are not copied.
+        {block: array} with "features", "parameters", jagged blocks g (events, constituents, features) with
+        g + "_mask" (events, constituents), images (events, height, width, channels), and of a graph
+        g + "_neighbours" (events, constituents, neighbours), g + "_edges" (events, constituents, neighbours,
+        features) and g + "_edges_mask". float32 C-ordered arrays are not copied.
     labels:
         Class of each event, (events,): indices into ``classes``, bool, or names. None for regression.
     target:
@@ -59,6 +72,9 @@ def from_arrays(
         background… or bkg….
     columns:
         Labels (or :class:`Column`) of the features; a dict {block: labels} for several blocks.
+    representations:
+        Those that made some of the blocks, as ``representation(arrays)`` gives them: what the blocks are is
+        then known, and models of them can be applied to files.
     targets:
         Labels of the regression targets.
     weight:
@@ -105,7 +121,7 @@ def from_arrays(
     if (labels is None) == (target is None):
         raise SettingError("give either labels (classification) or target (regression).")
     units = dict(units or {})
-    arrays, blocks = _blocks(X, columns, units)
+    arrays, blocks = _blocks(X, columns, units, tuple(representations))
     events = len(next(iter(arrays.values())))
     for name, array in arrays.items():
         if len(array) != events:
@@ -138,7 +154,8 @@ def from_arrays(
             (),
         )
 
-    all_labels = [label for block in blocks for label in block.labels]
+    plain = [block for block in blocks if block.representation is None and block.of is None]
+    all_labels = [label for block in plain for label in block.labels]
     all_labels += [column.label for column in target_columns] + list(spectators or {})
     refuse_duplicates(all_labels)
     for label in units:
@@ -234,6 +251,7 @@ def _blocks(
     X: Any,
     columns: Sequence[str | Column] | Mapping[str, Sequence[str | Column]] | None,
     units: dict[str, str],
+    representations: tuple[Representation, ...],
 ) -> tuple[dict[str, NDArray[Any]], tuple[Block, ...]]:
     """Blocks of inputs as float32 arrays, in the order of the model's inputs, and their description."""
     if hasattr(X, "columns") and hasattr(X, "to_numpy"):  # a pandas DataFrame, without importing pandas
@@ -247,43 +265,91 @@ def _blocks(
 
     inputs: list[Column] = []
     parameters: list[Column] = []
-    arrays: dict[str, NDArray[Any]] = {}
-    masks = {name for name in given if name.endswith("_mask") and name[: -len("_mask")] in given}
+    others: list[Block] = []
+    arrays = {
+        block.name: _shaped(given, block)
+        for representation in representations
+        for block in representation.blocks()
+    }
+    masks = {mask_of(name) for name in given} & set(given)
     for name, values in given.items():
-        if name in masks:
+        if name in masks or name in arrays:
             continue
-        axes = 2 if name in ("features", "parameters") else 3
+        kind = _kind(name, values, given)
         array = np.ascontiguousarray(values, dtype=np.float32)
-        if array.ndim != axes:
-            expected = "(events, features)" if axes == 2 else "(events, constituents, features)"
-            raise ShapeError(f"the block '{name}' has shape {array.shape}, expected {expected}.")
-        role = "parameter" if name == "parameters" else "input"
+        axes = _AXES[kind]
+        if array.ndim != len(axes):
+            raise ShapeError(f"the block '{name}' has shape {array.shape}, expected ({', '.join(axes)}).")
+        arrays[name] = array
+        if kind == "index":
+            others.append(Block(name, kind, array.shape[1:]))
+            continue
+        role = "parameter" if kind == "parameter" else "input"
         prefix = {"features": "x", "parameters": "parameter"}.get(name, name + "_")
         made = _columns(per_block.get(name), array.shape[-1], prefix, role, units)
-        if axes == 3:
-            made = [
-                Column(
-                    c.label, c.expression, role="input", units=c.units, max_length=array.shape[1], group=name
-                )
-                for c in made
-            ]
-            mask = given.get(mask_of(name))
-            arrays[mask_of(name)] = (
-                np.ones(array.shape[:2], dtype=bool)
-                if mask is None
-                else np.asarray(mask).astype(bool, copy=False)
-            )
-            if arrays[mask_of(name)].shape != array.shape[:2]:
-                raise ShapeError(
-                    f"the mask of '{name}' has shape {arrays[mask_of(name)].shape}, "
-                    f"expected {array.shape[:2]}."
-                )
-        arrays[name] = array
+        if kind in MASKED:
+            arrays[mask_of(name)] = _mask(given, name, array.shape[:-1])
+        if kind in ("image", "edges"):
+            others.append(Block(name, kind, array.shape[1:], tuple(made)))
+            if kind == "edges":
+                others.append(Block(mask_of(name), "mask", array.shape[1:-1]))
+            continue
+        if kind == "jagged":
+            made = [replace(column, role="input", max_length=array.shape[1], group=name) for column in made]
         (parameters if role == "parameter" else inputs).extend(made)
-    blocks = blocks_of(inputs, parameters)
+    made_of = blocks_of(inputs, parameters, representations)
+    plain = [block for block in made_of if block.representation is None and block.of is None]
+    blocks = (*plain, *others, *made_of[len(plain) :])
     if not blocks:
         raise ShapeError("there is no input: give at least one block with at least one column.")
     return {block.name: arrays[block.name] for block in blocks}, blocks
+
+
+# Axes of the array of each kind of block.
+_AXES = {
+    "flat": ("events", "features"),
+    "parameter": ("events", "parameters"),
+    "jagged": ("events", "constituents", "features"),
+    "image": ("events", "height", "width", "channels"),
+    "index": ("events", "constituents", "neighbours"),
+    "edges": ("events", "constituents", "neighbours", "features"),
+}
+
+
+def _kind(name: str, values: Any, given: Mapping[str, Any]) -> str:
+    """Kind of a block, by its name and number of axes."""
+    if name in ("features", "parameters"):
+        return "flat" if name == "features" else "parameter"
+    for end, kind in (("_neighbours", "index"), ("_edges", "edges")):
+        if name.endswith(end) and name.removesuffix(end) in given:
+            return kind
+    return "image" if np.ndim(values) == 4 else "jagged"
+
+
+def _mask(given: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Mask of a block: the one given, else that of no padding."""
+    mask = given.get(mask_of(name))
+    array = np.ones(shape, dtype=bool) if mask is None else np.asarray(mask).astype(bool, copy=False)
+    if array.shape != shape:
+        raise ShapeError(f"the mask of '{name}' has shape {array.shape}, expected {shape}.")
+    return array
+
+
+def _shaped(given: Mapping[str, Any], block: Block) -> NDArray[Any]:
+    """The array of a block that a representation made, checked."""
+    if block.name not in given:
+        raise SettingError(
+            unknown(
+                "block", block.name, given, "A representation that makes it is among representations=[…]."
+            )
+        )
+    array = np.ascontiguousarray(given[block.name], dtype=np.float32)
+    if array.shape[1:] != block.shape:
+        raise ShapeError(
+            f"the block '{block.name}' has shape {array.shape}, its representation makes "
+            f"(events, {', '.join(map(str, block.shape))})."
+        )
+    return array.astype(bool) if block.kind == "mask" else array
 
 
 def _columns(

@@ -14,6 +14,7 @@ from hepml_root.data.described import Described
 from hepml_root.data.part_reader import PartReader, changed
 from hepml_root.data.reading import Arrays, refuse_empty
 from hepml_root.data.recipe import Recipe
+from hepml_root.data.represented_inputs import count_losses
 from hepml_root.data.split import PARTS, KFold, SplitRule
 from hepml_root.data.survey import Condition, PartSummary, Selection, Survey
 from hepml_root.data.weights import Yield, Yields, balance_factors, check_total
@@ -279,6 +280,10 @@ class LazyDataset(Described):
             if kept.training_base is None and not self.recipe.balance:
                 kept.training_base = kept.weight.copy()
             kept.weight *= scales[0] if kept.labels is None else scales[kept.labels]
+        provenance = self.provenance
+        if kept.losses:
+            lost = count_losses(kept.losses, kept.labels, self.classes)
+            provenance = {**provenance, "representations": lost}
         return Dataset(
             self.schema,
             kept.X,
@@ -289,7 +294,7 @@ class LazyDataset(Described):
             balanced=self.recipe.balance,
             spectators=kept.spectators,
             event_number=kept.event_number,
-            provenance=self.provenance,
+            provenance=provenance,
             split_depth=self.split_depth,
             counts_as_yields=self.recipe.counts_as_yields,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -193,8 +193,8 @@ def read_dataset(cls: type[Dataset], recipe: Recipe) -> Dataset:
     refuse_empty(recipe, counts)
     arrays = assemble(recipe, recipe.parts, rows, counts)
     provenance = recipe.provenance()
-    if rows.losses:
-        provenance["representations"] = count_losses(rows, recipe.class_names(), counts)
+    if arrays.losses:
+        provenance["representations"] = count_losses(arrays.losses, arrays.labels, recipe.schema.classes)
     if arrays.labels is not None and "parameters" in arrays.X:
         arrays.X["parameters"] = fill_parameters(
             arrays.X["parameters"], arrays.labels, recipe.schema.classes, arrays.weight, recipe.seed
@@ -243,6 +243,7 @@ class Arrays:
     training_base: NDArray[np.float64] | None
     spectators: dict[str, NDArray[Any]]
     event_number: NDArray[np.integer[Any]] | None
+    losses: dict[str, NDArray[np.uint32]] = field(default_factory=dict)
 
     def take(self, rows: NDArray[np.intp]) -> Arrays:
         """Some of the events."""
@@ -335,6 +336,7 @@ def assemble(
         training_base=base,
         spectators={label: values for (role, label), values in exact.items() if role == "spectator"},
         event_number=integral(exact[EVENT_NUMBER], "event_number") if EVENT_NUMBER in exact else None,
+        losses=rows.losses,
     )
     check_weights(weight, events, "the weights")
     if base is not None:

@@ -151,10 +151,6 @@ class Recipe:
             "missing": self.missing,
         }
 
-    def class_names(self, parts: Sequence[Part] | None = None) -> tuple[str, ...]:
-        """Class of each part."""
-        return tuple(part.class_name for part in (self.parts if parts is None else parts))
-
 
 def resolve(
     sources: Any,

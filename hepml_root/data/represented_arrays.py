@@ -65,13 +65,13 @@ def represent(
     SettingError
         C++ does not know the representation, or one of its settings.
     """
-    jagged = {column: _flat(column, _find(column, arrays)) for column in representation.columns}
+    jagged = {column: flat_values(column, find_array(column, arrays)) for column in representation.columns}
     counts = _agreeing({column: counts for column, (_, counts) in jagged.items()})
-    scalars = {column: _one_each(column, _find(column, arrays)) for column in representation.scalars}
+    scalars = {column: one_each(column, find_array(column, arrays)) for column in representation.scalars}
     for column, values in scalars.items():
         if len(values) != len(counts):
             raise ShapeError(
-                f"column '{column.label}' has {len(values)} values for {len(counts)} events: it needs one each."
+                f"column '{column.label}' has {len(values)} values for {len(counts)} events: one each."
             )
     first = np.zeros(len(counts) + 1, np.uint64)
     np.cumsum(counts, out=first[1:])
@@ -107,7 +107,7 @@ def made(description: str) -> int:
     return int(address.value or 0)
 
 
-def _find(column: Column, arrays: Mapping[str, Any]) -> Any:
+def find_array(column: Column, arrays: Mapping[str, Any]) -> Any:
     for name in (column.label, column.expression):
         if name in arrays:
             return arrays[name]
@@ -122,7 +122,7 @@ def _find(column: Column, arrays: Mapping[str, Any]) -> Any:
     )
 
 
-def _flat(column: Column, values: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def flat_values(column: Column, values: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The values of all events, one after the other, and the number of values of each event."""
     import awkward
 
@@ -154,7 +154,7 @@ def _joined(column: Column, values: Any) -> tuple[NDArray[Any], NDArray[np.int64
     return (np.concatenate(filled) if filled else np.empty(0, np.float32)), counts
 
 
-def _one_each(column: Column, values: Any) -> NDArray[np.float32]:
+def one_each(column: Column, values: Any) -> NDArray[np.float32]:
     try:
         array = np.asarray(values)
     except (TypeError, ValueError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from hepml_root.data.schema import Block
 from hepml_root.errors import ColumnTypeError, SettingError
 
 if TYPE_CHECKING:
-    from hepml_root.data.feed_rows import Rows
     from hepml_root.data.rdataframe import Frame
 
 # {representation: {class: {"events", "truncated", "dropped", "empty"}}}
@@ -92,42 +91,37 @@ def is_jagged(frame: Frame, expression: str) -> bool:
     return compile_expression(found, cpp_types, names).jagged
 
 
-def count_losses(rows: Rows, classes: Sequence[str], counts: Sequence[int]) -> Counts:
-    """Count what the representations lost, of rows that come part after part.
+def count_losses(
+    losses: Mapping[str, NDArray[np.uint32]],
+    labels: NDArray[np.integer[Any]] | None,
+    classes: Sequence[str],
+) -> Counts:
+    """Count what the representations left out of some events, for each class.
 
     Arguments
     ---------
-    rows:
-        What was read.
+    losses:
+        {representation: (events, 3)}, the numbers that LOSSES names.
+    labels:
+        Class of each event, (events,); None for regression.
     classes:
-        Class of each part.
-    counts:
-        Number of rows of each part.
+        Names of the classes.
+
+    Example
+    -------
+    >>> lost = np.array([[3, 0, 0], [0, 1, 1]], np.uint32)
+    >>> count_losses({"jets": lost}, np.array([0, 1]), ("top", "qcd"))["jets"]["qcd"]
+    {'events': 1, 'truncated': 0, 'dropped': 1, 'empty': 1}
     """
     found: Counts = {}
-    for name, losses in rows.losses.items():
-        sums = found.setdefault(name, {})
-        first = 0
-        for class_name, events in zip(classes, counts, strict=True):
-            own = sums.setdefault(class_name, dict.fromkeys(("events", *LOSSES), 0))
-            own["events"] += events
-            for label, number in zip(LOSSES, _sum(losses[first : first + events]), strict=True):
-                own[label] += int(number)
-            first += events
+    for name, of_events in losses.items():
+        for label, class_name in enumerate(classes or ("all events",)):
+            own = of_events if labels is None else of_events[labels == label]
+            sums = own.sum(axis=0, dtype=np.int64)
+            found.setdefault(name, {})[class_name] = {
+                "events": len(own), **{what: int(sums[i]) for i, what in enumerate(LOSSES)},
+            }  # fmt: skip
     return found
-
-
-def add_counts(total: Counts, more: Counts) -> None:
-    """Add counts to those of other events."""
-    for name, classes in more.items():
-        for class_name, numbers in classes.items():
-            own = total.setdefault(name, {}).setdefault(class_name, dict.fromkeys(numbers, 0))
-            for label, number in numbers.items():
-                own[label] += number
-
-
-def _sum(losses: NDArray[np.uint32]) -> NDArray[np.int64]:
-    return np.asarray(losses.sum(axis=0, dtype=np.int64))
 
 
 def describe_counts(counts: Counts) -> str:

@@ -77,7 +77,8 @@ class Session:
         ---------
         inputs
             ``{input name: array (events, ...)}``, or for a model with one input the array itself. Numbers of
-            any type become float32; masks are taken as true where not zero.
+            any type become float32; masks are taken as true where not zero. Inputs of a representation are
+            its tensors; :meth:`infer_columns` makes them.
 
         Returns
         -------
@@ -102,6 +103,39 @@ class Session:
         return {
             entry["name"]: output for entry, output in zip(self.manifest["outputs"], outputs, strict=True)
         }
+
+    def infer_columns(self, columns: Mapping[str, Any]) -> np.ndarray | dict[str, np.ndarray]:
+        """Score events given as columns, as a file would have them.
+
+        Jagged columns are padded, and representations are filled by the C++ that filled the training data.
+
+        Arguments
+        ---------
+        columns
+            ``{label or expression of an input's column: values}``: arrays ``(events,)``; for jagged columns
+            awkward arrays, or lists of one array (list, RVec) per event. Of a representation these are the
+            columns that it reads, such as "pt" or "constituent_pt".
+
+        Returns
+        -------
+        As :meth:`infer`.
+
+        Raises
+        ------
+        ColumnNotFoundError
+            A column is missing.
+        ColumnTypeError
+            A column does not hold one number per event, or per constituent.
+        ShapeError
+            Columns differ in their numbers of events or of constituents.
+        NonFiniteInputError
+            A value that a representation needs is NaN or infinite.
+        ModelFileError
+            The file does not say which columns the model takes.
+        """
+        from hepml_root.inference.columns import arrays_of
+
+        return self.infer(arrays_of(self.manifest, columns))
 
     def _arrays(self, inputs: Mapping[str, Any] | Any) -> list[np.ndarray]:
         """Return the inputs in the manifest's order, as the engines take them."""

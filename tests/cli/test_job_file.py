@@ -9,6 +9,7 @@ import pytest
 
 from hepml_root.cli.job import Boosted, Dense, Events, Job, Loss
 from hepml_root.cli.job_file import dump, parse, read_job
+from hepml_root.cli.job_representations import representations_of
 from hepml_root.cli.job_schema import schema_example, schema_markdown
 from hepml_root.errors import JobFileError
 
@@ -176,3 +177,40 @@ def test_the_example_shows_every_setting_and_its_defaults():
     ):
         check(kind)
     assert max(len(line) for line in text.splitlines()) <= 112
+
+
+JETS = (
+    "name: jets\ndata:\n  classes: {top: top.root, qcd: qcd.root}\n"
+    "  representations:\n    particles: {kind: %s, pt: c_pt, eta: c_eta, phi: c_phi, max_length: 8%s}\n"
+)
+
+
+def test_representations_are_made_as_the_job_says() -> None:
+    job = parse(JETS % ("constituents", ", features: [pt, delta_r], extra: ['q := c_charge']"))
+    assert parse(dump(job)) == job
+    (made,) = representations_of(job.data.representations)
+    assert [block.shape for block in made.blocks()] == [(8, 3), (8,)]
+    assert made.name == "particles" and made.columns[0].expression == "c_pt"
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "words"),
+    [
+        ("constituent", "", "unknown kind 'constituent', did you mean 'constituents'?"),
+        ("constituents", ", featurs: [pt]", "featurs: unknown setting, did you mean 'features'?"),
+        ("graph", ", sort: pt", "sort: unknown setting"),
+    ],
+)
+def test_representations_that_do_not_exist(kind: str, more: str, words: str) -> None:
+    with pytest.raises(JobFileError) as caught:
+        parse(JETS % (kind, more), "job.yaml")
+    assert words in str(caught.value) and "data.representations.particles" in str(caught.value)
+
+
+def test_representations_with_wrong_values() -> None:
+    with pytest.raises(JobFileError, match="data.representations.particles: a setting has a value"):
+        representations_of(parse(JETS % ("constituents", ", mass: 3")).data.representations)
+    with pytest.raises(JobFileError, match="particles: .*'pt_fractio'"):
+        representations_of(parse(JETS % ("constituents", ", features: [pt_fractio]")).data.representations)
+    with pytest.raises(JobFileError, match="phi: missing; constituents needs it"):
+        parse(JETS.replace(", phi: c_phi", "") % ("constituents", ""))

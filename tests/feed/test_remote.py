@@ -35,7 +35,7 @@ std::vector<float> read_remote(const std::string &content, std::size_t first, st
    program.cut = cut ? 2 : -1;
    Filler filler(table, program);
    std::vector<float> rows(3 * (last - first));
-   rows.resize(3 * filler.fill(first, last, last - first, rows.data(), nullptr));
+   rows.resize(3 * filler.fill(first, last, last - first, {rows.data(), nullptr, nullptr, nullptr}));
    return rows;
 }
 }

@@ -4,6 +4,7 @@
 #define HEPML_ROOT_JSON_HXX
 
 #include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <stdexcept>
@@ -48,7 +49,70 @@ public:
       return found == fObject.end() ? null : found->second;
    }
 
+   /// The value as JSON text, which Parse() reads back as the same value.
+   std::string Write() const {
+      std::string text;
+      Write(text);
+      return text;
+   }
+
 private:
+   void Write(std::string& to) const {
+      const char* separator = "";
+      switch (fKind) {
+      case Kind::kNull:
+         to += "null";
+         return;
+      case Kind::kBool:
+         to += fNumber != 0 ? "true" : "false";
+         return;
+      case Kind::kNumber: {
+         char digits[32];
+         std::snprintf(digits, sizeof(digits), "%.17g", fNumber);
+         to += digits;
+         return;
+      }
+      case Kind::kText:
+         WriteText(fText, to);
+         return;
+      case Kind::kList:
+         to += '[';
+         for (const Json& item : fList) {
+            to += separator;
+            item.Write(to);
+            separator = ",";
+         }
+         to += ']';
+         return;
+      case Kind::kObject:
+         to += '{';
+         for (const auto& item : fObject) {
+            to += separator;
+            WriteText(item.first, to);
+            to += ':';
+            item.second.Write(to);
+            separator = ",";
+         }
+         to += '}';
+      }
+   }
+
+   static void WriteText(const std::string& text, std::string& to) {
+      to += '"';
+      for (const char c : text) {
+         if (c == '"' || c == '\\')
+            to += '\\';
+         if (static_cast<unsigned char>(c) >= 0x20) {
+            to += c;
+            continue;
+         }
+         char code[8];
+         std::snprintf(code, sizeof(code), "\\u%04x", static_cast<unsigned>(c));
+         to += code;
+      }
+      to += '"';
+   }
+
    struct Reader {
       const std::string& fInput;
       std::size_t fAt;

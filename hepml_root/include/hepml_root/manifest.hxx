@@ -21,12 +21,26 @@ struct Column {
    std::string label, expression, units;
 };
 
-/// One input tensor. `kind` is "flat", "parameter", "jagged" or "mask"; `shape` is that of one event; `mask`
-/// is, for a jagged block, the name of the block that takes its mask.
+/// What makes tensors of jagged columns: its name, the columns it reads, the input blocks it fills, and the
+/// text that representations::make (representations/make.hxx) takes.
+struct RepresentationText {
+   std::string name, json;
+   std::vector<Column> columns, scalars;
+   std::vector<std::string> outputs;
+};
+
+/// One input tensor. `kind` is "flat", "parameter", "jagged", "mask", "image", "index" or "edges"; `shape` is
+/// that of one event; `mask` is, for a jagged block, the name of the block that takes its mask. A block that
+/// a representation fills has it (`representation.name` is not empty), or names it (`of`).
 struct InputBlock {
    std::string name, kind, mask;
    std::vector<std::size_t> shape;
    std::vector<Column> columns;
+   RepresentationText representation = {};
+   std::string of = {};
+
+   /// Whether the block is of plain jagged columns, side by side.
+   bool IsPadded() const { return kind == "jagged" && representation.name.empty() && of.empty(); }
 };
 
 /// One output tensor with a label for each value of an event.
@@ -66,9 +80,16 @@ struct Manifest {
          InputBlock input{block["name"].Text(), block["kind"].Text(), "", Shape(block["shape"]), {}};
          if (!block["mask"].IsNull())
             input.mask = block["mask"].Text();
-         for (const Json& column : block["columns"].List())
-            input.columns.push_back(
-                {column["label"].Text(), column["expression"].Text(), column["units"].Text()});
+         input.columns = Columns(block["columns"]);
+         const Json& made = block["representation"];
+         if (!made.IsNull()) {
+            input.representation = {
+                made["name"].Text(), made.Write(), Columns(made["columns"]), Columns(made["scalars"]), {}};
+            for (const Json& output : made["outputs"].List())
+               input.representation.outputs.push_back(output["name"].Text());
+         }
+         if (!block["of"].IsNull())
+            input.of = block["of"].Text();
          manifest.inputs.push_back(std::move(input));
       }
       for (const Json& block : json["outputs"].List()) {
@@ -81,6 +102,13 @@ struct Manifest {
    }
 
 private:
+   static std::vector<Column> Columns(const Json& json) {
+      std::vector<Column> columns;
+      for (const Json& column : json.List())
+         columns.push_back({column["label"].Text(), column["expression"].Text(), column["units"].Text()});
+      return columns;
+   }
+
    static std::vector<std::size_t> Shape(const Json& json) {
       std::vector<std::size_t> shape;
       for (const Json& length : json.List())

@@ -467,8 +467,12 @@ private:
 class TreeTable final : public Table {
 public:
    TreeTable(const char* url, const char* name, const ColumnPlace* columns, std::size_t count,
-             const char* const* lists, std::size_t list_count) {
-      std::unique_ptr<TFile> file(TFile::Open(url, "READ_WITHOUT_GLOBALREGISTRATION"));
+             const char* const* lists, std::size_t list_count)
+       : TreeTable(std::unique_ptr<TFile>(TFile::Open(url, "READ_WITHOUT_GLOBALREGISTRATION")), name, columns,
+                   count, lists, list_count) {}
+
+   TreeTable(std::unique_ptr<TFile> file, const char* name, const ColumnPlace* columns, std::size_t count,
+             const char* const* lists = nullptr, std::size_t list_count = 0) {
       if (!file || file->IsZombie())
          throw Damaged("the file cannot be opened");
       auto* tree = file->Get<TTree>(name);

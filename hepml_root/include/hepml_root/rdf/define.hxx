@@ -11,7 +11,9 @@
 #define HEPML_ROOT_RDF_DEFINE_HXX
 
 #include "../manifest.hxx"
+#include "../representations/make.hxx"
 #include "padding.hxx"
+#include "representing.hxx"
 
 #include <ROOT/RDataFrame.hxx>
 #include <TInterpreter.h>
@@ -20,9 +22,12 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
+#include <cstdio>
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -79,6 +84,33 @@ inline Model Load(const std::string& library) {
            reinterpret_cast<Model::Infer>(infer)};
 }
 
+/// The representation that a manifest describes, made once for each description; it lives as long as the
+/// process, as what RDataFrame's code has its address may do.
+inline const representations::Representation* Represent(const std::string& json) {
+   static std::mutex mutex;
+   static std::map<std::string, std::unique_ptr<representations::Representation>> made;
+   const std::lock_guard<std::mutex> lock(mutex);
+   auto& found = made[json];
+   if (!found)
+      found = representations::make(json);
+   return found.get();
+}
+
+/// Fills the tensors of one event, in any thread: a `Representing::Event`.
+inline long long RepresentEvent(const void* made, const float* const* columns, unsigned long long count,
+                                const float* scalars, float* const* outputs, char* message,
+                                std::size_t room) {
+   static thread_local representations::Scratch scratch;
+   try {
+      static_cast<const representations::Representation*>(made)->fill(
+          {columns, static_cast<std::size_t>(count), scalars}, outputs, scratch);
+      return 0;
+   } catch (const std::exception& error) {
+      std::snprintf(message, room, "%s", error.what());
+      return -1;
+   }
+}
+
 /// Builds the C++ that scores one event, and the aliases for branches whose names are no C++ names.
 class Caller {
 public:
@@ -89,9 +121,12 @@ public:
                 [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
       for (const InputBlock& block : fManifest.inputs)
          Declare(block, expressions);
-      for (std::size_t i = 0; i < fManifest.inputs.size(); ++i)
-         if (fManifest.inputs[i].kind == "jagged")
+      for (std::size_t i = 0; i < fManifest.inputs.size(); ++i) {
+         if (fManifest.inputs[i].IsPadded())
             Pad(i, expressions);
+         if (!fManifest.inputs[i].representation.name.empty())
+            Fill(i, expressions);
+      }
       fCode << "const float *const hepml_inputs[] = {";
       for (std::size_t i = 0; i < fManifest.inputs.size(); ++i)
          fCode << (i ? ", " : "") << Array(i);
@@ -131,7 +166,12 @@ private:
 
    void Declare(const InputBlock& block, const std::map<std::string, std::string>& expressions) {
       const std::size_t index = static_cast<std::size_t>(&block - fManifest.inputs.data());
-      const bool many = block.kind == "jagged" || block.kind == "mask";
+      const bool many = block.kind != "flat" && block.kind != "parameter";
+      if (Size(block.shape) > most_on_stack) {
+         fCode << "std::vector<float> " << Array(index) << "_values(" << Size(block.shape)
+               << "); float *const " << Array(index) << " = " << Array(index) << "_values.data(); ";
+         return;
+      }
       fCode << (many ? "float " : "const float ") << Array(index) << '[' << Size(block.shape) << ']';
       if (!many) {
          fCode << " = {";
@@ -154,6 +194,35 @@ private:
       for (const Column& column : block.columns)
          fCode << "hepml_pad" << index << ".Add(" << Expression(column, expressions) << "); ";
    }
+
+   /// Fill all blocks of a representation.
+   void Fill(std::size_t index, const std::map<std::string, std::string>& expressions) {
+      const RepresentationText& made = fManifest.inputs[index].representation;
+      const std::string name = "hepml_represented" + std::to_string(index);
+      // By addresses: the interpreter need not know the representation's C++.
+      fCode << "hepml_root::rdf::Representing " << name
+            << "(reinterpret_cast<hepml_root::rdf::Representing::Event>("
+            << reinterpret_cast<std::uintptr_t>(&RepresentEvent) << "ULL), reinterpret_cast<const void *>("
+            << reinterpret_cast<std::uintptr_t>(Represent(made.json)) << "ULL), \"" << Identifier(made.name)
+            << "\"); ";
+      for (const Column& column : made.columns)
+         fCode << name << ".Add(" << Expression(column, expressions) << "); ";
+      for (const Column& scalar : made.scalars)
+         fCode << name << ".AddScalar(static_cast<float>(" << Expression(scalar, expressions) << ")); ";
+      fCode << "float *const " << name << "_tensors[] = {";
+      for (std::size_t i = 0; i < made.outputs.size(); ++i) {
+         const auto block = std::find_if(fManifest.inputs.begin(), fManifest.inputs.end(),
+                                         [&](const InputBlock& b) { return b.name == made.outputs[i]; });
+         if (block == fManifest.inputs.end())
+            throw std::runtime_error("hepml_root: the model '" + fManifest.name + "' lacks the input '" +
+                                     made.outputs[i] + "'");
+         fCode << (i ? ", " : "") << Array(static_cast<std::size_t>(block - fManifest.inputs.begin()));
+      }
+      fCode << "}; " << name << ".Fill(" << name << "_tensors); ";
+   }
+
+   /// Floats of a block that are kept on the stack, which the threads of a loop have little of.
+   static constexpr std::size_t most_on_stack = 16384;
 
    static bool IsWord(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 
@@ -206,7 +275,8 @@ inline ROOT::RDF::RNode Define(ROOT::RDF::RNode node, const Model& model, const 
                                const std::map<std::string, std::string>& expressions = {}) {
    // Beside this file, wherever that is.
    const std::string here = __FILE__;
-   gInterpreter->Declare(("#include \"" + here.substr(0, here.rfind('/') + 1) + "padding.hxx\"").c_str());
+   for (const char* header : {"padding.hxx", "representing.hxx"})
+      gInterpreter->Declare(("#include \"" + here.substr(0, here.rfind('/') + 1) + header + '"').c_str());
    const Caller caller(node, model, expressions);
    const std::vector<std::string> labels = caller.Labels();
    std::vector<std::string> names;
