@@ -71,7 +71,7 @@ def log_normal(mean: Floats, width: Floats, random: np.random.Generator) -> Floa
     With small relative widths this is a Gaussian; unlike one it never falls below zero.
 
     >>> drawn = log_normal(np.full(100_000, 10.0), np.full(100_000, 2.0), np.random.default_rng(1))
-    >>> round(drawn.mean(), 1), round(drawn.std(), 1)
+    >>> round(float(drawn.mean()), 1), round(float(drawn.std()), 1)
     (10.0, 2.0)
     """
     positive = mean > 0
@@ -95,8 +95,9 @@ def bending(
     reaches = half < 1
     barrel = np.arcsin(np.minimum(half, 1.0))
     # Half the angle turned on the way to z = half_length: the arc is half_length / sinh|η|.
-    with np.errstate(divide="ignore", over="ignore"):
-        end_cap = half_length / np.sinh(np.abs(eta)) * curvature / 2
+    with np.errstate(over="ignore"):
+        steepness = np.maximum(np.sinh(np.abs(eta)), 1e-9)
+    end_cap = half_length / steepness * curvature / 2
     # Positive charges turn clockwise in a field along +z.
     return -np.sign(charge) * np.minimum(barrel, end_cap), reaches
 
@@ -131,8 +132,9 @@ def cell_excess(
     hit = energy > 0
     key = event[hit] * len(cells) + cells.find(eta[hit], phi[hit])
     names, inverse = np.unique(key, return_inverse=True)
-    deposited = np.bincount(inverse, weights=energy[hit], minlength=len(names))
-    accounted = np.bincount(inverse, weights=tracks[hit], minlength=len(names))
+    # Of no deposits, bincount makes whole numbers.
+    deposited = np.bincount(inverse, weights=energy[hit], minlength=len(names)).astype(float)
+    accounted = np.bincount(inverse, weights=tracks[hit], minlength=len(names)).astype(float)
     of_event, number = np.divmod(names, len(cells))
     centre_eta, centre_phi = cells.centres(number)
     width = sigma(deposited, centre_eta)

@@ -209,8 +209,8 @@ def substructure(constituents: ak.Array, options: Mapping[str, Any]) -> dict[str
         measure_definition="NormalizedMeasure", axes_definition="OnePass_KT_Axes", njets=[1, 2, 3], beta=1.0,
         R0=radius,
     )  # fmt: skip
-    # The sum turns the -0 of some jets with one constituent left into 0.
-    columns = [ak.to_numpy(groomed.msoftdrop) + 0.0, *np.asarray(taus).T]
+    # Where rounding makes the square of a mass negative, FastJet's mass is so, too.
+    columns = [np.maximum(ak.to_numpy(groomed.msoftdrop), 0.0) + 0.0, *np.asarray(taus).T]
     return dict(zip(names, columns, strict=True))
 
 

@@ -2,10 +2,11 @@
 
 >>> find("top-jets").tree
 'jets'
->>> find("top-jet")
-Traceback (most recent call last):
-    ...
-hepml_root.errors.SettingError: no sample 'top-jet'. Nearest: 'top-jets'. Available: ...
+>>> try:
+...     find("top-jet")
+... except SettingError as error:
+...     print(str(error).partition(",")[0])
+no sample 'top-jet'. Nearest: 'top-jets'
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _WHERE: dict[str, tuple[str, str]] = {
     "top-jets": ("hepml_root.simulation.jets", "TOP_JETS"),
     "qcd-jets": ("hepml_root.simulation.jets", "QCD_JETS"),
+    "higgs": ("hepml_root.simulation.higgs", "HIGGS"),
+    "higgs-ttbar": ("hepml_root.simulation.higgs", "HIGGS_TTBAR"),
 }
 
 
