@@ -117,9 +117,11 @@ def _description(model: keras.Model, data: Any) -> tuple[dict[str, Any], dict[st
         raise ModelFileError(
             f"the manifest of the model '{model.name}' is empty. Attach one: hr.attach(model, dataset)."
         )
-    if data is not None and describe(data)["inputs"] != description["inputs"]:
+    # The data may have more blocks: a model need not take all of a dataset.
+    have = {block["name"]: block for block in describe(data)["inputs"]} if data is not None else {}
+    if data is not None and any(have.get(block["name"]) != block for block in description["inputs"]):
         wanted, given = (
-            [(b["name"], b["shape"]) for b in d["inputs"]] for d in (description, describe(data))
+            [(b["name"], b["shape"]) for b in blocks] for blocks in (description["inputs"], have.values())
         )
         raise ShapeError(
             f"data has other inputs than the model was trained with: {given} instead of {wanted}"

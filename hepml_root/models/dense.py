@@ -88,6 +88,8 @@ def dense(
     NonFiniteInputError
         An input holds NaN and no "impute" comes first in the transforms.
 
+    Reference: arXiv:1402.4735 for collisions; arXiv:1512.03385 for residual layers.
+
     Example
     -------
     >>> from hepml_root.models.dense import dense

@@ -109,7 +109,7 @@ class InputBlocks:
     ) -> None:
         if images is not None and images not in IMAGE_SCALINGS:
             raise SettingError(unknown("scaling of images", str(images), IMAGE_SCALINGS, "Or None."))
-        self.description = described(data) if is_shapes(data) else describe(data)
+        self.description = describe(described(data) if is_shapes(data) else data)
         self.has_events = not isinstance(data, Mapping)
         self.transforms = transforms
         self.images = images
@@ -177,6 +177,10 @@ class InputBlocks:
             )
         return names[0]
 
+    def kind(self, name: str) -> str:
+        """Return the kind of a block."""
+        return str(self._block(name)["kind"])
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a block for one event."""
         return tuple(self._block(name)["shape"])
@@ -221,9 +225,14 @@ class InputBlocks:
         """
         mask = self._block(name).get("mask")
         if mask is None:
-            raise SettingError(f"the block '{name}' is of kind {self._block(name)['kind']} and has no mask.")
+            raise SettingError(f"the block '{name}' is of kind {self.kind(name)} and has no mask.")
         self._used.add(mask)
         return self.inputs[mask]
+
+    def given(self, name: str) -> Any:
+        """Return a block or mask as it is given, whatever its padding holds: for networks with own inputs."""
+        self._used.add(name)
+        return self.inputs[name]
 
     def raw(self, name: str) -> Any:
         """Return a block in its physical units, before transforms, zero where it is padded."""
@@ -262,9 +271,9 @@ class InputBlocks:
         ]
         return self._joined(names, "inputs")
 
-    def numbers(self) -> Any:
+    def numbers(self, without: Sequence[str] = ()) -> Any:
         """Return "features" and "parameters" after their transforms, side by side; None if there are none."""
-        names = self.of_kind("flat", "parameter")
+        names = [name for name in self.of_kind("flat", "parameter") if name not in without]
         return self._joined(names, "numbers") if names else None
 
     def _joined(self, names: Sequence[str], called: str) -> Any:
@@ -336,6 +345,7 @@ class InputBlocks:
         activation: str = "relu",
         dropout: float = 0.0,
         initializer: str = "he_normal",
+        without: Sequence[str] = (),
     ) -> Any:
         """Join "features" and "parameters" to what the network made of the other blocks, and add layers.
 
@@ -347,6 +357,8 @@ class InputBlocks:
             Neurons of each layer "head_1", "head_2", …; none: only join.
         activation, dropout, initializer
             Of these layers.
+        without
+            Blocks of numbers that have gone another way already.
 
         Raises
         ------
@@ -356,7 +368,7 @@ class InputBlocks:
         hidden = widths("hidden", hidden)
         fraction(dropout=dropout)
         known_activation(activation)
-        numbers = self.numbers()
+        numbers = self.numbers(without)
         x = pooled if numbers is None else keras.layers.Concatenate(name="head_inputs")([pooled, numbers])
         for number, units in enumerate(hidden, start=1):
             dense = keras.layers.Dense(
