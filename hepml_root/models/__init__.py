@@ -4,10 +4,47 @@ The functions are named as their modules, or stand in one with their kin; import
 the names mean the functions. ``hepml-root models`` lists them with their presets.
 """
 
+from hepml_root.models.autoencoder import (
+    autoencoder,
+    conv_autoencoder,
+    decoder_of,
+    encoder_of,
+    reconstruction_of,
+    set_autoencoder,
+)
 from hepml_root.models.boosted import BoostedModel, boosted
 from hepml_root.models.conv import cnn, residual_cnn
+from hepml_root.models.deep_sets import efn, pfn
 from hepml_root.models.dense import dense
+from hepml_root.models.fusion import fusion
+from hepml_root.models.interaction_network import interaction_network
+from hepml_root.models.particle_net import particle_net
+from hepml_root.models.particle_transformer import particle_transformer
 from hepml_root.models.presets import preset, zoo
 from hepml_root.models.recurrent import gru, lstm
+from hepml_root.models.set_transformer import set_transformer
 
-__all__ = ["BoostedModel", "boosted", "cnn", "dense", "gru", "lstm", "preset", "residual_cnn", "zoo"]
+__all__ = [
+    "BoostedModel",
+    "autoencoder",
+    "boosted",
+    "cnn",
+    "conv_autoencoder",
+    "decoder_of",
+    "dense",
+    "efn",
+    "encoder_of",
+    "fusion",
+    "gru",
+    "interaction_network",
+    "lstm",
+    "particle_net",
+    "particle_transformer",
+    "pfn",
+    "preset",
+    "reconstruction_of",
+    "residual_cnn",
+    "set_autoencoder",
+    "set_transformer",
+    "zoo",
+]
