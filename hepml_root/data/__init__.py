@@ -20,6 +20,7 @@ _PUBLIC: dict[str, str] = {
     "Source": "rdataframe",
     "Stream": "stream",
     "Yields": "weights",
+    "declare_observables": "observables_library",
     "effective_events": "weights",
     "shipped_file": "shipped",
 }
@@ -35,6 +36,7 @@ __all__ = [
     "Source",
     "Stream",
     "Yields",
+    "declare_observables",
     "effective_events",
     "shipped_file",
 ]
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from hepml_root.data.columns import Column
     from hepml_root.data.dataset import Dataset
     from hepml_root.data.lazy import LazyDataset
+    from hepml_root.data.observables_library import declare_observables
     from hepml_root.data.rdataframe import Frame, Source
     from hepml_root.data.schema import Block, Schema
     from hepml_root.data.shipped import shipped_file

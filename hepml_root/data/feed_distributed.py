@@ -9,6 +9,7 @@ import numpy as np
 
 from hepml_root.data.feed_library import exact_type
 from hepml_root.data.feed_rows import GrowingRows, Request, Rows
+from hepml_root.data.observables_library import declare_observables, mentions_observables
 from hepml_root.data.rdataframe import Frame
 from hepml_root.errors import (
     ColumnNotFoundError,
@@ -24,7 +25,8 @@ _numbers = itertools.count()
 class DistributedPlan:
     """How a request is read from a frame of ROOT.RDF.Distributed.
 
-    Expressions are evaluated by RDataFrame on the workers, so functions in them must be known there.
+    Expressions are evaluated by RDataFrame on the workers, so functions in them must be known there, as those
+    of the namespace ``hepml`` are.
     """
 
     def __init__(self, frame: Frame, request: Request, cut: str | None) -> None:
@@ -37,6 +39,8 @@ class DistributedPlan:
         node = frame.node()
         self._names: dict[str, str] = {}
         known = {str(name) for name in node.GetColumnNames()}
+        if any(map(mentions_observables, [cut or "", *request.matrix, *request.exact])):
+            declare_observables(distributed=True)
         if cut is not None:
             node = node.Filter(cut)
         for expression in dict.fromkeys([*request.matrix, *request.exact]):

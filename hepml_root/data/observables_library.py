@@ -50,11 +50,16 @@ def mentions_observables(expression: str) -> bool:
 
 
 @functools.cache
-def declare_observables() -> None:
-    """Make ``hepml::…`` known to ROOT's interpreter, for data frames that hepml_root does not read itself.
+def declare_observables(distributed: bool = False) -> None:
+    """Make ``hepml::…`` known to ROOT's interpreter, for the Defines and Filters of your own data frames.
 
     Inputs and cuts of a Dataset, of :func:`hepml_root.define` and of :func:`hepml_root.apply` need no such
     call: it is made when an expression mentions an observable.
+
+    Arguments
+    ---------
+    distributed:
+        Also on the workers of distributed frames, before their first task.
 
     Raises
     ------
@@ -70,8 +75,11 @@ def declare_observables() -> None:
     80.0
     """
     ROOT = import_root()
-    if not ROOT.gInterpreter.Declare(interpreted_observables()):
+    code = interpreted_observables()
+    if not ROOT.gInterpreter.Declare(code):
         raise HepmlError(f"ROOT's interpreter cannot take '{_HEADER}'; the lines above say why.")
+    if distributed:
+        ROOT.RDF.Distributed.DistributeCppCode(code)
 
 
 def interpreted_observables() -> str:

@@ -8,11 +8,14 @@ import re
 from typing import Any
 
 from hepml_root.data.feed_expressions import compile_expression, find_columns
+from hepml_root.data.observables_library import declare_observables, mentions_observables
 from hepml_root.data.rdataframe import column_names
 from hepml_root.errors import ColumnNotFoundError, ColumnTypeError, ExpressionError, SettingError, unknown
 
 _COLLECTION = re.compile(r"\b(?:RVec|RVec[BCFDILU]\w*|vector|array|deque|list|set)\s*(?:<|$)|\[")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", flags=re.ASCII)
+# Words before and after `::`.
+_QUALIFIED = re.compile(r"[A-Za-z_]\w*(?=\s*::)|(?<=::)[A-Za-z_]\w*", flags=re.ASCII)
 # Columns that every frame has without listing them.
 _BUILT_IN = ("rdfentry_", "rdfslot_")
 
@@ -95,6 +98,12 @@ class FrameColumns:
         types = {name: self.type(name) for name in found.columns}
         function = compile_expression(found, types, dict.fromkeys(self.names))
         self._refuse_shape(expression, function.type, function.jagged, many)
+        if self.distributed and mentions_observables(expression):
+            declare_observables(distributed=True)
+        if not self.distributed and any(part in self.names for part in _QUALIFIED.findall(expression)):
+            # RDataFrame takes `mt2` in `hepml::mt2(…)` for the column mt2 where there is one.
+            arguments = [self._alias(name) if name in self._odd else name for name in found.columns]
+            return f"{function.name}({', '.join(arguments)})"
         for name in self._odd:
             expression = re.sub(rf"(?<![\w.]){re.escape(name)}(?!\w)", self._alias_of_match, expression)
         if re.search(r"\breturn\b", expression):
