@@ -71,8 +71,8 @@ def constituents(
 
     What is lost: constituents beyond ``max_length``, those without positive pT and those trimmed away (all
     counted), the order in the file, and whatever the features do not hold; :meth:`Constituents.inverse` gives
-    the four-momenta of the others back. Computed in single precision: 1e-6 for angles, 2e-6 relative
-    otherwise. Constituents with NaN or infinite values are an error; an event without constituents gives
+    the four-momenta of the others back. Computed in single precision: 2e-6 for angles in jets, 2e-6
+    relative otherwise. Constituents with NaN or infinite values are an error; an event without any gives
     zeros.
 
     Arguments

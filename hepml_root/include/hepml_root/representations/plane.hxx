@@ -68,7 +68,7 @@ private:
                                     ? 0
                                     : static_cast<std::size_t>(std::max_element(pt, pt + count) - pt);
       const Lanes eta_0 = all(eta[first]), phi_0 = all(phi[first]);
-      Lanes total{}, total_x{}, total_y{}, total_sinh{}, total_cosh{};
+      Lanes total{}, total_x{}, total_y{}, total_z{};
       for (std::size_t i = 0; i < stride; i += lanes) {
          const Lanes p = engine::load<Lanes>(pt + i);
          const Lanes d_eta = engine::load<Lanes>(eta + i) - eta_0;
@@ -80,9 +80,8 @@ private:
             sine_cosine(d_phi, sine, cosine);
             total_x += p * cosine;
             total_y += p * sine;
-            hyperbolic(d_eta, sine, cosine);
-            total_sinh += p * sine;
-            total_cosh += p * cosine;
+            hyperbolic(engine::load<Lanes>(eta + i), sine, cosine);
+            total_z += p * sine;
          } else if (centroid) {
             total += p;
             total_x += p * d_eta;
@@ -93,13 +92,11 @@ private:
       switch (fAxis) {
       case Axis::kSum: {
          const double along = engine::sum_of_lanes(total_x), across = engine::sum_of_lanes(total_y);
-         const double eta_first = eta[first];
-         const double z = std::sinh(eta_first) * engine::sum_of_lanes(total_cosh) +
-                          std::cosh(eta_first) * engine::sum_of_lanes(total_sinh);
+         const double z = engine::sum_of_lanes(total_z);
          if (!std::isfinite(z) || !std::isfinite(along) || !std::isfinite(across))
             sum_not_finite();
          // Constituents that balance exactly have no axis; the bound keeps it finite.
-         eta_axis = std::asinh(z / std::max(std::sqrt(along * along + across * across), 1e-30)) - eta_first;
+         eta_axis = std::asinh(z / std::max(std::sqrt(along * along + across * across), 1e-30)) - eta[first];
          phi_axis = std::atan2(across, along);
          break;
       }

@@ -1,7 +1,8 @@
 // Numbers of each constituent: its momentum, and its place relative to the axis of the jet.
 //
 // All are computed for one event at a time, constituents in SIMD lanes. Errors against double precision:
-// 1e-6 absolute for differences of angles, 2e-6 relative for the others (logarithms: absolute).
+// 2e-6 absolute for differences of angles (times the sum of momenta over that of the transverse ones, as the
+// axis of momenta that balance is uncertain), 2e-6 relative for the others (logarithms: absolute).
 
 #ifndef HEPML_ROOT_REPRESENTATIONS_QUANTITIES_HXX
 #define HEPML_ROOT_REPRESENTATIONS_QUANTITIES_HXX
