@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -209,7 +210,7 @@ class _Emitter:
         def stand_in(value: Any) -> Any:
             if not isinstance(value, Tensor):
                 return value
-            symbol = keras.KerasTensor(value.shape, dtype=value.dtype)
+            symbol = keras.KerasTensor(value.traced or value.shape, dtype=value.dtype)
             if value.mask is not None:
                 symbol._keras_mask = stand_in(value.mask)
             known[id(symbol)] = value
@@ -300,7 +301,11 @@ class _Emitter:
                 f"{self.graph.where()}: '{type(operation).__name__}' gave {len(tensors)} tensors instead of "
                 f"{len(specs)}."
             )
-        return [self.graph.cast(t, d) for t, d in zip(tensors, call.dtypes, strict=True)]
+        tensors = [self.graph.cast(t, d) for t, d in zip(tensors, call.dtypes, strict=True)]
+        return [
+            replace(t, traced=shape) if t.value is not None and None not in shape else t
+            for t, shape in zip(tensors, call.shapes, strict=True)
+        ]
 
     def _emit_layer(self, layer: Any, call: onnx_rules.Call, args: Any, kwargs: dict[str, Any]) -> Any:
         what = f"layer '{'/'.join(self.graph.scope)}' ({type(layer).__name__})"

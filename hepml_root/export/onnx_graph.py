@@ -36,7 +36,8 @@ class Tensor:
     """A value in the graph: its name, its shape at the tracing batch size, its type, and its value if
     constant.
 
-    ``mask`` is the Keras mask that travels with the value, if there is one.
+    ``mask`` is the Keras mask that travels with the value, if there is one; ``traced`` the shape that Keras
+    gives a constant which is stored with one row for all events.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Tensor:
     dtype: str
     value: np.ndarray | None = None
     mask: Tensor | None = None
+    traced: tuple[int, ...] | None = None
 
     @property
     def rank(self) -> int:
@@ -191,8 +193,11 @@ class Graph:
         dtypes: Sequence[str | None],
         **attributes: Any,
     ) -> list[Tensor]:
-        """Add a node with several outputs."""
+        """Add a node with several outputs; what depends on constants only is computed at once."""
         present = [tensor for tensor in inputs if tensor is not None]
+        if present and all(tensor.value is not None for tensor in present):
+            values = _computed(op, inputs, attributes, len(shapes))
+            return [self.constant(value, str(value.dtype)) for value in values]
         broadcast = np.broadcast_shapes(*(tensor.shape for tensor in present)) if None in shapes else ()
         label = self.unique("/".join([*self.scope, op]))
         outputs = [
@@ -300,6 +305,28 @@ def _output_names(node: Node, read: set[int]) -> list[str]:
     while not names[-1]:
         names.pop()
     return names
+
+
+def _computed(
+    op: str, inputs: Sequence[Tensor | None], attributes: dict[str, Any], outputs: int
+) -> list[np.ndarray]:
+    """The results of one operator on constants, by ONNX's reference implementation."""
+    from onnx.reference import ReferenceEvaluator
+
+    feed = {f"x{n}": np.asarray(t.value) for n, t in enumerate(inputs) if t is not None}
+    names = ["" if tensor is None else f"x{n}" for n, tensor in enumerate(inputs)]
+    results = [f"y{number}" for number in range(outputs)]
+    body = onnx.helper.make_graph(
+        [onnx.helper.make_node(op, names, results, **attributes)],
+        "constants",
+        [
+            onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
+            for name, v in feed.items()
+        ],
+        [onnx.helper.make_empty_tensor_value_info(name) for name in results],
+    )
+    model = onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", OPSET)])
+    return [np.asarray(value) for value in ReferenceEvaluator(model).run(None, feed)]
 
 
 def _to_numpy(value: Any) -> np.ndarray:

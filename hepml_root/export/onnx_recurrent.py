@@ -167,8 +167,10 @@ class _Steps:
 
     def to_front(self, value: Tensor) -> Tensor:
         """The steps that are there in their order, and behind them the others."""
-        if self.mask is None or self.prefix:
+        if self.mask is None:
             return value
+        if self.prefix:
+            return self._unfilled(value)
         steps = value.shape[1]
         first = np.arange(2 * steps, steps, -1, dtype=np.float32)[None]
         graph = self.graph
@@ -181,6 +183,17 @@ class _Steps:
             shapes=[rank.shape] * 2, dtypes=["float32", "int64"], axis=1, largest=1, sorted=1,
         )  # fmt: skip
         return self._gather(value, positions)
+
+    def _unfilled(self, value: Tensor) -> Tensor:
+        """``value`` without what was filled in at padded steps, which the operator does not read."""
+        makers = {id(tensor): node for node in self.graph.nodes for tensor in node.outputs}
+        filled = makers.get(id(value))
+        if filled is None or filled.op != "Where" or filled.inputs[0] is None:
+            return value
+        column = makers.get(id(filled.inputs[0]))
+        same = column is not None and column.op == "Reshape" and column.inputs[0] is self.mask
+        inside = filled.inputs[1]
+        return inside if same and inside is not None and inside.shape == value.shape else value
 
     def to_places(self, value: Tensor, last: Tensor, backwards: bool, zeros: bool) -> Tensor:
         """The results (events, steps, units) of an operator, at the steps they belong to.

@@ -10,6 +10,7 @@ import numpy as np
 from hepml_root.errors import UnsupportedOperationError
 from hepml_root.export.onnx_graph import Graph, Tensor
 from hepml_root.export.onnx_rules import Call, op_rule
+from hepml_root.layers.neighbours import GatherConstituents
 
 
 @op_rule("Reshape", "ExpandDims", "Squeeze", "Ravel")
@@ -251,11 +252,20 @@ def _rows(graph: Graph, value: Tensor, where: Tensor, axis: int) -> Tensor | Non
         same += 1
     if same == 0 or any(size != 1 for size in value.shape[same:axis]):
         return None
-    count = int(np.prod(where.shape[same : axis + 1]))
     rows = graph.reshape(value, [*value.shape[:same], *value.shape[axis:]])
-    index = graph.cast(graph.reshape(where, [*where.shape[:same], count, 1]), "int64")
-    shape = [*rows.shape[:same], count, *rows.shape[same + 1 :]]
-    return graph.node("GatherND", rows, index, shape=shape, dtype=value.dtype, batch_dims=same)
+    return gather_rows(graph, rows, graph.reshape(where, where.shape[: axis + 1]), same)
+
+
+def gather_rows(graph: Graph, value: Tensor, where: Tensor, batch: int) -> Tensor:
+    """value (b..., n, ...) at the positions where (b..., k...): (b..., k..., ...); ``batch`` axes b."""
+    index = graph.reshape(graph.cast(where, "int64"), [*where.shape, 1])
+    shape = [*where.shape, *value.shape[batch + 1 :]]
+    return graph.node("GatherND", value, index, shape=shape, dtype=value.dtype, batch_dims=batch)
+
+
+@op_rule(GatherConstituents)
+def gather_constituents(graph: Graph, _call: Call, values: Any, index: Any) -> Tensor:
+    return gather_rows(graph, graph.tensor(values), graph.tensor(index), 1)
 
 
 def _spread(graph: Graph, value: Tensor, shape: Sequence[int]) -> Tensor:

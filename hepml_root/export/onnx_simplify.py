@@ -1,6 +1,6 @@
 """Cleans the emitted graph: fuses products with what follows them, drops what does nothing or is not used.
 
-Constants that depend on constants only are computed; biases, scales and normalisations go into the product or
+Biases, scales and normalisations go into the product or
 convolution before them, zero padding into the convolution behind it; Transposes meet and vanish
 (:mod:`hepml_root.export.onnx_transposes`).
 
@@ -13,17 +13,14 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx.reference import ReferenceEvaluator
 
-from hepml_root.export.onnx_graph import OPSET, Graph, Node, Tensor
+from hepml_root.export.onnx_graph import Graph, Node, Tensor
 from hepml_root.export.onnx_transposes import move_transposes, simplify_shapes
 
 
 def simplify(graph: Graph) -> None:
     """Rewrite ``graph`` in place until nothing changes."""
-    _fold_constants(graph)
     while _fuse_one(graph) or _hoist_one(graph) or move_transposes(graph) or _pad_one(graph):
         _drop_identities(graph)
         _drop_unused(graph)
@@ -32,39 +29,6 @@ def simplify(graph: Graph) -> None:
     _drop_identities(graph)
     _merge_twins(graph)
     _drop_unused(graph)
-
-
-def _fold_constants(graph: Graph) -> None:
-    """Compute what depends on constants only."""
-    known: dict[int, Tensor] = {}
-    kept = []
-    for node in graph.nodes:
-        node.inputs = [None if t is None else known.get(id(t), t) for t in node.inputs]
-        given = [t for t in node.inputs if t is not None]
-        if not given or any(t.value is None for t in given) or any(t in graph.outputs for t in node.outputs):
-            kept.append(node)
-            continue
-        graph.scope = node.label.split("/")[:-1]
-        for tensor, value in zip(node.outputs, _computed(node, given), strict=True):
-            known[id(tensor)] = graph.constant(value, tensor.dtype)
-    graph.nodes = kept
-
-
-def _computed(node: Node, given: list[Tensor]) -> list[np.ndarray]:
-    """The results of one operator on constants, by ONNX's reference implementation."""
-    feed = {f"x{number}": np.asarray(t.value) for number, t in enumerate(given)}
-    names = iter(feed)
-    inputs = ["" if t is None else next(names) for t in node.inputs]
-    outputs = [f"y{number}" for number in range(len(node.outputs))]
-    proto = onnx.helper.make_node(node.op, inputs, outputs, **node.attributes)
-    entries = [
-        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
-        for name, v in feed.items()
-    ]
-    results = [onnx.helper.make_empty_tensor_value_info(name) for name in outputs]
-    body = onnx.helper.make_graph([proto], "constants", entries, results)
-    model = onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", OPSET)])
-    return [np.asarray(value) for value in ReferenceEvaluator(model).run(None, feed)]
 
 
 class _Links:

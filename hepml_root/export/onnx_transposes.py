@@ -60,7 +60,41 @@ def move_transposes(graph: Graph) -> bool:
             return True
         if len(moves) == 1 and _into_flat_product(graph, node, users[0], readers):
             return True
+        if _into_product_before(graph, node, makers, readers):
+            return True
     return False
+
+
+def _into_product_before(
+    graph: Graph, node: Node, makers: dict[int, Node], readers: dict[int, list[Node]]
+) -> bool:
+    """Where an image is made by a product with weights, their columns can change places instead."""
+    order, image = node.attributes["perm"], node.inputs[0]
+    shaped = makers.get(id(image))
+    if image is None or shaped is None or shaped.op != "Reshape" or order[0] != 0 or len(readers[id(image)]) > 1:
+        return False
+    flat = shaped.inputs[0]
+    if flat is None or flat.rank != 2 or flat.shape[0] != image.shape[0] or not graph.is_free(flat.shape[0]):
+        return False
+    product = makers.get(id(flat))
+    tensor: Tensor | None = flat
+    while product is not None and product.op in _ELEMENTS and tensor is not None:
+        others = [t for t in product.inputs[1:] if t is not None]
+        if len(readers[id(tensor)]) > 1 or any(t.value is None or t.value.size > 1 for t in others):
+            return False
+        tensor = product.inputs[0]
+        product = makers.get(id(tensor))
+    if product is None or product.op != "Gemm" or tensor is None or len(readers[id(tensor)]) > 1:
+        return False
+    weights, bias = product.inputs[1:3]
+    if weights is None or weights.value is None or bias is None or bias.value is None:
+        return False
+    columns = np.arange(flat.shape[1]).reshape(1, *image.shape[1:]).transpose(order).reshape(-1)
+    product.inputs[1] = graph.constant(weights.value[:, columns])
+    product.inputs[2] = graph.constant(bias.value.reshape(-1)[columns])
+    node.op, node.attributes = "Reshape", {}
+    node.inputs = [flat, graph.constant(graph.static_shape(node.outputs[0].shape), "int64")]
+    return True
 
 
 def _into_flat_product(graph: Graph, node: Node, user: Node, readers: dict[int, list[Node]]) -> bool:
