@@ -32,6 +32,8 @@ _WHERE: dict[str, tuple[str, str]] = {
     "qcd-jets": ("hepml_root.simulation.jets", "QCD_JETS"),
     "higgs": ("hepml_root.simulation.higgs", "HIGGS"),
     "higgs-ttbar": ("hepml_root.simulation.higgs", "HIGGS_TTBAR"),
+    "muons-prompt": ("hepml_root.simulation.muons", "PROMPT"),
+    "muons-from-jets": ("hepml_root.simulation.muons", "FROM_JETS"),
 }
 
 
