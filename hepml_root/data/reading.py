@@ -100,8 +100,8 @@ def from_root(
         Name of the signal class; else the class called sig…, else the first not called background… or bkg….
     missing:
         "error" refuses NaN in an input, "keep" lets it pass for the Impute transform. Infinity is always
-        refused, and so is NaN where a representation computes with it: a sum over constituents has no value
-        then that could be imputed.
+        refused, and so is NaN in what a representation reads: a sum over constituents has no value then that
+        could be imputed.
     max_events:
         At most this many events of each source, the first ones. Their weights are not scaled up: the yields
         are those of the events read.

@@ -52,6 +52,8 @@ def check_columns(representation: Representation, frame: Frame) -> None:
         A column does not exist, or its expression is no C++.
     """
     what = f"the representation '{representation.name}'"
+    for column in (*representation.columns, *representation.scalars):
+        _require_columns(frame, column.expression)
     for column in representation.columns:
         if not is_jagged(frame, column.expression):
             raise ColumnTypeError(
@@ -65,6 +67,16 @@ def check_columns(representation: Representation, frame: Frame) -> None:
                 f"{what} needs '{column}' with one value per event, and in {frame.name} it has several. "
                 f"Make it one: '{column.label} := {column.expression}[0]'."
             )
+
+
+def _require_columns(frame: Frame, expression: str) -> None:
+    """Raise the error of an expression that names no column at all, such as a branch that does not exist."""
+    if frame.has(expression) or frame.plain(expression) is not None:
+        return
+    names = dict.fromkeys(frame.names())
+    found = find_columns(expression, names)
+    if not found.columns:
+        compile_expression(found, {}, names)
 
 
 def _refuse_text(frame: Frame, column: Column, what: str) -> None:
