@@ -20,10 +20,11 @@ from typing import NoReturn
 
 from hepml_root import __version__
 from hepml_root.cli.generate import add_generate
+from hepml_root.cli.models import add_models
 from hepml_root.cli.quiet import quieten, share_cores
 from hepml_root.errors import HepmlError, SettingError, nearest
 
-_COMMANDS = ("train", "evaluate", "export", "compile", "apply", "generate", "demo", "config")
+_COMMANDS = ("train", "evaluate", "export", "compile", "apply", "generate", "models", "demo", "config")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -354,6 +355,7 @@ examples:
     overwriting(apply)
 
     add_generate(command, overwriting)
+    add_models(command)
 
     demo = command(
         "demo", _demo, "the whole road on the HIGGS benchmark events that are shipped inside ROOT",

@@ -187,6 +187,18 @@ class Boosted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Network:
+    """Any network of the model zoo, which `hepml-root models` lists (`dense` too, with these keys)."""
+
+    kind: str = setting(help="which model", example="particle_net")
+    preset: str = setting("default", "settings that belong together: `hepml-root models` lists them")
+    settings: dict[str, Any] = setting(
+        {}, "in place of those of the preset: `hepml-root models KIND` says which there are",
+        example={"dropout": 0.1},
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class Loss:
     """A loss with settings. A plain name may stand instead."""
 
@@ -257,7 +269,7 @@ class Job:
         "runs/{name}", "folder of the results, relative to the job file; `{name}` is replaced"
     )
     data: Data = setting(help="the events")
-    model: Dense | Boosted = setting(Dense, "the model")
+    model: Dense | Boosted | Network = setting(Dense, "the model")
     training: Training = setting(Training, "how it learns")
     evaluation: Evaluation = setting(Evaluation, "the report")
     export: Export = setting(Export, "the model file")

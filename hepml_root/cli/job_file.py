@@ -23,8 +23,9 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from hepml_root.cli.job import Events, Job
+from hepml_root.cli.job import Boosted, Dense, Events, Job, Network
 from hepml_root.cli.job_representations import check_representations
+from hepml_root.cli.model_settings import check_model, networks
 from hepml_root.errors import JobFileError, nearest
 
 _SCALAR_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -148,7 +149,7 @@ class _Reader:
         if isinstance(node, ScalarNode) and int in fitting:
             fitting = [int]
         if len(fitting) > 1 and all(dataclasses.is_dataclass(option) for option in fitting):
-            fitting = [self.choose(node, fitting, path)]
+            fitting = [self.choose(node, path)]
         if not fitting:
             self.fail(node, path, f"expected {_words(options)}, got {_shown(node)}{_like(field)}.")
         value = self.build(node, fitting[0], path, field)
@@ -223,16 +224,17 @@ class _Reader:
                 )
         return kind(**values)
 
-    def choose(self, node: Node, kinds: list[Any], path: str) -> Any:
-        """Return the dataclass whose ``kind`` default is the one given under `kind`."""
-        names = {str(kind().kind): kind for kind in kinds}
-        given = self.entries(node, path).get("kind")
-        if given is None:
-            return kinds[0]
-        name = str(given[1].value)
-        if name not in names:
-            self.fail(given[1], f"{path}.kind", _unknown_choice(name, names))
-        return names[name]
+    def choose(self, node: Node, path: str) -> Any:
+        """Return the section that describes the model which is given under `kind`."""
+        entries = self.entries(node, path)
+        named = bool({"preset", "settings"} & set(entries))
+        own = {"dense": Dense, "boosted": Boosted}
+        name = str(entries["kind"][1].value) if "kind" in entries else "dense"
+        if name in networks() and (named or name not in own):
+            return Network
+        if name not in own:
+            self.fail(entries["kind"][1], f"{path}.kind", _unknown_choice(name, [*own, *networks()]))
+        return own[name]
 
     def check(self, node: Node, value: Any, path: str, field: Field) -> None:
         choices, low, high = (field.metadata[key] for key in ("choices", "minimum", "maximum"))
@@ -339,6 +341,8 @@ def _check_together(job: Job, name: str) -> None:
             f"{name}: data.inputs: is empty; name at least one column, or give data.representations."
         )
     check_representations(data.representations, name)
+    if isinstance(job.model, Network):
+        check_model(job.model.kind, job.model.preset, job.model.settings, name)
     if data.signal is not None and data.signal not in data.classes:
         raise JobFileError(f"{name}: data.signal: {_unknown_choice(data.signal, data.classes)}")
     if data.split.by == "event_number" and data.event_number is None:

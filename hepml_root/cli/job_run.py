@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hepml_root.cli.job import Boosted, Dense, Events, Job, Loss
+from hepml_root.cli.job import Boosted, Events, Job, Loss, Network
 from hepml_root.cli.job_file import dump, read_job
 from hepml_root.cli.job_representations import representations_of
 from hepml_root.cli.quiet import import_keras
@@ -113,8 +113,14 @@ def model_of(job: Job, train: Dataset) -> Any:
     """Return the job's model, untrained, for the columns of ``train``."""
     from hepml_root import models
 
-    settings = {field.name: getattr(job.model, field.name) for field in dataclasses.fields(job.model)}
+    chosen = job.model
+    if isinstance(chosen, Network):
+        settings = {"seed": job.training.seed, **chosen.settings}
+        return models.preset(chosen.kind, chosen.preset, train, name=job.name, **settings)
+    settings = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(chosen)}
     kind = settings.pop("kind")
+    if kind == "dense":
+        settings["seed"] = job.training.seed
     return getattr(models, kind)(train, name=job.name, **settings)
 
 
@@ -223,12 +229,12 @@ def run_job(
 
 def number_of_stages(job: Job) -> int:
     """Return how many stages a job has: reading, training and the report, and what belongs to a network."""
-    network = isinstance(job.model, Dense)
+    network = not isinstance(job.model, Boosted)
     return 3 + _has_baseline(job) + network + (network and job.export.compile)
 
 
 def _has_baseline(job: Job) -> bool:
-    return job.evaluation.baseline and isinstance(job.model, Dense) and bool(job.data.classes)
+    return job.evaluation.baseline and not isinstance(job.model, Boosted) and bool(job.data.classes)
 
 
 def _claim(job: Job, output: Path, overwrite: bool, resume: bool) -> Path:
@@ -294,7 +300,7 @@ def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> tuple[Train
         "events_per_second": {"training": round(speed)} if speed else {},
     }
     file = None
-    if isinstance(job.model, Dense):
+    if not isinstance(job.model, Boosted):
         with stages.stage("export", "exporting to ONNX, and comparing with Keras") as note:
             file = export(
                 model, work / f"{job.name}.onnx", data=test, overwrite=True,

@@ -17,7 +17,19 @@ from typing import Any
 
 import yaml
 
-from hepml_root.cli.job import Boosted, Data, Dense, Evaluation, Events, Export, Job, Loss, Split, Training
+from hepml_root.cli.job import (
+    Boosted,
+    Data,
+    Dense,
+    Evaluation,
+    Events,
+    Export,
+    Job,
+    Loss,
+    Network,
+    Split,
+    Training,
+)
 
 _COMMENT_COLUMN = 38
 _WIDTH = 106
@@ -43,6 +55,8 @@ def schema_example() -> str:
         if field.name == "model":
             lines += ["", "# Or, in place of the model above:", "# model:"]
             lines += ["# " + line for line in _section(Boosted, 1)]
+            lines += ["", "# Or any other network of the zoo, on data that it takes:", "# model:"]
+            lines += ["# " + line for line in _section(Network, 1)]
     return "\n".join(lines) + "\n"
 
 
@@ -55,6 +69,7 @@ def schema_markdown() -> str:
         ("data.split", "data-split", Split),
         ("model, `kind: dense`", "model-dense", Dense),
         ("model, `kind: boosted`", "model-boosted", Boosted),
+        ("model, any other `kind`", "model-network", Network),
         ("training", "training", Training),
         ("training.loss", "training-loss", Loss),
         ("evaluation", "evaluation", Evaluation),
