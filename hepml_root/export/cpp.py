@@ -197,7 +197,7 @@ def _engine_text() -> tuple[str, str]:
     text = "\n".join(path.read_text(encoding="ascii") for path in ENGINE)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     namespace = f"hepml_root::engine_{digest}"
-    text = re.sub(r'#pragma once\n|#include "hepml_root/engine/.*"\n', "", text)
+    text = re.sub(r'#pragma once\n|#include "[a-z_]+\.hxx"\n', "", text)
     text = text.replace("namespace hepml_root::engine", f"namespace {namespace}")
     guard = f"HEPML_ROOT_ENGINE_{digest}"
     return f"#ifndef {guard}\n#define {guard}\n{text}#endif // {guard}", namespace

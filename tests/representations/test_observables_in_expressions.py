@@ -141,6 +141,18 @@ def test_the_way_from_a_file_to_the_event_loop(tmp_path):
     wanted = hr.evaluation.predict(model, {"features": data.X["features"][: len(scores)]})[:, 0]
     np.testing.assert_allclose(scores, wanted, atol=1e-5)
     assert np.std(scores) > 1e-3
+    # The same in ROOT itself, without Python.
+    library = hr.compile(path).library
+    if library is None:
+        return
+    program = Path(str(ROOT.TROOT.GetBinDir())) / "root.exe"
+    macro = Path(__file__).parents[2] / "macros" / "applyModel.C"
+    names = ", ".join(f'"{text}"' for text in (library, JETS, "top", tmp_path / "scores.root"))
+    command = [str(program), "-l", "-b", "-q", f"{macro}({names})"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with uproot.open(tmp_path / "scores.root") as file:
+        np.testing.assert_allclose(file["scores"]["score"].array(library="np"), wanted, atol=1e-5)
 
 
 def test_errors_say_what_there_is():

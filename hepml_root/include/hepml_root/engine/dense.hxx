@@ -6,7 +6,7 @@
 // multiple of 16; if more are left they make one more tile, padded with zeros. Biases are padded likewise.
 #pragma once
 
-#include "hepml_root/engine/lanes.hxx"
+#include "lanes.hxx"
 
 namespace hepml_root::engine {
 inline namespace HEPML_ROOT_TARGET {

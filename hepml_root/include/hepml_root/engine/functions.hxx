@@ -6,7 +6,7 @@
 // None gives NaN for a finite argument; NaN in gives NaN out.
 #pragma once
 
-#include "hepml_root/engine/lanes.hxx"
+#include "lanes.hxx"
 
 #include <cmath>
 #include <limits>

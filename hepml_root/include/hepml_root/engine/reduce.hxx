@@ -3,7 +3,7 @@
 // Every lane works on its own, in the order of the axis, so that a result does not depend on its neighbours.
 #pragma once
 
-#include "hepml_root/engine/functions.hxx"
+#include "functions.hxx"
 
 namespace hepml_root::engine {
 inline namespace HEPML_ROOT_TARGET {

@@ -1,8 +1,8 @@
 // Running a network over events: cutting them into blocks, moving them between the caller's rows and lanes.
 #pragma once
 
-#include "hepml_root/engine/dense.hxx"
-#include "hepml_root/engine/reduce.hxx"
+#include "dense.hxx"
+#include "reduce.hxx"
 
 #include <memory>
 

@@ -278,6 +278,9 @@ inline ROOT::RDF::RNode Define(ROOT::RDF::RNode node, const Model& model, const 
    for (const char* header : {"padding.hxx", "representing.hxx"})
       gInterpreter->Declare(("#include \"" + here.substr(0, here.rfind('/') + 1) + header + '"').c_str());
    const Caller caller(node, model, expressions);
+   if (caller.Code().find("hepml::") != std::string::npos)
+      gInterpreter->Declare(
+          ("#include \"" + here.substr(0, here.rfind('/') + 1) + "../observables.hxx\"").c_str());
    const std::vector<std::string> labels = caller.Labels();
    std::vector<std::string> names;
    for (const std::string& label : labels)

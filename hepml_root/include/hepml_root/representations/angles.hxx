@@ -7,7 +7,7 @@
 #ifndef HEPML_ROOT_REPRESENTATIONS_ANGLES_HXX
 #define HEPML_ROOT_REPRESENTATIONS_ANGLES_HXX
 
-#include "hepml_root/engine/functions.hxx"
+#include "../engine/functions.hxx"
 
 #include <cmath>
 

@@ -7,7 +7,7 @@
 #ifndef HEPML_ROOT_REPRESENTATIONS_CLUSTERING_HXX
 #define HEPML_ROOT_REPRESENTATIONS_CLUSTERING_HXX
 
-#include "hepml_root/representations/scratch.hxx"
+#include "scratch.hxx"
 
 #include <algorithm>
 #include <cmath>

@@ -3,8 +3,8 @@
 #ifndef HEPML_ROOT_REPRESENTATIONS_CONSTITUENTS_HXX
 #define HEPML_ROOT_REPRESENTATIONS_CONSTITUENTS_HXX
 
-#include "hepml_root/representations/ordering.hxx"
-#include "hepml_root/representations/quantities.hxx"
+#include "ordering.hxx"
+#include "quantities.hxx"
 
 #include <algorithm>
 #include <string>

@@ -3,7 +3,7 @@
 #ifndef HEPML_ROOT_REPRESENTATIONS_DESCRIPTION_HXX
 #define HEPML_ROOT_REPRESENTATIONS_DESCRIPTION_HXX
 
-#include "hepml_root/json.hxx"
+#include "../json.hxx"
 
 #include <cmath>
 #include <cstddef>

@@ -3,8 +3,8 @@
 #ifndef HEPML_ROOT_REPRESENTATIONS_FRAME_HXX
 #define HEPML_ROOT_REPRESENTATIONS_FRAME_HXX
 
-#include "hepml_root/representations/description.hxx"
-#include "hepml_root/representations/scratch.hxx"
+#include "description.hxx"
+#include "scratch.hxx"
 
 #include <algorithm>
 #include <cmath>

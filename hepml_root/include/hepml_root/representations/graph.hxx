@@ -3,7 +3,7 @@
 #ifndef HEPML_ROOT_REPRESENTATIONS_GRAPH_HXX
 #define HEPML_ROOT_REPRESENTATIONS_GRAPH_HXX
 
-#include "hepml_root/representations/constituents.hxx"
+#include "constituents.hxx"
 
 #include <algorithm>
 #include <cmath>

@@ -3,7 +3,7 @@
 #ifndef HEPML_ROOT_REPRESENTATIONS_LUND_HXX
 #define HEPML_ROOT_REPRESENTATIONS_LUND_HXX
 
-#include "hepml_root/representations/quantities.hxx"
+#include "quantities.hxx"
 
 #include <algorithm>
 #include <cmath>

@@ -3,10 +3,10 @@
 #ifndef HEPML_ROOT_REPRESENTATIONS_MAKE_HXX
 #define HEPML_ROOT_REPRESENTATIONS_MAKE_HXX
 
-#include "hepml_root/representations/constituents.hxx"
-#include "hepml_root/representations/graph.hxx"
-#include "hepml_root/representations/image.hxx"
-#include "hepml_root/representations/lund.hxx"
+#include "constituents.hxx"
+#include "graph.hxx"
+#include "image.hxx"
+#include "lund.hxx"
 
 #include <memory>
 #include <stdexcept>

@@ -3,7 +3,7 @@
 #ifndef HEPML_ROOT_REPRESENTATIONS_ORDERING_HXX
 #define HEPML_ROOT_REPRESENTATIONS_ORDERING_HXX
 
-#include "hepml_root/representations/angles.hxx"
+#include "angles.hxx"
 
 #include <algorithm>
 #include <cstdint>

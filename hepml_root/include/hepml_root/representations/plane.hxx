@@ -3,9 +3,9 @@
 #ifndef HEPML_ROOT_REPRESENTATIONS_PLANE_HXX
 #define HEPML_ROOT_REPRESENTATIONS_PLANE_HXX
 
-#include "hepml_root/representations/angles.hxx"
-#include "hepml_root/representations/clustering.hxx"
-#include "hepml_root/representations/frame.hxx"
+#include "angles.hxx"
+#include "clustering.hxx"
+#include "frame.hxx"
 
 #include <algorithm>
 #include <cmath>

@@ -7,9 +7,9 @@
 #ifndef HEPML_ROOT_REPRESENTATIONS_QUANTITIES_HXX
 #define HEPML_ROOT_REPRESENTATIONS_QUANTITIES_HXX
 
-#include "hepml_root/representations/frame.hxx"
-#include "hepml_root/representations/plane.hxx"
-#include "hepml_root/representations/trimming.hxx"
+#include "frame.hxx"
+#include "plane.hxx"
+#include "trimming.hxx"
 
 #include <algorithm>
 #include <cmath>

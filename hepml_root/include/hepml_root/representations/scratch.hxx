@@ -3,7 +3,7 @@
 #ifndef HEPML_ROOT_REPRESENTATIONS_SCRATCH_HXX
 #define HEPML_ROOT_REPRESENTATIONS_SCRATCH_HXX
 
-#include "hepml_root/representations/representation.hxx"
+#include "representation.hxx"
 
 #include <cstddef>
 #include <vector>

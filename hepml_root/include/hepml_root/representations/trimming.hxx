@@ -3,8 +3,8 @@
 #ifndef HEPML_ROOT_REPRESENTATIONS_TRIMMING_HXX
 #define HEPML_ROOT_REPRESENTATIONS_TRIMMING_HXX
 
-#include "hepml_root/representations/clustering.hxx"
-#include "hepml_root/representations/description.hxx"
+#include "clustering.hxx"
+#include "description.hxx"
 
 #include <algorithm>
 #include <cmath>
