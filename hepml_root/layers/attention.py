@@ -116,17 +116,19 @@ class SetAttention(keras.layers.Layer):
         setattr(self, f"{name}_kernel", kernel)
         setattr(self, f"{name}_bias", bias)
 
-    def _heads(self, x: Any, name: str) -> Any:
+    def _heads(self, x: Any, name: str, axes: tuple[int, ...] = (0, 2, 1, 3)) -> Any:
         x = ops.matmul(x, getattr(self, f"{name}_kernel")) + getattr(self, f"{name}_bias")
         x = ops.reshape(x, (-1, x.shape[1], self.heads, self.units // self.heads))
-        return ops.transpose(x, (0, 2, 1, 3))
+        return ops.transpose(x, axes)
 
     def call(self, inputs: Sequence[Any], training: bool | None = None) -> Any:
         queries, values, bias = inputs
         # The factor goes onto the queries: fewer numbers than the pairs.
         q = self._heads(queries, "query") * (self.units // self.heads) ** -0.5
-        k, v = self._heads(values, "key"), self._heads(values, "value")
-        weight = ops.softmax(ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) + bias, axis=-1)
+        # Keys go straight to (events, heads, width, constituents). One wide product for all would have to
+        # be transposed with five axes, and that takes TensorFlow longer than the attention itself.
+        k, v = self._heads(values, "key", (0, 2, 3, 1)), self._heads(values, "value")
+        weight = ops.softmax(ops.matmul(q, k) + bias, axis=-1)
         if self.drop is not None:
             weight = self.drop(weight, training=training)
         y = ops.matmul(weight, v)

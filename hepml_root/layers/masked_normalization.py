@@ -11,6 +11,13 @@ from keras import ops
 from hepml_root.errors import SettingError
 
 
+def _rows(values: Any, mask: Any) -> tuple[Any, Any, Any]:
+    """Return values ``(rows, features)``, their weights ``(1, rows)``, and the sum of the weights."""
+    rows = ops.reshape(values, (-1, values.shape[-1]))
+    weight = ops.reshape(ops.cast(mask, rows.dtype), (1, -1))
+    return rows, weight, ops.sum(weight)
+
+
 @keras.saving.register_keras_serializable(package="hepml_root")
 class MaskedBatchNormalization(keras.layers.Layer):
     r"""Batch normalisation whose mean and variance are those of the constituents that are there.
@@ -76,18 +83,10 @@ class MaskedBatchNormalization(keras.layers.Layer):
 
     def normalised(self, values: Any, mask: Any, training: bool | None = None) -> Any:
         """Return normalised values; padding must be finite, and is left with something finite."""
-        scale, shift = self._scale_and_shift(values, mask) if training else self._moving_scale_and_shift()
-        return values * scale + shift
-
-    def _moving_scale_and_shift(self) -> tuple[Any, Any]:
-        scale = self.gamma * ops.rsqrt(self.moving_variance + self.epsilon)
-        return scale, self.beta - self.moving_mean * scale
-
-    def _scale_and_shift(self, values: Any, mask: Any) -> tuple[Any, Any]:
-        """Return the factor and the summand of each feature from the statistics of this batch."""
-        rows = ops.reshape(values, (-1, values.shape[-1]))
-        weight = ops.reshape(ops.cast(mask, rows.dtype), (1, -1))
-        number = ops.sum(weight)
+        if not training:
+            scale, shift = self._scale_and_shift(self.moving_mean, self.moving_variance)
+            return values * scale + shift
+        rows, weight, number = _rows(values, mask)
         # Sums as products with the mask: one pass over the values each, where masking, subtracting and
         # squaring write as many copies of them (the network of a ParticleNet trains 1.5 times as fast).
         # float32 loses nothing that matters in E[x²] - E[x]²: features of a layer have means of the order
@@ -95,9 +94,40 @@ class MaskedBatchNormalization(keras.layers.Layer):
         mean = ops.matmul(weight, rows)[0] / ops.maximum(number, 1.0)
         square = ops.matmul(weight, ops.square(rows))[0] / ops.maximum(number, 1.0)
         variance = ops.maximum(square - ops.square(mean), 0.0)
+        self._remember(mean, variance, number)
+        scale, shift = self._scale_and_shift(mean, variance)
+        return values * scale + shift
+
+    def folded(
+        self, kernel: Any, bias: Any, values: Any, mask: Any, training: bool | None = None
+    ) -> tuple[Any, Any]:
+        r"""Return kernel and bias of a dense layer with the normalisation of its output in them.
+
+        .. math:: K', b' \quad \text{with} \quad \mathrm{BN}(x K + b) = x K' + b'
+
+        The output's statistics follow from the mean and covariance of the input ``values``, K^T C K: where
+        the input has fewer features than the output, that is less work than looking at the output.
+        """
+        if not training:
+            scale, shift = self._scale_and_shift(self.moving_mean, self.moving_variance)
+            return kernel * scale, bias * scale + shift
+        rows, weight, number = _rows(values, mask)
+        centre = ops.matmul(weight, rows) / ops.maximum(number, 1.0)
+        square = ops.matmul(ops.transpose(rows), rows * ops.transpose(weight)) / ops.maximum(number, 1.0)
+        covariance = square - ops.matmul(ops.transpose(centre), centre)
+        mean = ops.matmul(centre, kernel)[0] + bias
+        variance = ops.maximum(ops.sum(kernel * ops.matmul(covariance, kernel), axis=0), 0.0)
+        self._remember(mean, variance, number)
+        scale, shift = self._scale_and_shift(mean, variance)
+        return kernel * scale, bias * scale + shift
+
+    def _remember(self, mean: Any, variance: Any, number: Any) -> None:
         keep = ops.where(number > 0.5, self.momentum, 1.0)
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * keep + ops.stop_gradient(value) * (1.0 - keep))
+
+    def _scale_and_shift(self, mean: Any, variance: Any) -> tuple[Any, Any]:
+        """Return the factor and the summand of each feature."""
         scale = self.gamma * ops.rsqrt(variance + self.epsilon)
         return scale, self.beta - mean * scale
 

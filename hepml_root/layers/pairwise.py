@@ -200,7 +200,8 @@ class PairBias(keras.layers.Layer):
         x = ops.where(pair > 0.5, features, ops.zeros_like(features))
         x = self.normalizations[0].normalised(x, there, training)
         for number, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True), start=1):
-            x = self.normalizations[number].normalised(ops.matmul(x, kernel) + bias, there, training)
+            kernel, bias = self.normalizations[number].folded(kernel, bias, x, there, training)
+            x = ops.matmul(x, kernel) + bias
             if number < len(self.kernels):
                 x = self.activation(x)
         # One more row of zeros, for the diagonal.

@@ -131,8 +131,8 @@ class Constituents:
     def _missing(self, label: str, setting: str, others: str = "") -> SettingError:
         if not self.labels:
             return SettingError(
-                f"{self.asked_by} needs the column '{label}' {others}of the block '{self.name}', whose columns "
-                "have no names. Give labels in place of their number, as (30, ['pt', 'delta_eta', 'delta_phi']), "
+                f"{self.asked_by} needs the column '{label}' {others}of the block '{self.name}', whose "
+                "columns have no names. Give labels in place of their number, as (30, ['pt', 'delta_eta']), "
                 "or with columns={block: labels} in Dataset.from_arrays."
             )
         remedy = (
