@@ -26,6 +26,7 @@ from hepml_root.errors import (
     InterruptedTrainingError,
     MissingDependencyError,
     OutputExistsError,
+    UnsupportedOperationError,
 )
 from hepml_root.output import refuse_existing, writing
 
@@ -359,10 +360,10 @@ def _compiled(file: Path, model: Any, test: Dataset, note: Any) -> float | None:
     from hepml_root.evaluation import predict
     from hepml_root.export.cpp import generate
 
-    generate(file).save(file.parent)
     try:
+        generate(file).save(file.parent)
         session = Session(file, engine="cpp")
-    except CompilerError as error:
+    except (CompilerError, UnsupportedOperationError) as error:
         note(f"not compiled: {error}")
         return None
     difference = float(np.abs(np.asarray(session.infer(test.X)) - predict(model, test)).max())

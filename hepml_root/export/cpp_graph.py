@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepml_root.errors import HepmlError, ModelFileError, UnsupportedOperationError, nearest
+from hepml_root.errors import HepmlError, ModelFileError, UnsupportedOperationError
 
 if TYPE_CHECKING:
     import onnx
@@ -259,9 +259,9 @@ def _results(entry: onnx.NodeProto, node: Node, lowering: Lowering, opset: int) 
     if not any(isinstance(value, Tensor) for value in node.inputs):
         return _fold(entry, node, opset)
     if node.operator not in RULES:
-        close = nearest(node.operator, RULES)
         raise node.refuse(
-            "no rule to generate it." + (f" Nearest that exist: {', '.join(close)}." if close else "")
+            "the C++ engine has no rule for this operator yet. ONNX Runtime computes the model: "
+            "hr.Session(file, engine='onnxruntime'), hr.apply(..., engine='onnxruntime')."
         )
     try:
         results = RULES[node.operator](node, lowering)

@@ -30,9 +30,15 @@ def write_checked(
     description, carried = _description(model, data)
     names = [block["name"] for block in description["inputs"]]
     _require_inputs(model, description)
-    proto = emit(model, inputs=names, outputs=_output_names(description), name=str(description["name"]))
-    description["outputs"] = _outputs(description, proto)
     events, source = _events(description, data, carried)
+    proto = emit(
+        model,
+        inputs=names,
+        outputs=_output_names(description),
+        name=str(description["name"]),
+        prefix_masks=_prefix_masks(description, data, events),
+    )
+    description["outputs"] = _outputs(description, proto)
     kinds = {block["name"]: block["kind"] for block in description["inputs"]}
     held = parity.reference(
         lambda blocks: predict(model, blocks),
@@ -195,12 +201,41 @@ def _events(
         }, "data"
     if carried:
         return {block["name"]: carried[block["name"]] for block in blocks}, "model"
-    rng = np.random.default_rng(1)
-    made = {}
-    for block in blocks:
-        values = rng.normal(size=(256, *block["shape"]))
-        made[block["name"]] = (values > 0 if block["kind"] == "mask" else values).astype(np.float32)
-    return made, "random numbers"
+    return {block["name"]: _random_values(block) for block in blocks}, "random numbers"
+
+
+def _random_values(block: Mapping[str, Any]) -> NDArray[np.float32]:
+    """Numbers that a block may hold: constituents are there up to some number, neighbours exist."""
+    rng = np.random.default_rng(sum(block["name"].encode()))
+    shape = (256, *block["shape"])
+    if block["kind"] == "index":
+        return rng.integers(0, block["shape"][0], shape).astype(np.float32)
+    if block["kind"] != "mask":
+        return rng.normal(size=shape).astype(np.float32)
+    there = np.arange(shape[1])[None] < rng.integers(0, shape[1] + 1, (256, 1))
+    if len(shape) > 2:
+        there = there[..., None] & (rng.random(shape) < 0.5)
+    return there.astype(np.float32)
+
+
+def _prefix_masks(
+    description: Mapping[str, Any], data: Any, events: Mapping[str, NDArray[np.float32]]
+) -> list[str]:
+    """Masks of constituents that are ones and then zeros in all events at hand.
+
+    So are all that are made from jagged columns. Arrays from elsewhere may have holes; then recurrent layers
+    are exported in the form that looks for them.
+    """
+    owners = {block.get("mask") for block in description["inputs"] if block["kind"] == "jagged"}
+    names = []
+    for block in description["inputs"]:
+        if block["name"] not in owners or block["kind"] != "mask" or len(block["shape"]) != 1:
+            continue
+        known = data is not None and not isinstance(data, Mapping) and not data.lazy
+        mask = np.asarray(data.X[block["name"]] if known else events[block["name"]]) > 0.5
+        if not np.any(mask[:, 1:] & ~mask[:, :-1]):
+            names.append(block["name"])
+    return names
 
 
 def _completed(

@@ -52,26 +52,51 @@ def join(graph: Graph, values: Sequence[Tensor], axis: int) -> Tensor:
     axis %= values[0].rank
     graph.refuse_events(values[0], axis, "joining")
     shape = [max(value.shape[a] for value in values) for a in range(values[0].rank)]
-    with_events = [value for value in values if any(graph.is_free(size) for size in value.shape)]
-    if with_events:
-        values = [
-            value if value in with_events else _one_per_event(graph, value, with_events[0], axis)
-            for value in values
-        ]
     shape[axis] = sum(value.shape[axis] for value in values)
+    if any(value.value is None for value in values):
+        values = _padded(graph, values, axis)
+    if len(values) == 1:
+        return values[0]
     return graph.node("Concat", *values, shape=shape, axis=axis)
 
 
-def _one_per_event(graph: Graph, constant: Tensor, like: Tensor, axis: int) -> Tensor:
-    """``constant`` for every event of ``like``, chosen by a condition that always holds, NaN or not."""
-    row = graph.slice(like, axis, 0, 1)
-    for a, size in enumerate(row.shape):
-        if a != axis and not graph.is_free(size):
-            row = graph.slice(row, a, 0, 1)
-    same = graph.node("Equal", row, row, dtype="bool")
-    always = graph.node("Or", same, graph.node("Not", same))
-    shape = np.broadcast_shapes(row.shape, constant.shape)
-    return graph.node("Where", always, constant, constant, shape=shape, dtype=constant.dtype)
+def _padded(graph: Graph, values: Sequence[Tensor], axis: int) -> list[Tensor]:
+    """Put each constant, which has one row for all events, beside its neighbour: a Pad that fills it in."""
+    result: list[Tensor] = []
+    front: list[Tensor] = []
+    for value in values:
+        if value.value is None:
+            for constant in reversed(front):
+                value = _beside(graph, value, constant, axis, True)
+            front = []
+            result.append(value)
+        elif result:
+            result[-1] = _beside(graph, result[-1], value, axis, False)
+        else:
+            front.append(value)
+    return result
+
+
+def _beside(graph: Graph, value: Tensor, constant: Tensor, axis: int, front: bool) -> Tensor:
+    """``constant`` before or behind ``value``, for every event."""
+    array = np.asarray(constant.value)
+    uniform = array.size > 0 and bool(np.all(array == array.flat[0]))
+    if not uniform and value.dtype == "bool":
+        raise UnsupportedOperationError(
+            f"{graph.where()}: truth values that differ along an axis cannot be joined with those of events."
+        )
+    count = array.shape[axis]
+    widths = np.zeros((2, value.rank), np.int64)
+    widths[0 if front else 1, axis] = count
+    shape = [*value.shape[:axis], value.shape[axis] + count, *value.shape[axis + 1 :]]
+    fill = graph.constant(np.asarray(array.flat[0] if uniform else 0, array.dtype), value.dtype)
+    sizes = graph.constant(widths.reshape(-1), "int64")
+    padded = graph.node("Pad", value, sizes, fill, shape=shape, mode="constant")
+    if uniform:
+        return padded
+    rest = np.zeros([*array.shape[:axis], value.shape[axis], *array.shape[axis + 1 :]], array.dtype)
+    shift = np.concatenate([array, rest] if front else [rest, array], axis=axis)
+    return graph.node("Add", padded, graph.constant(shift, value.dtype))
 
 
 @op_rule("Concatenate")

@@ -26,6 +26,7 @@ def simplify(graph: Graph) -> None:
         _drop_unused(graph)
     simplify_shapes(graph)
     _shorten_casts(graph)
+    _rank_smallest(graph)
     _drop_identities(graph)
     _merge_twins(graph)
     _drop_unused(graph)
@@ -265,6 +266,23 @@ def _shorten_casts(graph: Graph) -> None:
         origin = before.inputs[0]
         if origin is not None and origin.dtype == node.outputs[0].dtype == "int64":
             node.op, node.inputs, node.attributes = "Identity", [origin], {}
+
+
+def _rank_smallest(graph: Graph) -> None:
+    """The largest of −x are the smallest of x."""
+    links = _Links(graph)
+    for node in graph.nodes:
+        if node.op != "TopK" or links.uses[id(node.outputs[0])]:
+            continue
+        turned = links.maker.get(id(node.inputs[0]))
+        negated = turned
+        if turned is not None and turned.op == "Transpose" and links.uses[id(turned.outputs[0])] == 1:
+            negated = links.maker.get(id(turned.inputs[0]))
+        if negated is None or turned is None or negated.op != "Neg":
+            continue
+        reader = node if negated is turned else turned
+        reader.inputs = [negated.inputs[0], *reader.inputs[1:]]
+        node.attributes = {**node.attributes, "largest": 1 - node.attributes.get("largest", 1)}
 
 
 def _merge_twins(graph: Graph) -> None:

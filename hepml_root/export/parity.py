@@ -130,14 +130,15 @@ def edge_events(
     """Return extreme events made from real ones, the same number for each block.
 
     All zero; ten times and a thousand times the largest values, of both signs; denormal numbers; a real event
-    with no constituent, with one, and with all; with ``missing``, a real event full of NaN.
+    with no constituent, with one, and with all; with ``missing``, a real event full of NaN. Positions of
+    neighbours stay those of a real event: others would point at nothing.
 
     Arguments
     ---------
     real
         Real events ``{block: (events, ...)}``.
     kinds
-        ``{block: "flat" | "parameter" | "jagged" | "mask"}``.
+        ``{block: "flat" | "parameter" | "jagged" | "mask" | "image" | "edges" | "index"}``.
     """
     size = {
         name: np.abs(np.where(np.isfinite(array), array, 0.0)).max(axis=0, initial=1e-3)
@@ -155,6 +156,8 @@ def edge_events(
                 if factor in ("none", "one"):
                     mask[1 if factor == "one" else 0 :] = 0
                 events[name].append(mask)
+            elif kinds.get(name) == "index":
+                events[name].append(first[name] * (factor != 0.0))
             elif isinstance(factor, str):
                 events[name].append(np.full_like(first[name], np.nan) if factor == "missing" else first[name])
             elif factor == 1e-41:
@@ -165,10 +168,10 @@ def edge_events(
 
 
 def _nudged(blocks: Blocks, kinds: Mapping[str, str], rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-    """Move every input by one or two units in its last place; masks and missing values stay."""
+    """Move every input by one or two units in its last place; masks, positions and missing values stay."""
     moved = {}
     for name, array in blocks.items():
-        if kinds.get(name) == "mask":
+        if kinds.get(name) in ("mask", "index"):
             moved[name] = np.asarray(array)
         else:
             sign = rng.choice(np.array([-1.0, 1.0], np.float32), size=np.shape(array))

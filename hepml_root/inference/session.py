@@ -18,6 +18,7 @@ from hepml_root.errors import (
     SettingError,
     ShapeError,
     SlowerWarning,
+    UnsupportedOperationError,
     unknown,
 )
 
@@ -180,7 +181,7 @@ def _open(path: Path, engine: str) -> tuple[str, dict[str, Any], Network]:
     if engine in ("cpp", "auto"):
         try:
             return ("cpp", *_open_cpp(path))
-        except CompilerError as error:
+        except (CompilerError, UnsupportedOperationError) as error:
             if engine == "cpp":
                 raise
             warnings.warn(

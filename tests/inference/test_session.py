@@ -6,10 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from model_files import write_deep_sets, write_mlp
 
-from hepml_root.errors import ColumnNotFoundError, ColumnTypeError, SettingError, ShapeError
+from hepml_root.errors import (
+    ColumnNotFoundError,
+    ColumnTypeError,
+    SettingError,
+    ShapeError,
+    SlowerWarning,
+    UnsupportedOperationError,
+)
 from hepml_root.inference.session import Session
 
 
@@ -120,3 +128,23 @@ def test_masks_may_be_bool(folder: Path) -> None:
     one = session.infer({"jets": jets, "jets_mask": mask})
     other = session.infer({"jets": jets, "jets_mask": mask.astype(np.int8)})
     assert np.array_equal(one, other)
+
+
+def test_an_operator_that_has_no_cpp_is_left_to_onnxruntime(folder: Path) -> None:
+    x = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", 3, 3])
+    y = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["N"])
+    node = onnx.helper.make_node("Det", ["x"], ["y"], name="volume")
+    proto = onnx.helper.make_model(
+        onnx.helper.make_graph([node], "det", [x], [y]),
+        opset_imports=[onnx.helper.make_opsetid("", 20)],
+        ir_version=9,
+    )
+    path = folder / "det.onnx"
+    onnx.save(proto, path)
+    with pytest.raises(UnsupportedOperationError, match=r"'volume' \(operator Det\).*engine='onnxruntime'"):
+        Session(path, "cpp")
+    with pytest.warns(SlowerWarning, match="operator Det"):
+        session = Session(path)
+    assert session.engine == "onnxruntime"
+    matrices = np.random.default_rng(1).normal(size=(5, 3, 3)).astype(np.float32)
+    np.testing.assert_allclose(session.infer(matrices), np.linalg.det(matrices), rtol=1e-4, atol=1e-5)
