@@ -84,6 +84,16 @@ def write_deep_sets(path: Path, columns: Sequence[str], length: int, seed: int =
     return _write(path, network, inputs, [{"name": "score", "shape": [1], "labels": ["signal"]}])
 
 
+def write_passing(path: Path, inputs: Sequence[dict[str, Any]]) -> Path:
+    """Write a model that gives back all its inputs, one after the other; described as in a manifest."""
+    network = Network(1)
+    flat = [network.add("Flatten", entry["name"], axis=1) for entry in inputs]
+    network.add("Concat", *flat, axis=1, output="score")
+    size = int(sum(np.prod(entry["shape"]) for entry in inputs))
+    outputs = [{"name": "score", "shape": [size], "labels": [f"v{i}" for i in range(size)]}]
+    return _write(path, network, list(inputs), outputs)
+
+
 def runtime_scores(path: Path, **inputs: np.ndarray) -> np.ndarray:
     """Scores by ONNX Runtime, (events, outputs)."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
