@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -237,9 +238,7 @@ def _make(task: Task, missing: list[tuple[int, int]], processes: int, shown: Gen
         return
     with quiet_libraries():
         for number, rows in missing:
-            chunk = make_chunk(
-                task.sample, task.seed, number, rows, lambda found, number=number: shown.chunk(number, found)
-            )
+            chunk = make_chunk(task.sample, task.seed, number, rows, partial(shown.chunk, number))
             chunk.save(task.part(number))
 
 

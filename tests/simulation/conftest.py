@@ -13,7 +13,7 @@ from hepml_root.simulation import find, generate
 pytest.importorskip("pythia8mc", reason="needs the extra 'physics'")
 pytest.importorskip("fastjet", reason="needs the extra 'physics'")
 
-JETS = 150
+JETS = 120
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def jet_files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jets")
     return {
         kind: generate(
-            dataclasses.replace(find(f"{kind}-jets"), batch=250),
+            dataclasses.replace(find(f"{kind}-jets"), batch=160),
             folder / f"{kind}.root",
             events=JETS,
             seed=1,
