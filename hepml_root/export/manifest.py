@@ -144,7 +144,7 @@ def _check_inputs(inputs: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _check_representations(inputs: Sequence[Mapping[str, Any]]) -> None:
-    """Check that the blocks of each representation are inputs of the shapes that it fills."""
+    """Check that inputs have the shapes that their representations fill; a model may take only some."""
     blocks = {block["name"]: block for block in inputs}
     filled: dict[str, str] = {}
     for block in inputs:
@@ -156,7 +156,9 @@ def _check_representations(inputs: Sequence[Mapping[str, Any]]) -> None:
         for number, output in enumerate(description["outputs"]):
             name = output["name"]
             other = blocks.get(name)
-            if other is None or [other["kind"], other["shape"]] != [output["kind"], output["shape"]]:
+            if other is None:
+                continue
+            if [other["kind"], other["shape"]] != [output["kind"], output["shape"]]:
                 raise ModelFileError(f"{where} fills '{name}' {output['shape']}, which is no such input.")
             if number and other.get("of") != description["name"]:
                 raise ModelFileError(f"{where} fills '{name}', which does not say so.")

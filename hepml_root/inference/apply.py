@@ -223,6 +223,7 @@ class _Reading:
         self, bound: Sequence[InputBlock], keep: Sequence[str], cut: str | None, selected: bool
     ) -> None:
         self._blocks = bound
+        self._names = {block.name for block in bound}
         self._slices: dict[str, list[int | float]] = {}
         matrix: list[str] = []
         for block in bound:
@@ -250,7 +251,8 @@ class _Reading:
         for block in self._blocks:
             if block.represented is not None:
                 tensors = block.represented.tensors
-                found.update(zip((t.name for t in tensors), rows.jagged[block.represented.name], strict=True))
+                made = zip(tensors, rows.jagged[block.represented.name], strict=True)
+                found.update((tensor.name, array) for tensor, array in made if tensor.name in self._names)
             elif block.is_padded:
                 found[block.name], mask = rows.jagged[block.name]
                 if block.mask is not None:

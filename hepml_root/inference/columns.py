@@ -39,10 +39,12 @@ def arrays_of(manifest: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[s
         The manifest does not name the columns.
     """
     found: dict[str, NDArray[np.float32]] = {}
+    taken = {entry["name"] for entry in manifest["inputs"]}
     for entry in manifest["inputs"]:
         name, kind = entry["name"], entry.get("kind")
         if entry.get("representation") is not None:
-            found.update(DescribedRepresentation(entry["representation"])(columns))
+            made = DescribedRepresentation(entry["representation"])(columns)
+            found.update((block, array) for block, array in made.items() if block in taken)
         elif kind == "mask" or entry.get("of") is not None:
             continue
         elif not entry.get("columns"):

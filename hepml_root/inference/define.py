@@ -196,8 +196,12 @@ def _represented(block: InputBlock, named: Mapping[str, str], frame: FrameColumn
         for label, expression in zip(labels, expressions, strict=True):
             code = _code(InputColumn(label, expression), frame, model, "inputs", many=many)
             statements.append(f"{name}.{add}({code});")
-    tensors = ", ".join(named[tensor.name] for tensor in one.tensors)
-    statements.append(f"float *const {name}_tensors[] = {{{tensors}}};")
+    arrays = []
+    for index, tensor in enumerate(one.tensors):
+        if tensor.name not in named:  # a tensor that the model has no use for
+            statements.append(f"std::vector<float> {name}_unused{index}({_product(tensor.shape)});")
+        arrays.append(named.get(tensor.name, f"{name}_unused{index}.data()"))
+    statements.append(f"float *const {name}_tensors[] = {{{', '.join(arrays)}}};")
     statements.append(f"{name}.Fill({name}_tensors);")
     return statements
 

@@ -126,6 +126,25 @@ def test_session_takes_tensors_and_columns(data, passing):
         session.infer_columns({**arrays, "pt": bad})
 
 
+def test_a_model_may_take_some_of_the_tensors(data, tmp_path):
+    """Of the graph, the points and their mask only."""
+    inputs = [
+        entry for entry in data.describe()["inputs"]
+        if entry["name"] in ("features", "cloud", "cloud_mask", "constituents", "constituents_mask")
+    ]  # fmt: skip
+    part = write_passing(tmp_path / "part.onnx", inputs)
+    kept = np.concatenate([[block.name] * block_size(block) for block in data.blocks])
+    wanted = tensors(data)[:, np.isin(kept, [entry["name"] for entry in inputs])]
+    hr.apply(part, SOURCES["top"], tmp_path / "scores.root", column="score[]")
+    scores = uproot.open(tmp_path / "scores.root")["scores"]["score"].array(library="np")
+    assert np.array_equal(scores, wanted)
+    frame = hr.define(ROOT.RDataFrame("top", str(JETS)), part, column="score[]")
+    assert np.array_equal(columns_of(frame), wanted[top_order()])
+    tree = uproot.open(SOURCES["top"])
+    arrays = {name: tree[name].array() for name in tree.keys()}  # noqa: SIM118
+    assert np.array_equal(hr.Session(part).infer_columns(arrays), wanted)
+
+
 def block_size(block) -> int:
     return int(np.prod(block.shape))
 

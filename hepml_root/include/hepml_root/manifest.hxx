@@ -21,12 +21,14 @@ struct Column {
    std::string label, expression, units;
 };
 
-/// What makes tensors of jagged columns: its name, the columns it reads, the input blocks it fills, and the
-/// text that representations::make (representations/make.hxx) takes.
+/// What makes tensors of jagged columns: its name, the columns it reads, the blocks it fills (of which a
+/// model may take some only) with their sizes, and the text that representations::make
+/// (representations/make.hxx) takes.
 struct RepresentationText {
    std::string name, json;
    std::vector<Column> columns, scalars;
    std::vector<std::string> outputs;
+   std::vector<std::size_t> sizes;
 };
 
 /// One input tensor. `kind` is "flat", "parameter", "jagged", "mask", "image", "index" or "edges"; `shape` is
@@ -83,10 +85,12 @@ struct Manifest {
          input.columns = Columns(block["columns"]);
          const Json& made = block["representation"];
          if (!made.IsNull()) {
-            input.representation = {
-                made["name"].Text(), made.Write(), Columns(made["columns"]), Columns(made["scalars"]), {}};
-            for (const Json& output : made["outputs"].List())
+            input.representation = {made["name"].Text(),      made.Write(), Columns(made["columns"]),
+                                    Columns(made["scalars"]), {},           {}};
+            for (const Json& output : made["outputs"].List()) {
                input.representation.outputs.push_back(output["name"].Text());
+               input.representation.sizes.push_back(Size(Shape(output["shape"])));
+            }
          }
          if (!block["of"].IsNull())
             input.of = block["of"].Text();

@@ -209,15 +209,20 @@ private:
          fCode << name << ".Add(" << Expression(column, expressions) << "); ";
       for (const Column& scalar : made.scalars)
          fCode << name << ".AddScalar(static_cast<float>(" << Expression(scalar, expressions) << ")); ";
-      fCode << "float *const " << name << "_tensors[] = {";
+      std::ostringstream tensors;
       for (std::size_t i = 0; i < made.outputs.size(); ++i) {
          const auto block = std::find_if(fManifest.inputs.begin(), fManifest.inputs.end(),
                                          [&](const InputBlock& b) { return b.name == made.outputs[i]; });
-         if (block == fManifest.inputs.end())
-            throw std::runtime_error("hepml_root: the model '" + fManifest.name + "' lacks the input '" +
-                                     made.outputs[i] + "'");
-         fCode << (i ? ", " : "") << Array(static_cast<std::size_t>(block - fManifest.inputs.begin()));
+         tensors << (i ? ", " : "");
+         if (block != fManifest.inputs.end()) {
+            tensors << Array(static_cast<std::size_t>(block - fManifest.inputs.begin()));
+         } else { // a tensor that the model has no use for
+            const std::string unused = name + "_unused" + std::to_string(i);
+            fCode << "std::vector<float> " << unused << '(' << made.sizes[i] << "); ";
+            tensors << unused << ".data()";
+         }
       }
+      fCode << "float *const " << name << "_tensors[] = {" << tensors.str();
       fCode << "}; " << name << ".Fill(" << name << "_tensors); ";
    }
 
