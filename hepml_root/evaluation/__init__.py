@@ -27,12 +27,16 @@ _PUBLIC: dict[str, str] = {
     "rank_inputs": "ranking",
     "study_residuals": "regression",
     "predict": "prediction",
+    "Filters": "plot_filters",
+    "filters_of": "plot_filters",
+    "plot_filters": "plot_filters",
     "evaluate": "report",
     "Report": "report",
 }
 
 __all__ = [
     "Estimate",
+    "Filters",
     "Report",
     "Roc",
     "asimov_significance",
@@ -42,8 +46,10 @@ __all__ = [
     "confusion",
     "correlation",
     "evaluate",
+    "filters_of",
     "ks_test",
     "mean_auc",
+    "plot_filters",
     "predict",
     "rank_inputs",
     "reliability",
@@ -58,6 +64,7 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from hepml_root.evaluation.correlations import correlation
     from hepml_root.evaluation.estimate import Estimate
     from hepml_root.evaluation.overtraining import compare_scores, ks_test
+    from hepml_root.evaluation.plot_filters import Filters, filters_of, plot_filters
     from hepml_root.evaluation.prediction import predict
     from hepml_root.evaluation.ranking import rank_inputs
     from hepml_root.evaluation.regression import study_residuals
