@@ -60,6 +60,12 @@ class Chunk:
             columns = {name: file[name] for name in file.files if name != "/counts"}
             return cls(columns, json.loads(str(file["/counts"])))
 
+    @staticmethod
+    def load_counts(path: Path) -> dict[str, float]:
+        """Read only the counts of a part file."""
+        with np.load(path) as file:
+            return dict(json.loads(str(file["/counts"])))
+
 
 def seeds(sample: Sample, seed: int, number: int) -> tuple[int, np.random.Generator]:
     """Return Pythia's seed and the generator for the detector, of chunk ``number`` of a sample."""

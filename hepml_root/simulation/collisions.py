@@ -249,7 +249,7 @@ def _load(parts: list[Path]) -> Iterator[Chunk]:
 
 def _provenance(sample: Sample, recipe: Mapping[str, Any], parts: list[Path]) -> dict[str, Any]:
     """Return the recipe with what is known after the generation."""
-    counts = [Chunk.load(part).counts for part in parts]
+    counts = [Chunk.load_counts(part) for part in parts]
     total = {name: sum(one[name] for one in counts) for name in ("rows", "generated", "tried")}
     # Every chunk estimates the same cross section: the mean, weighted by the tries that it is made of.
     sigma = sum(one["tried"] * one["sigma_pb"] for one in counts) / total["tried"]
