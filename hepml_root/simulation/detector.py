@@ -372,7 +372,7 @@ def _flat(particles: ak.Array, sizes: NDArray[Any]) -> _Objects:
     event = np.repeat(np.arange(len(sizes)), sizes)
     names = ("pt", "eta", "phi", "mass", "charge", "pdg")
     columns = [ak.to_numpy(ak.flatten(particles[name], axis=1)) for name in names]
-    return _Objects(event, *columns, np.arange(len(event)))
+    return _Objects(*[event, *columns, np.arange(len(event))])
 
 
 def _towers(cells: Excess, pdg: int) -> _Objects:
