@@ -3,7 +3,7 @@ wheel.
 
 Both train the same network, 28-64-64-1, from the same weights on the same events for the same epochs, in
 turns. Speeds are those of the fastest epoch, without the compilation in the first; the AUC on test events is
-the mean over the repeats.
+the mean over the repeats. With `--all` it is every preset of the model zoo (benchmarks/train_zoo.py).
 """
 
 from __future__ import annotations
@@ -21,13 +21,24 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
     """Give speeds and AUCs one by one; the options are in `--help`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks train", description=__doc__)
     parser.add_argument("--epochs", type=int, default=20, help="of each training (20)")
-    parser.add_argument("--repeats", type=int, default=3, help="trainings of each kind, in turns (3)")
+    parser.add_argument("--repeats", type=int, help="trainings of each kind, in turns (3; with --all 1)")
     parser.add_argument("--batch-size", type=int, default=128, help="events of a step (128)")
     parser.add_argument(
         "--hidden", type=int, nargs="+", default=[64, 64], help="neurons of the layers (64 64)"
     )
     parser.add_argument("--scan", action="store_true", help="also other batch sizes, with and without XLA")
+    parser.add_argument(
+        "--all", action="store_true", help="every preset of the model zoo instead, on random jets"
+    )
+    parser.add_argument("--models", nargs="+", default=[], metavar="NAME", help="with --all: only these")
+    parser.add_argument("--events", type=int, default=4000, help="with --all: events at most (4000)")
     chosen = parser.parse_args(arguments)
+    if chosen.all or chosen.models:
+        from benchmarks.train_zoo import presets
+
+        yield from presets(chosen.models, chosen.events, chosen.batch_size, chosen.repeats or 1)
+        return
+    chosen.repeats = chosen.repeats or 3
 
     train, test = _events().split(test=0.3, seed=1)
     kinds = {"keras": {}, "fit": {"jit": True}, "fit without XLA": {"jit": False}}

@@ -7,6 +7,7 @@ from typing import Any
 from hepml_root import __version__
 from hepml_root.cli.commands import command_help
 from hepml_root.cli.job_schema import schema_markdown
+from hepml_root.cli.models import zoo_markdown
 from hepml_root.simulation.description import samples_markdown
 
 project = "hepml_root"
@@ -30,6 +31,7 @@ autodoc_member_order = "bysource"
 _MADE = {
     "job_file": ("<!-- the settings -->", schema_markdown),
     "command_line": ("<!-- the commands -->", command_help),
+    "models": ("<!-- the models -->", zoo_markdown),
     "simulation": ("<!-- the samples and the detector -->", samples_markdown),
 }
 

@@ -32,7 +32,7 @@ def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
 def test_the_job_files_are_accepted():
     jobs = [block for page in PAGES for block in blocks(page, "yaml") if block.startswith("name:")]
     assert len(jobs) >= 4
-    assert {parse(job, "documentation").model.kind for job in jobs} == {"dense", "boosted"}
+    assert {parse(job, "documentation").model.kind for job in jobs} == {"dense", "boosted", "particle_net"}
 
 
 def test_the_commands_exist():

@@ -102,13 +102,16 @@ def aligned(table: Sequence[Sequence[str]]) -> str:
     return "\n".join([shown[0], "-" * max(map(len, shown)), *shown[1:]])
 
 
-def table_markdown() -> str:
-    """Return the table as Markdown, for the documentation."""
-    lines = ["| " + " | ".join(_HEADINGS) + " |", "|---|---|---|--:|--:|---|"]
+def zoo_markdown() -> str:
+    """Return two Markdown tables for the documentation: what each model is for, and what its presets cost."""
+    lines = ["| model | data | what it is | when to take it |", "|---|---|---|---|"]
+    for name, words in zoo().items():
+        lines.append(f"| `{name}` | {words['data']} | {words['summary']} | {words['when']} |")
+    lines += ["", "| " + " | ".join(_HEADINGS) + " |", "|---|---|---|--:|--:|---|"]
     before = ""
     for row in rows():
         name = "" if row[0] == before else f"`{row[0]}`"
-        lines.append(f"| {name} | {row[1]} | {' | '.join(row[2:])} |")
+        lines.append(f"| {name} | {' | '.join(row[1:])} |")
         before = row[0]
     return "\n".join(lines)
 
