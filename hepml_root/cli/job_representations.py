@@ -25,7 +25,7 @@ def kinds() -> dict[str, Callable[..., Representation]]:
     from hepml_root import representations
     from hepml_root.data.representation import Representation
 
-    found = {}
+    found: dict[str, Callable[..., Representation]] = {}
     for name in representations.__all__:
         function = getattr(representations, name)
         returns = getattr(function, "__annotations__", {}).get("return", "")

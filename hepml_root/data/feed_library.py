@@ -337,8 +337,8 @@ def text_array(texts: list[str]) -> Any:
     return (ctypes.c_char_p * max(len(texts), 1))(*[text.encode() for text in texts])
 
 
-def pointer_array(addresses: Sequence[int]) -> Any:
-    """C array of addresses."""
+def pointer_array(addresses: Sequence[int | None]) -> Any:
+    """C array of addresses; None is the null pointer."""
     return (ctypes.c_void_p * max(len(addresses), 1))(*addresses)
 
 

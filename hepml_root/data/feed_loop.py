@@ -28,7 +28,7 @@ from hepml_root.data.feed_library import (
 from hepml_root.data.feed_rows import GrowingRows, Request, Rows, empty_rows
 from hepml_root.data.feed_trees import NUMBER_TYPES
 from hepml_root.data.rdataframe import Frame
-from hepml_root.errors import ColumnTypeError, SettingError
+from hepml_root.errors import ColumnTypeError, HepmlError, SettingError
 
 _WINDOW_BYTES = 64 << 20
 _POLL_MILLISECONDS = 200
@@ -196,6 +196,12 @@ class LoopPlan:
         self._node = self._node.Define(name, call)
         return name, kind
 
+    def _in_own_words(self, message: str) -> str:
+        """A message with expressions in place of the names that the loop gave them."""
+        for (expression, _), number in self._number_of.items():
+            message = message.replace(f"'{self._names[number]}'", f"'{expression}'")
+        return message
+
     def fill(self, rows: GrowingRows, limit: int | None, threads: int) -> None:  # noqa: ARG002 - the loop has its own
         """Append all rows, ``limit`` at most."""
         with contextlib.nullcontext() if self.frame.trees else _running:
@@ -296,9 +302,12 @@ class LoopPlan:
         block = _BlockPlace()
         try:
             while True:
-                code = functions.checked(
-                    "hepml_loop_next", handle, ctypes.byref(block), _POLL_MILLISECONDS, about=about
-                )
+                try:
+                    code = functions.checked(
+                        "hepml_loop_next", handle, ctypes.byref(block), _POLL_MILLISECONDS, about=about
+                    )
+                except HepmlError as error:
+                    raise type(error)(self._in_own_words(str(error))) from None
                 if code == 0:
                     return
                 if code == 1:

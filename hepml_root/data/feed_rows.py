@@ -86,9 +86,11 @@ class Represented:
             Tensor(entry["name"], tuple(entry["shape"]), entry["kind"] == "mask")
             for entry in description["outputs"]
         )
-        labels = [tuple(entry["label"] for entry in description[part]) for part in ("columns", "scalars")]
+        labels, scalar_labels = (
+            tuple(str(entry["label"]) for entry in description[part]) for part in ("columns", "scalars")
+        )
         text = description_text(description)
-        return cls(str(description["name"]), text, columns, scalars, tensors, *labels)
+        return cls(str(description["name"]), text, columns, scalars, tensors, labels, scalar_labels)
 
 
 def description_text(description: Mapping[str, Any]) -> str:
@@ -247,11 +249,8 @@ class GrowingRows:
             self.losses[group.name].address(row) if group.name in self.losses else 0
             for group in self.request.jagged
         ]
-        return row_places(
-            matrix,
-            *([array.address(row) for array in arrays] for arrays in (self.exact, self.tensors)),
-            losses,
-        )
+        exact, tensors = ([array.address(row) for array in own] for own in (self.exact, self.tensors))
+        return row_places(matrix, exact, tensors, losses)
 
     def reserve(self, more: int) -> None:
         """Make room for this many further rows."""

@@ -135,7 +135,7 @@ def blocks_of(
                     f"two inputs are called '{block.name}': give each representation a name of its own."
                 )
             own = {"of": representation.name} if number else {"representation": representation}
-            blocks.append(replace(block, **own))  # type: ignore[arg-type]
+            blocks.append(replace(block, **own))
     return tuple(blocks)
 
 

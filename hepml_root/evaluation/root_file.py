@@ -88,8 +88,8 @@ def tree_columns(
             )
         plain[free(label)] = values.astype(np.float32) if values.dtype == np.float16 else values
     for block in data.blocks:
-        if block.kind == "mask":
-            continue
+        if block.kind not in ("flat", "parameter", "jagged"):
+            continue  # masks are in the lengths of lists; images and graphs follow from the events themselves
         array = data.X[block.name]
         if block.kind == "jagged":
             real = np.asarray(data.X[f"{block.name}_mask"], dtype=bool)

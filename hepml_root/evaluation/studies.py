@@ -155,14 +155,17 @@ def study_inputs(report: Report, test: Dataset) -> None:
     classes = test.classes or ("all events",)
     flat_columns, flat_names = [], []
     for block in test.blocks:
-        if block.kind == "mask":
+        if block.kind in ("mask", "index"):
             continue
         array = test.X[block.name]
         for position, column in enumerate(block.columns):
             values = array[..., position]
             weights, of_class = test.weight, labels
-            if block.kind == "jagged":
-                real = np.asarray(test.X[f"{block.name}_mask"], dtype=bool)
+            if block.kind not in ("flat", "parameter"):
+                # Of padded tensors what is there; of images the pixels that are not empty.
+                real = values != 0
+                if block.kind != "image":
+                    real = np.asarray(test.X[f"{block.name}_mask"], dtype=bool)
                 events = np.nonzero(real)[0]
                 values, weights, of_class = values[real], test.weight[events], labels[events]
             else:
@@ -202,7 +205,7 @@ def measure_speed(model: Any, test: Dataset) -> float:
 
 
 def study_ranking(model: Any, test: Dataset, speed: float, events: int, repeats: int, seed: int) -> Ranking:
-    columns = {block.name: block.labels for block in test.blocks if block.kind != "mask"}
+    columns = {block.name: block.labels for block in test.blocks if block.columns}
     predictions = repeats * sum(len(labels) for labels in columns.values()) + 1
     affordable = int(_RANKING_SECONDS * speed / predictions)
     while events > _RANKING_LEAST and min(events, len(test)) > affordable:

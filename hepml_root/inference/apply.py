@@ -247,7 +247,7 @@ class _Reading:
 
     def arrays(self, rows: Rows) -> dict[str, np.ndarray]:
         """The model's input arrays."""
-        found = {}
+        found: dict[str, np.ndarray] = {}
         for block in self._blocks:
             if block.represented is not None:
                 tensors = block.represented.tensors

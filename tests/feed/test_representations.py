@@ -232,6 +232,13 @@ def test_lists_of_different_lengths_are_named(tmp_path, road):
         by_road(road, frame, requested())
 
 
+def test_the_expression_of_uneven_lists_is_named(stored):
+    at = {"pt": "c_pt", "eta": "Take(c_eta, 2)", "phi": "c_phi"}
+    request = Request(jagged=(Represented.of(constituents(**at).to_dict()),))
+    with pytest.raises(ShapeError, match=r"entry 0: column 'c_pt' has .* 'Take\(c_eta, 2\)' has 2"):
+        read([(Frame.open(stored["zlib"]), request)])
+
+
 def write_once(path: Path, arrays: dict[str, ak.Array]) -> str:
     with uproot.recreate(path) as file:
         file.mktree("jets", {name: ak.type(values).content for name, values in arrays.items()})
