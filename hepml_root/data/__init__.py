@@ -22,7 +22,9 @@ _PUBLIC: dict[str, str] = {
     "Yields": "weights",
     "declare_observables": "observables_library",
     "effective_events": "weights",
+    "read_top_tagging": "top_tagging",
     "shipped_file": "shipped",
+    "top_tagging_to_root": "top_tagging",
 }
 
 __all__ = [
@@ -38,7 +40,9 @@ __all__ = [
     "Yields",
     "declare_observables",
     "effective_events",
+    "read_top_tagging",
     "shipped_file",
+    "top_tagging_to_root",
 ]
 
 if TYPE_CHECKING:
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from hepml_root.data.shipped import shipped_file
     from hepml_root.data.split import KFold
     from hepml_root.data.stream import Stream
+    from hepml_root.data.top_tagging import read_top_tagging, top_tagging_to_root
     from hepml_root.data.weights import Yields, effective_events
 
 

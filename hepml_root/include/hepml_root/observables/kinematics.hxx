@@ -60,6 +60,37 @@ List delta_r(const List& eta, const List& phi, double eta_axis, double phi_axis)
    return result;
 }
 
+/// pT of each object of lists of momentum components; likewise φ, η (0 where pT is 0), and the mass, 0 where
+/// rounding makes its square negative. For files that hold px, py, pz and E.
+template <class List> List pt_of(const List& px, const List& py) {
+   List result(px);
+   for (std::size_t i = 0; i < std::size(result); ++i)
+      result[i] = std::hypot(static_cast<double>(px[i]), static_cast<double>(py[i]));
+   return result;
+}
+template <class List> List phi_of(const List& px, const List& py) {
+   List result(px);
+   for (std::size_t i = 0; i < std::size(result); ++i)
+      result[i] = std::atan2(static_cast<double>(py[i]), static_cast<double>(px[i]));
+   return result;
+}
+template <class List> List eta_of(const List& px, const List& py, const List& pz) {
+   List result(px);
+   for (std::size_t i = 0; i < std::size(result); ++i) {
+      const double pt = std::hypot(static_cast<double>(px[i]), static_cast<double>(py[i]));
+      result[i] = pt == 0 ? 0. : std::asinh(static_cast<double>(pz[i]) / pt);
+   }
+   return result;
+}
+template <class List> List mass_of(const List& px, const List& py, const List& pz, const List& energy) {
+   List result(px);
+   for (std::size_t i = 0; i < std::size(result); ++i) {
+      const double x = px[i], y = py[i], z = pz[i], e = energy[i];
+      result[i] = FourVector{x, y, z, e}.mass();
+   }
+   return result;
+}
+
 /// Transverse mass of two objects, m_T² = m1² + m2² + 2 (E_T1 E_T2 − p_T1·p_T2); with massless ones
 /// √(2 pT1 pT2 (1 − cos Δφ)), as for a lepton and the missing momentum.
 inline double transverse_mass(double pt1, double phi1, double pt2, double phi2, double mass1 = 0,
