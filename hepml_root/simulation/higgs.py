@@ -12,6 +12,8 @@ the shipped file.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import awkward as ak
@@ -257,32 +259,26 @@ _OPTIONS = {"min_pt": 20.0, "max_eta": 2.5, "extra_b_tags": False}
 _COMMON = ("Beams:eCM = 8000.", "PartonLevel:MPI = off")
 
 
-def _sample(name: str, title: str, tree: str, kind: float, pythia: tuple[str, ...], accept: Any) -> Sample:
-    def columns(batch: Batch, options: Mapping[str, Any]) -> Rows:
-        found, origin = _select(batch, options)
-        return {**found, "Type": np.full(len(origin), kind)}, origin
-
-    return Sample(
-        name,
-        title,
-        pythia=(*_COMMON, *pythia),
-        branches=_branches(),
-        columns=columns,
-        tree=tree,
-        detector=Detector(),
-        batch=1000,
-        options=_OPTIONS,
-        prepare=lambda pythia, options: lepton_filter(pythia, options, accept),
-        reference="arXiv:1402.4735",
-    )
+def signal_columns(batch: Batch, options: Mapping[str, Any]) -> Rows:
+    """Return the selected events of a batch of signal."""
+    columns, origin = _select(batch, options)
+    return {**columns, "Type": np.ones(len(origin))}, origin
 
 
-HIGGS = _sample(
-    "higgs",
-    "gg -> H0(425) -> W H+-(325) -> W W h(125) -> W W b b, lepton + jets, 8 TeV",
-    "sig_tree",
-    1.0,
-    (
+def background_columns(batch: Batch, options: Mapping[str, Any]) -> Rows:
+    """Return the selected events of a batch of top pairs."""
+    columns, origin = _select(batch, options)
+    return {**columns, "Type": np.zeros(len(origin))}, origin
+
+
+_OPTIONS = {"min_pt": 20.0, "max_eta": 2.5, "extra_b_tags": False}
+_COMMON = ("Beams:eCM = 8000.", "PartonLevel:MPI = off")
+
+HIGGS = Sample(
+    name="higgs",
+    title="gg -> H0(425) -> W H+-(325) -> W W h(125) -> W W b b, lepton + jets, 8 TeV",
+    pythia=(
+        *_COMMON,
         "Higgs:useBSM = on",
         "HiggsBSM:gg2H2 = on",
         "35:m0 = 425.",
@@ -300,13 +296,21 @@ HIGGS = _sample(
         "25:onMode = off",
         "25:onIfMatch = 5 5",
     ),
-    longitudinal,
+    branches=_branches(),
+    columns=signal_columns,
+    tree="sig_tree",
+    detector=Detector(),
+    options=_OPTIONS,
+    prepare=partial(lepton_filter, accept=longitudinal),
+    batch=1000,
+    reference="arXiv:1402.4735",
 )
-HIGGS_TTBAR = _sample(
-    "higgs-ttbar",
-    "t t -> W W b b, lepton + jets, 8 TeV: the background of 'higgs'",
-    "bkg_tree",
-    0.0,
-    ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on"),
-    None,
+HIGGS_TTBAR = replace(
+    HIGGS,
+    name="higgs-ttbar",
+    title="t t -> W W b b, lepton + jets, 8 TeV: the background of 'higgs'",
+    pythia=(*_COMMON, "Top:gg2ttbar = on", "Top:qqbar2ttbar = on"),
+    columns=background_columns,
+    tree="bkg_tree",
+    prepare=lepton_filter,
 )

@@ -9,6 +9,7 @@ muons that a bottom hadron decays to directly, not those of charm hadrons or of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -115,6 +116,16 @@ def _from_jets(batch: Batch, options: Mapping[str, Any]) -> Rows:
     return {**columns, "Type": np.zeros(len(event))}, event
 
 
+def _prompt_filter(pythia: Any, options: Mapping[str, Any]) -> object:
+    # The detector moves a muon's pt by 1 or 2 percent.
+    return parton_filter(pythia, options, 13, 0.9 * options["pt_min"], 1.1 * options["pt_max"])
+
+
+def _from_jets_filter(pythia: Any, options: Mapping[str, Any]) -> object:
+    # A muon cannot have more than the quark, but for what the hadronisation adds.
+    return parton_filter(pythia, options, 5, 0.9 * options["pt_min"], math.inf)
+
+
 _OPTIONS = {"pt_min": 10.0, "pt_max": 15.0, "eta_max": 2.5, "radius": 0.5}
 _BOTTOM_HADRONS = (511, 521, 531, 541, 5122, 5132, 5232, 5332)
 _REFERENCE = "arXiv:2102.02278"
@@ -135,10 +146,7 @@ PROMPT = Sample(
     tree="muons",
     detector=Detector(),
     options=_OPTIONS,
-    # The detector moves a muon's pt by 1 or 2 percent.
-    prepare=lambda pythia, options: parton_filter(
-        pythia, options, 13, 0.9 * options["pt_min"], 1.1 * options["pt_max"]
-    ),
+    prepare=_prompt_filter,
     batch=500,
     reference=_REFERENCE,
 )
@@ -156,8 +164,7 @@ FROM_JETS = Sample(
     tree="muons",
     detector=Detector(),
     options=_OPTIONS,
-    # A muon cannot have more than the quark, but for what the hadronisation adds.
-    prepare=lambda pythia, options: parton_filter(pythia, options, 5, 0.9 * options["pt_min"], 1e9),
+    prepare=_from_jets_filter,
     batch=500,
     reference=_REFERENCE,
 )
