@@ -111,9 +111,10 @@ public:
       for (std::size_t i = 0; i < fOutputs.size(); ++i) {
          if (!fGroup->masks[i])
             continue;
+         const std::size_t size = r.size(i); // bytes may be anything: it would be asked for again after each
          const float* from = fMasks[i].data();
-         unsigned char* to = static_cast<unsigned char*>(tensors[i]) + row * r.size(i);
-         for (std::size_t k = 0; k < r.size(i); ++k)
+         unsigned char* to = static_cast<unsigned char*>(tensors[i]) + row * size;
+         for (std::size_t k = 0; k < size; ++k)
             to[k] = from[k] != 0;
       }
       if (losses) {
