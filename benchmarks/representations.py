@@ -96,7 +96,7 @@ def representations(prefix: str) -> dict[str, Any]:
 
 
 def _plain(kind: str, jets: dict[str, ak.Array]) -> Any:
-    """A representation with awkward and numpy, a thousand jets after the other to stay in the caches."""
+    """A representation with awkward and numpy, two thousand jets after the other to stay in the caches."""
     from hepml_root.representations.constituents import STANDARD_FEATURES
 
     parts = []
@@ -148,7 +148,9 @@ def _files(path: str, form: str, options: Any) -> Iterator[dict[str, Any]]:
         _same(next(iter(blocks.values())), _plain(kind, _uproot(path)))
         readers[kind] = (lambda one=one: _events(read(one).X), options.repeats)
         readers[f"{kind} plain"] = (lambda kind=kind: _plain(kind, _uproot(path)), 2)
+    readers["reading"] = (lambda: _events(_uproot(path)), 2)
     best = turns(readers, options.repeats, options.clock)
+    yield result(f"reading alone from {form} file: uproot", best["reading"], "jets/s", "itself", 1.0)
     yield from _compared(f"from {form} file", made, best, "uproot, awkward and numpy")
 
 
