@@ -53,8 +53,8 @@ def graph(
     1 for an edge. Where there are fewer neighbours than k, places, features and mask are 0. A constituent is
     no neighbour of itself; equally near ones come in their order.
 
-    What is lost: as for constituents, whose inverse holds; and all edges but the k shortest (within
-    ``radius``). Constituents beyond ``max_length`` are nobody's neighbours.
+    What is lost: as for constituents, whose inverse holds (``nodes.inverse``); and all edges but the k
+    shortest (within ``radius``). Constituents beyond ``max_length`` are nobody's neighbours.
 
     Arguments
     ---------

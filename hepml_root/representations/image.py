@@ -225,6 +225,6 @@ class Image(Representation):
         ([-0.75, -0.25, 0.25, 0.75], [-0.5, 0.5])
         """
         half_eta, half_phi = self.half_width
-        eta = (np.arange(self.width) + 0.5) * (2 * half_eta / self.width) - half_eta
-        phi = (np.arange(self.height) + 0.5) * (2 * half_phi / self.height) - half_phi
+        eta = (np.arange(self.width, dtype=np.float64) + 0.5) * (2 * half_eta / self.width) - half_eta
+        phi = (np.arange(self.height, dtype=np.float64) + 0.5) * (2 * half_phi / self.height) - half_phi
         return eta, phi

@@ -14,6 +14,12 @@ MOMENTA = ("pt", "eta", "phi", "mass", "charge")
 
 
 @pytest.fixture(scope="session")
+def jets_file() -> Path:
+    """Simulated jets, in the trees "top" and "qcd"."""
+    return JETS
+
+
+@pytest.fixture(scope="session")
 def simulated() -> dict[str, ak.Array]:
     """Constituents of 100 top and 100 QCD jets."""
     with uproot.open(JETS) as file:
