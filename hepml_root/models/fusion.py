@@ -95,7 +95,7 @@ def fusion(
     numbers = [block for block in blocks.of_kind("flat", "parameter") if block in given]
     with blocks.seeded(seed):
         if not joined:
-            return blocks.model(blocks.head(blocks.numbers(), hidden), name)
+            joined, numbers = [blocks.numbers()], blocks.of_kind("flat", "parameter")
         pooled = joined[0] if len(joined) == 1 else keras.layers.Concatenate(name="branches")(joined)
         x = blocks.head(pooled, hidden, activation=activation, dropout=dropout, without=numbers)
         return blocks.model(x, name)

@@ -30,15 +30,16 @@ class Plan:
     blocks: int
 
     @classmethod
-    def of(cls, events: int, batch_size: int, parameters: int, most_steps: int | None = None) -> Plan:
-        """Return the plan for a number of events and of parameters of the network.
+    def of(cls, events: int, batch_size: int, operations: int, most_steps: int | None = None) -> Plan:
+        """Return the plan for a number of events, and of operations of the network for one event.
 
-        >>> Plan.of(events=1000, batch_size=128, parameters=5000)
+        >>> Plan.of(events=1000, batch_size=128, operations=10_000)
         Plan(batch_size=128, steps=8, blocks=1)
         """
         batch_size = min(batch_size, events)
         wanted = -(-events // batch_size)
-        limit = min(_BLOCK_EVENTS, _BLOCK_OPERATIONS / (6 * max(parameters, 1)))
+        # A step forward and back costs about three times as much as forward alone.
+        limit = min(_BLOCK_EVENTS, _BLOCK_OPERATIONS / (3 * max(operations, 1)))
         most = max(1, most_steps or int(limit // batch_size))
         blocks = -(-wanted // most)
         return cls(batch_size, -(-wanted // blocks), blocks)

@@ -77,8 +77,10 @@ class KerasLoop:
         batch_size: int,
         jit: bool,
         steps_per_execution: int = 16,
+        predict_events: int = 8192,
     ) -> None:
         self.model, self.names, self.batch_size = model, names, batch_size
+        self.predict_events = predict_events
         self.magnitude = magnitude_of(loss)
         model.compile(
             optimizer=optimizer,
@@ -107,5 +109,7 @@ class KerasLoop:
     def predict(self, X: Inputs) -> NDArray[np.float32]:
         """Return the model's outputs, ``(events, outputs)``."""
         return np.asarray(
-            self.model.predict(self.names.argument(self.names.select(X)), batch_size=8192, verbose=0)
+            self.model.predict(
+                self.names.argument(self.names.select(X)), batch_size=self.predict_events, verbose=0
+            )
         )

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 
 from hepml_root.training.loop import InputNames, Inputs, magnitude_of
 
-_PREDICT_EVENTS = 8192
-
 
 class TensorFlowLoop:
     """Steps through a model, compiled as a whole.
@@ -36,6 +34,8 @@ class TensorFlowLoop:
         Compile with XLA.
     may_fall_back
         Go on without XLA, with a warning, if it cannot compile the model.
+    predict_events
+        Events of each call that predicts.
     """
 
     def __init__(
@@ -47,10 +47,12 @@ class TensorFlowLoop:
         batch_size: int,
         jit: bool,
         may_fall_back: bool = True,
+        predict_events: int = 8192,
     ) -> None:
         self.model, self.optimizer, self.loss, self.names = model, optimizer, loss, names
         self.batch_size = batch_size
         self.jit, self.may_fall_back = jit, may_fall_back
+        self.predict_events = predict_events
         self.magnitude = magnitude_of(loss)
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
@@ -82,8 +84,8 @@ class TensorFlowLoop:
         inputs = self.names.select(X)
         events = len(next(iter(X.values())))
         parts = []
-        for first in range(0, events, _PREDICT_EVENTS):
-            rows = slice(first, first + _PREDICT_EVENTS)
+        for first in range(0, events, self.predict_events):
+            rows = slice(first, first + self.predict_events)
             part = {name: tf.constant(array[rows]) for name, array in inputs.items()}
             parts.append(self._predict(part))
         return np.concatenate([part.numpy() for part in parts])

