@@ -127,6 +127,11 @@ def _check_inputs(inputs: Sequence[Mapping[str, Any]]) -> None:
             raise ModelFileError(f"input '{name}' is of kind '{kind}'; known are {', '.join(KINDS)}.")
         if any(length < 1 for length in shape):
             raise ModelFileError(f"input '{name}' has the shape {shape}.")
+        # What is read for an event is filled in column by column: nothing may be left over.
+        columns = len(block["columns"])
+        axes = {"jagged": 2, "image": 3, "edges": 3}.get(kind, 1)
+        if columns and (len(shape) != axes or shape[-1] != columns):
+            raise ModelFileError(f"input '{name}' has {columns} columns but the shape {shape}.")
         if kind in ("jagged", "edges"):
             if str(block.get("mask")) not in shapes:
                 raise ModelFileError(f"the {kind} input '{name}' does not name an input of kind mask.")
@@ -135,11 +140,6 @@ def _check_inputs(inputs: Sequence[Mapping[str, Any]]) -> None:
                     f"the {kind} input '{name}' has the shape {shape}, but its mask "
                     f"'{block['mask']}' has {shapes[block['mask']]}."
                 )
-        # What is read for an event is filled in column by column: nothing may be left over.
-        columns = len(block["columns"])
-        axes = {"jagged": 2, "image": 3, "edges": 3}.get(kind, 1)
-        if columns and (len(shape) != axes or shape[-1] != columns):
-            raise ModelFileError(f"input '{name}' has {columns} columns but the shape {shape}.")
     _check_representations(inputs)
 
 
