@@ -96,6 +96,8 @@ def _keras_model(model: Any) -> keras.Model:
     if isinstance(model, (str, Path)):
         if not Path(model).is_file():
             raise SourceNotFoundError(f"there is no Keras model file '{model}'.")
+        import hepml_root.models  # noqa: F401  (registers the layers that the file may hold)
+
         try:
             return keras.models.load_model(model, compile=False)
         except (ValueError, OSError, TypeError) as error:

@@ -13,11 +13,19 @@ import numpy as np
 from keras import layers, ops
 
 from hepml_root.errors import UnsupportedOperationError
+from hepml_root.export.onnx_convolutions import channels_last
 from hepml_root.export.onnx_graph import Graph, Tensor
 from hepml_root.export.onnx_rules import Call, layer_rule
 
 
+# In inference these give back what they get; those that also change images then (AutoContrast, Solarization,
+# RandomCrop, ...) are not among them.
 @layer_rule(
+    layers.RandomBrightness, layers.RandomColorDegeneration, layers.RandomColorJitter, layers.RandomContrast,
+    layers.RandomErasing, layers.RandomFlip, layers.RandomGaussianBlur, layers.RandomGrayscale,
+    layers.RandomHue, layers.RandomInvert, layers.RandomPerspective, layers.RandomPosterization,
+    layers.RandomRotation, layers.RandomSaturation, layers.RandomSharpness, layers.RandomShear,
+    layers.RandomTranslation, layers.RandomZoom, layers.RandomElasticTransform,
     layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D,
     layers.AlphaDropout, layers.GaussianDropout, layers.GaussianNoise, layers.ActivityRegularization,
     layers.Identity,
@@ -91,14 +99,36 @@ def discretization(graph: Graph, call: Call, x: Any) -> Any:
 def category_encoding(graph: Graph, call: Call, x: Any, count_weights: Any = None) -> Any:
     layer = call.operation
     value = graph.tensor(x)
-    if layer.output_mode != "one_hot" or count_weights is not None:
+    if count_weights is not None or layer.output_mode not in ("one_hot", "multi_hot", "count"):
         raise UnsupportedOperationError(
-            f"{graph.where()}: CategoryEncoding with output_mode='{layer.output_mode}' cannot be exported; "
-            "only 'one_hot' can."
+            f"{graph.where()}: CategoryEncoding with output_mode='{layer.output_mode}' and these arguments "
+            "cannot be exported; 'one_hot', 'multi_hot' and 'count' without weights can."
         )
-    if value.rank > 1 and value.shape[-1] == 1:
+    if layer.output_mode == "one_hot" and value.rank > 1 and value.shape[-1] == 1:
         value = graph.reshape(value, value.shape[:-1])
-    return call.expand(lambda v: ops.one_hot(ops.cast(v, "int32"), layer.num_tokens), value)
+
+    def encoded(v: Any) -> Any:
+        ones = ops.one_hot(ops.cast(v, "int32"), layer.num_tokens)
+        if layer.output_mode == "one_hot" or len(v.shape) < 2:
+            return ones
+        return ops.sum(ones, axis=-2) if layer.output_mode == "count" else ops.max(ones, axis=-2)
+
+    return call.expand(encoded, value)
+
+
+@layer_rule(layers.CenterCrop)
+def center_crop(graph: Graph, call: Call, inputs: Any) -> Tensor:
+    layer = call.operation
+    value = graph.tensor(inputs)
+    first = value.rank - (3 if channels_last(layer.data_format) else 2)
+    for axis, size in ((first, int(layer.height)), (first + 1, int(layer.width))):
+        surplus = value.shape[axis] - size
+        if surplus < 0:
+            raise UnsupportedOperationError(
+                f"{graph.where()}: CenterCrop to a size above that of the image cannot be exported."
+            )
+        value = graph.slice(value, axis, surplus // 2, surplus // 2 + size)
+    return value
 
 
 @layer_rule(layers.TimeDistributed)

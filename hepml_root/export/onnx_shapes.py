@@ -266,7 +266,7 @@ def take_along_axis(graph: Graph, call: Call, x: Any, indices: Any) -> Tensor:
             return graph.reshape(found, shape)
     value = _spread(graph, value, [s if a != axis else value.shape[axis] for a, s in enumerate(shape)])
     where = _spread(graph, where, shape)
-    where = graph.cast(where, "int64") if where.dtype not in ("int32", "int64") else where
+    where = graph.cast(where, "int64")
     return graph.node("GatherElements", value, where, shape=shape, dtype=value.dtype, axis=axis)
 
 

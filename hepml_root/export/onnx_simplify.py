@@ -25,8 +25,10 @@ def simplify(graph: Graph) -> None:
         _drop_identities(graph)
         _drop_unused(graph)
     simplify_shapes(graph)
+    _drop_identities(graph)
     _shorten_casts(graph)
     _rank_smallest(graph)
+    _compare_first(graph)
     _drop_identities(graph)
     _merge_twins(graph)
     _drop_unused(graph)
@@ -256,16 +258,52 @@ def _pad_one(graph: Graph) -> bool:
 
 
 def _shorten_casts(graph: Graph) -> None:
-    """Read positions as the int64 they are made as, where Keras has them as int32 in between."""
+    """Leave out the int32 that Keras has positions in, between what makes them and what they become."""
     makers = {id(tensor): node for node in graph.nodes for tensor in node.outputs}
-    for node in graph.nodes:
+    for node in list(graph.nodes):
         source = node.inputs[0] if node.op == "Cast" else None
         before = makers.get(id(source))
+        shaped = None
+        if before is not None and before.op == "Reshape":
+            shaped, before = before, makers.get(id(before.inputs[0]))
         if source is None or before is None or before.op != "Cast" or source.dtype != "int32":
             continue
-        origin = before.inputs[0]
-        if origin is not None and origin.dtype == node.outputs[0].dtype == "int64":
+        origin, result = before.inputs[0], node.outputs[0]
+        if origin is None or (origin.dtype, result.dtype) not in (
+            ("int64", "int64"), ("int64", "float32"), ("float32", "int64"),
+        ):  # fmt: skip
+            continue
+        if origin.dtype != result.dtype and shaped is not None:
+            cast = Tensor(graph.unique(f"{origin.name}:{result.dtype}"), origin.shape, result.dtype)
+            label = graph.unique(f"{node.label}/Cast")
+            graph.nodes.insert(
+                graph.nodes.index(shaped), Node("Cast", [origin], [cast], node.attributes, label)
+            )
+            origin = cast
+        if shaped is not None:
+            node.op, node.inputs, node.attributes = "Reshape", [origin, shaped.inputs[1]], {}
+        elif origin.dtype == result.dtype:
             node.op, node.inputs, node.attributes = "Identity", [origin], {}
+        else:
+            node.inputs = [origin]
+
+
+def _compare_first(graph: Graph) -> None:
+    """Compare a mask before it gets other axes, so that it is compared once however it is used."""
+    links = _Links(graph)
+    for node in list(graph.nodes):
+        shaped = links.maker.get(id(node.inputs[0])) if node.op == "Greater" else None
+        bound = node.inputs[1] if len(node.inputs) > 1 else None
+        if shaped is None or shaped.op != "Reshape" or bound is None or bound.value is None:
+            continue
+        source, result = shaped.inputs[0], node.outputs[0]
+        if source is None or source not in graph.inputs or bound.value.size != 1:
+            continue
+        flags = Tensor(graph.unique(f"{source.name}:{node.op}"), source.shape, result.dtype)
+        first = Node("Greater", [source, graph.constant(bound.value.reshape(()))], [flags], {}, node.label)
+        label = graph.unique(f"{node.label}/Reshape")
+        graph.nodes.insert(graph.nodes.index(node), first)
+        node.op, node.inputs, node.label = "Reshape", [flags, shaped.inputs[1]], label
 
 
 def _rank_smallest(graph: Graph) -> None:

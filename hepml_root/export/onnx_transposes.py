@@ -71,7 +71,13 @@ def _into_product_before(
     """Where an image is made by a product with weights, their columns can change places instead."""
     order, image = node.attributes["perm"], node.inputs[0]
     shaped = makers.get(id(image))
-    if image is None or shaped is None or shaped.op != "Reshape" or order[0] != 0 or len(readers[id(image)]) > 1:
+    if (
+        image is None
+        or shaped is None
+        or shaped.op != "Reshape"
+        or order[0] != 0
+        or len(readers[id(image)]) > 1
+    ):
         return False
     flat = shaped.inputs[0]
     if flat is None or flat.rank != 2 or flat.shape[0] != image.shape[0] or not graph.is_free(flat.shape[0]):

@@ -42,8 +42,24 @@ def assert_same_as_keras(
             joined = np.concatenate([part[index] for part in found])
             assert joined.dtype == np.float32
             scale = max(1.0, float(np.abs(output[np.isfinite(output)]).max(initial=0.0)))
-            np.testing.assert_allclose(joined, output[: len(joined)], rtol=tolerance, atol=tolerance * scale)
+            np.testing.assert_allclose(
+                joined,
+                output[: len(joined)],
+                rtol=tolerance,
+                atol=tolerance * scale,
+                err_msg=proto.graph.output[index].name,
+            )
     return proto
+
+
+def randomise(model: keras.Model) -> keras.Model:
+    """Give all weights, biases and statistics random values."""
+    rng = np.random.default_rng(3)
+    for weight in model.weights:
+        if weight.dtype == "float32":
+            values = 0.3 * rng.normal(size=weight.shape)
+            weight.assign(np.abs(values) + 0.5 if "variance" in weight.path else values)
+    return model
 
 
 def random_events(shape: tuple[int, ...], events: int = 200, seed: int = 1) -> np.ndarray:
@@ -60,6 +76,25 @@ def same_as_keras() -> Callable[..., onnx.ModelProto]:
     """The comparison of a model with its export."""
     keras.utils.set_random_seed(1)
     return assert_same_as_keras
+
+
+@pytest.fixture
+def same_layers_as_keras() -> Callable[..., onnx.ModelProto]:
+    """The comparison of many layers ``{name: function of inputs}`` at once, each an output of one model."""
+
+    def compare(
+        layers: Mapping[str, Callable[..., object]], blocks: Mapping[str, np.ndarray], tolerance: float = 5e-6
+    ) -> onnx.ModelProto:
+        keras.utils.set_random_seed(1)
+        inputs = {name: keras.Input(array.shape[1:], name=name) for name, array in blocks.items()}
+        outputs = {}
+        for name, layer in layers.items():
+            results = layer(*inputs.values())
+            several = results if isinstance(results, (list, tuple)) else [results]
+            outputs |= {f"{name} {number}": result for number, result in enumerate(several)}
+        return assert_same_as_keras(randomise(keras.Model(inputs, outputs)), blocks, tolerance)
+
+    return compare
 
 
 @pytest.fixture

@@ -34,7 +34,14 @@ TRANSFORMS = {
     "TargetScale": lambda: layers.TargetScale(),
     "Uniform": lambda: layers.Uniform(),
 }
-TESTED_BY_MODELS = {"ManifestLayer", "ScaleImage", "ZeroMasked"}
+# In at least one model of the zoo: tests/models/test_contract.py.
+TESTED_BY_MODELS = {
+    "ClassAttentionBlock", "ClassToken", "Columns", "EdgeConv", "InducedSetBlock", "ManifestLayer", "MaskBias",
+    "MaskedBatchNormalization", "MaskedPooling", "Messages", "NearestNeighbours", "PairBias", "PairKinematics",
+    "ParticleAttentionBlock", "ScaleImage", "SetAttention", "SetBlock", "SetDistance", "WeightedPooling",
+    "ZeroMasked",
+}  # fmt: skip
+POOLINGS = {"AttentionPooling": lambda: layers.AttentionPooling(heads=2)}
 NO_INVERSE = {"Impute"}
 
 
@@ -51,7 +58,7 @@ def test_every_layer_of_the_package_has_a_case() -> None:
                 and member.__module__.startswith("hepml_root.")
                 and not member.__name__.startswith("_")
             }
-    assert found - {"Transform"} == set(TRANSFORMS) | TESTED_BY_MODELS
+    assert found - {"Transform"} == set(TRANSFORMS) | TESTED_BY_MODELS | set(POOLINGS)
 
 
 def checked_events() -> np.ndarray:
@@ -85,3 +92,15 @@ def test_transforms_of_constituents(name: str, same_as_keras) -> None:
         "particles_mask": mask.astype(np.float32),
     }
     same_as_keras(model, blocks, tolerance=1e-5)
+
+
+def test_poolings_of_constituents(same_layers_as_keras) -> None:
+    """Padding counts for nothing, and an event without constituents gives what Keras gives."""
+    values = RNG.normal(size=(30, 5, 3)).astype(np.float32)
+    mask = (np.arange(5) < (np.arange(30) % 6)[:, None]).astype(np.float32)
+    values[mask == 0.0] = np.nan
+    pools = {name: lambda x, m, make=make: make()([x, m]) for name, make in POOLINGS.items()}
+    pools |= {
+        kind: lambda x, m, kind=kind: layers.MaskedPooling(kind)([x, m]) for kind in ("mean", "max", "sum")
+    }
+    same_layers_as_keras(pools, {"x": values, "m": mask})
