@@ -10,7 +10,7 @@ namespace hepml {
 /// Number of particles with positive pT.
 template <class Pt> double multiplicity(const Pt& pt) {
    double count = 0;
-   for (std::size_t i = 0; i < std::size(pt); ++i) {
+   for (std::size_t i = 0; i < length(pt); ++i) {
       if (std::isnan(static_cast<double>(pt[i])))
          return not_a_number;
       count += pt[i] > 0;
@@ -38,7 +38,7 @@ double jet_width(const Pt& pt, const Eta& eta, const Phi& phi, double beta = 1) 
 /// p_T D = √(Σ pT²) / Σ pT: 1 for one particle, 1/√n for n equal ones.
 template <class Pt> double pt_dispersion(const Pt& pt) {
    double sum = 0, squares = 0;
-   for (std::size_t i = 0; i < std::size(pt); ++i) {
+   for (std::size_t i = 0; i < length(pt); ++i) {
       const double value = static_cast<double>(pt[i]);
       if (value <= 0)
          continue;
@@ -50,11 +50,11 @@ template <class Pt> double pt_dispersion(const Pt& pt) {
 
 /// Σ q pT^κ / (Σ pT)^κ of particles with charge q (arXiv:1209.2421).
 template <class Pt, class Charge> double jet_charge(const Pt& pt, const Charge& charge, double kappa = 0.5) {
-   if (std::size(pt) != std::size(charge))
-      throw std::invalid_argument("hepml: " + std::to_string(std::size(pt)) + " values of pt, but " +
-                                  std::to_string(std::size(charge)) + " of charge");
+   if (length(pt) != length(charge))
+      throw std::invalid_argument("hepml: " + std::to_string(length(pt)) + " values of pt, but " +
+                                  std::to_string(length(charge)) + " of charge");
    double sum = 0, charges = 0;
-   for (std::size_t i = 0; i < std::size(pt); ++i) {
+   for (std::size_t i = 0; i < length(pt); ++i) {
       const double value = static_cast<double>(pt[i]);
       if (value <= 0)
          continue;

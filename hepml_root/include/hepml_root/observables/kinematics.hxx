@@ -44,7 +44,7 @@ inline double delta_r(double eta1, double phi1, double eta2, double phi2) {
 template <class List, std::enable_if_t<!std::is_arithmetic_v<List>, int> = 0>
 List delta_phi(const List& phi, double phi_axis) {
    List result(phi);
-   for (std::size_t i = 0; i < std::size(result); ++i)
+   for (std::size_t i = 0; i < length(result); ++i)
       result[i] = delta_phi(static_cast<double>(phi[i]), phi_axis);
    return result;
 }
@@ -52,10 +52,10 @@ List delta_phi(const List& phi, double phi_axis) {
 /// ΔR of each object of a list to one direction.
 template <class List, std::enable_if_t<!std::is_arithmetic_v<List>, int> = 0>
 List delta_r(const List& eta, const List& phi, double eta_axis, double phi_axis) {
-   if (std::size(eta) != std::size(phi))
+   if (length(eta) != length(phi))
       throw std::invalid_argument("hepml: lists of eta and phi differ in length");
    List result(phi);
-   for (std::size_t i = 0; i < std::size(result); ++i)
+   for (std::size_t i = 0; i < length(result); ++i)
       result[i] = delta_r(eta[i], phi[i], eta_axis, phi_axis);
    return result;
 }
@@ -64,19 +64,19 @@ List delta_r(const List& eta, const List& phi, double eta_axis, double phi_axis)
 /// rounding makes its square negative. For files that hold px, py, pz and E.
 template <class List> List pt_of(const List& px, const List& py) {
    List result(px);
-   for (std::size_t i = 0; i < std::size(result); ++i)
+   for (std::size_t i = 0; i < length(result); ++i)
       result[i] = std::hypot(static_cast<double>(px[i]), static_cast<double>(py[i]));
    return result;
 }
 template <class List> List phi_of(const List& px, const List& py) {
    List result(px);
-   for (std::size_t i = 0; i < std::size(result); ++i)
+   for (std::size_t i = 0; i < length(result); ++i)
       result[i] = std::atan2(static_cast<double>(py[i]), static_cast<double>(px[i]));
    return result;
 }
 template <class List> List eta_of(const List& px, const List& py, const List& pz) {
    List result(px);
-   for (std::size_t i = 0; i < std::size(result); ++i) {
+   for (std::size_t i = 0; i < length(result); ++i) {
       const double pt = std::hypot(static_cast<double>(px[i]), static_cast<double>(py[i]));
       result[i] = pt == 0 ? 0. : std::asinh(static_cast<double>(pz[i]) / pt);
    }
@@ -84,7 +84,7 @@ template <class List> List eta_of(const List& px, const List& py, const List& pz
 }
 template <class List> List mass_of(const List& px, const List& py, const List& pz, const List& energy) {
    List result(px);
-   for (std::size_t i = 0; i < std::size(result); ++i) {
+   for (std::size_t i = 0; i < length(result); ++i) {
       const double x = px[i], y = py[i], z = pz[i], e = energy[i];
       result[i] = FourVector{x, y, z, e}.mass();
    }

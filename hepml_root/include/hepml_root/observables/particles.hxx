@@ -8,6 +8,7 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,15 @@ namespace hepml {
 constexpr double pi = 3.14159265358979323846;
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
+/// Length of a list; whoever gives a number instead is told so.
+template <class List> auto length(const List& list) { // auto: checked before what follows in the caller
+   static_assert(!std::is_arithmetic_v<List>, "a list is needed, with one value per particle");
+   if constexpr (std::is_arithmetic_v<List>)
+      return std::size_t{0};
+   else
+      return static_cast<std::size_t>(std::size(list));
+}
+
 /// Particles with positive pT, in the order in which they were given. Values that were not given are 0.
 class Particles {
 public:
@@ -31,11 +41,11 @@ public:
 
    /// `mass` is a list, or nullptr for massless particles.
    template <class Pt, class Eta, class Phi, class Mass>
-   Particles(const Pt& pt, const Eta& eta, const Phi& phi, const Mass& mass) : fRoom(std::size(pt)) {
-      Check(std::size(eta), "eta");
-      Check(std::size(phi), "phi");
+   Particles(const Pt& pt, const Eta& eta, const Phi& phi, const Mass& mass) : fRoom(length(pt)) {
+      Check(length(eta), "eta");
+      Check(length(phi), "phi");
       if constexpr (!std::is_same_v<Mass, std::nullptr_t>)
-         Check(std::size(mass), "mass");
+         Check(length(mass), "mass");
       fValues.resize(4 * fRoom);
       double sum = 0;
       for (std::size_t i = 0; i < fRoom; ++i) {
