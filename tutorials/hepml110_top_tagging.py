@@ -34,7 +34,7 @@ def main() -> None:
     where = {"pt": "constituent_pt", "eta": "constituent_eta", "phi": "constituent_phi"}
     representations = {
         "observables": hr.representations.jet_observables(),
-        "image": [hr.representations.image("image", **where, shape=(40, 40), half_width=0.8)],
+        "image": [hr.representations.image("image", **where, pixels=40, half_width=0.8)],
         "particles": [
             hr.representations.constituents(
                 "particles",
@@ -47,7 +47,7 @@ def main() -> None:
     }
     networks = {
         "observables": lambda train: hr.models.dense(train, hidden=(64, 64)),
-        "image": lambda train: hr.models.preset("conv", "small", train),
+        "image": lambda train: hr.models.cnn(train),
         "particles": lambda train: hr.models.pfn(train),
     }
     trained = {}

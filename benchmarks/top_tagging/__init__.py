@@ -30,13 +30,13 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks top_tagging", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=names, default=None, help="some of the networks")
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each network (5)")
-    parser.add_argument("--budget", type=float, default=300.0, help="core seconds of each training (300)")
+    parser.add_argument("--budget", type=float, default=600.0, help="core seconds of each training (600)")
     parser.add_argument("--events", type=int, default=100_000, help="jets of each class (100 000)")
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, help="trainings at a time (all cores)"
     )
-    parser.add_argument("--top", type=Path, help="a file of top jets, in place of generated ones")
-    parser.add_argument("--qcd", type=Path, help="a file of QCD jets, in place of generated ones")
+    parser.add_argument("--top", help="FILE.root:TREE of top jets, in place of generated ones")
+    parser.add_argument("--qcd", help="FILE.root:TREE of QCD jets, in place of generated ones")
     parser.add_argument("--output", type=Path, default=Path("runs/top_tagging"), help="folder of the results")
     parser.add_argument("--page", type=Path, help="also write the page with the table here (Markdown)")
     parser.add_argument("--fast", action="store_true", help="three networks, a few hundred jets, seconds")
@@ -64,14 +64,19 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
     yield from table.write(chosen.output, [entry.name for entry in wanted], chosen.page)
 
 
-def _samples(chosen: argparse.Namespace) -> dict[str, Path]:
-    """Return the files of both classes: given, made (once), or those of the tests."""
+def _samples(chosen: argparse.Namespace) -> dict[str, str]:
+    """Return FILE:TREE of both classes: as given, or made (once)."""
     if chosen.top and chosen.qcd:
-        return {"top": chosen.top, "qcd": chosen.qcd}
+        return {"top": _absolute(chosen.top), "qcd": _absolute(chosen.qcd)}
     import hepml_root as hr
 
     few = 400 if chosen.fast else chosen.events
-    return {name: hr.simulation.sample(f"{name}-jets", few, seed=1) for name in ("top", "qcd")}
+    return {name: f"{hr.simulation.sample(f'{name}-jets', few, seed=1)}:jets" for name in ("top", "qcd")}
+
+
+def _absolute(source: str) -> str:
+    file, _, tree = source.rpartition(":")
+    return f"{Path(file).resolve()}:{tree}"
 
 
 def _train_here(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -85,7 +90,7 @@ def _train_here(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def _train_all(
-    left: list[tuple[str, int]], chosen: argparse.Namespace, samples: dict[str, Path]
+    left: list[tuple[str, int]], chosen: argparse.Namespace, samples: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
     """Run the trainings in processes with one thread each; give a line for each that ends."""
     environment = os.environ | dict.fromkeys(
@@ -101,9 +106,7 @@ def _train_all(
                 command = [sys.executable, "-m", "benchmarks", "top_tagging", "--train", name, str(seed)]
                 command += ["--budget", str(chosen.budget), "--events", str(chosen.events)]
                 command += ["--output", str(chosen.output.resolve())]
-                command += [
-                    word for key, path in samples.items() for word in (f"--{key}", str(path.resolve()))
-                ]
+                command += [word for key, where in samples.items() for word in (f"--{key}", where)]
                 log = (chosen.output / f"{name}_{seed}.log").open("wb")
                 running[name, seed] = subprocess.Popen(
                     command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=_ROOT

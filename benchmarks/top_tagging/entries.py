@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-CONSTITUENTS = 40
+CONSTITUENTS = 32
 _FEATURES = (
     "delta_eta", "delta_phi", "log_pt", "log_energy", "log_pt_fraction", "log_energy_fraction", "delta_r",
     "pt", "energy",
@@ -40,7 +40,7 @@ def images() -> list[Any]:
     import hepml_root as hr
 
     position = {name: _BRANCHES[name] for name in ("pt", "eta", "phi")}
-    return [hr.representations.image("image", **position, shape=(40, 40), half_width=0.8)]
+    return [hr.representations.image("image", **position, pixels=40, half_width=0.8)]
 
 
 def everything() -> list[Any]:
@@ -61,7 +61,7 @@ class Entry:
     inputs:
         Makes the inputs of the dataset.
     model, preset:
-        Name in the zoo and its preset; None for boosted trees.
+        Name in the zoo and its preset; the model is None for boosted trees.
     settings:
         Changes of the preset.
     batch_size, learning_rate, jit:
@@ -72,7 +72,7 @@ class Entry:
     title: str
     inputs: Callable[[], list[Any]]
     model: str | None
-    preset: str | None = None
+    preset: str = "default"
     settings: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 256
     learning_rate: float = 1e-3
@@ -84,16 +84,15 @@ ENTRIES = (
     Entry("dense", "dense on observables", observables, "dense"),
     Entry("residual", "residual dense on observables", observables, "dense", "residual"),
     Entry("flat", "dense on constituents", particles, "dense", settings={"hidden": (128, 128, 128)}),
-    Entry("cnn", "CNN on images", images, "conv", "small"),
-    Entry("residual_cnn", "residual CNN on images", images, "residual_conv", "small"),
+    Entry("cnn", "CNN on images", images, "cnn", "small"),
+    Entry("residual_cnn", "residual CNN on images", images, "residual_cnn", "small"),
     Entry("lstm", "LSTM", particles, "lstm", "small"),
     Entry("gru", "GRU", particles, "gru", "small"),
     Entry("pfn", "PFN", particles, "pfn"),
     Entry("efn", "EFN", particles, "efn"),
     Entry("particle_net_lite", "ParticleNet-Lite", particles, "particle_net", "lite"),
-    Entry("particle_net", "ParticleNet", particles, "particle_net", "small"),
-    Entry("interaction_network", "interaction network", particles, "interaction_network", "small"),
-    Entry("set_transformer", "set transformer", particles, "set_transformer", "small"),
-    Entry("particle_transformer", "Particle Transformer (small)", particles, "particle_transformer", "small"),
+    Entry("interaction_network", "interaction network", particles, "interaction_network"),
+    Entry("set_transformer", "set transformer", particles, "set_transformer"),
+    Entry("particle_transformer", "Particle Transformer", particles, "particle_transformer"),
     Entry("fusion", "fusion of all", everything, "fusion", "small"),
 )

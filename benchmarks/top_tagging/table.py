@@ -59,10 +59,7 @@ def _row(results: list[dict[str, Any]], folder: Path) -> Row:
     values["accuracy"] = [
         Estimate(a, a - np.sqrt(a * (1 - a) / jets), a + np.sqrt(a * (1 - a) / jets)) for a in accuracies
     ]
-    spread = {
-        key: float(np.std([e.value for e in several], ddof=1)) if len(several) > 1 else float("nan")
-        for key, several in values.items()
-    }
+    spread = {key: _spread([e.value for e in several]) for key, several in values.items()}
     return Row(
         result=results[0]
         | {
@@ -75,6 +72,12 @@ def _row(results: list[dict[str, Any]], folder: Path) -> Row:
         spread=spread,
         roc=_mean_curve(curves),
     )
+
+
+def _spread(values: Sequence[float]) -> float:
+    """Standard deviation; NaN for a single training, and where no background jet passed."""
+    usable = len(values) > 1 and bool(np.isfinite(values).all())
+    return float(np.std(values, ddof=1)) if usable else float("nan")
 
 
 def _mean(estimates: list[Estimate]) -> Estimate:
@@ -131,6 +134,8 @@ def markdown(table: Sequence[Row]) -> str:
 
 def _cell(row: Row, key: str, digits: int) -> str:
     estimate, spread = row.numbers[key], row.spread[key]
+    if not np.isfinite(estimate.value):  # no background jet passed
+        return f"> {estimate.low:.{digits}f}"
     text = f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}"
     return text if np.isnan(spread) else f"{text} ± {spread:.{digits}f}"
 

@@ -22,12 +22,12 @@ _PROBE_EVENTS = 4096
 _MOST_EPOCHS = 40
 
 
-def datasets(entry: Entry, samples: dict[str, Path], most: int | None) -> tuple[Any, Any, Any]:
+def datasets(entry: Entry, samples: dict[str, str], most: int | None) -> tuple[Any, Any, Any]:
     """Return training (60 %), validation (20 %) and test jets (20 %), the same for all networks."""
     import hepml_root as hr
 
     data = hr.Dataset.from_root(
-        {name: f"{path}:jets" for name, path in samples.items()},
+        samples,
         inputs=entry.inputs(),
         signal="top",
         max_events=most,
@@ -37,7 +37,7 @@ def datasets(entry: Entry, samples: dict[str, Path], most: int | None) -> tuple[
 
 
 def train(
-    entry: Entry, seed: int, budget: float, samples: dict[str, Path], most: int | None, out: Path
+    entry: Entry, seed: int, budget: float, samples: dict[str, str], most: int | None, out: Path
 ) -> None:
     """Train, score the test jets, and write `NAME_SEED.json` and `NAME_SEED.npz` into the folder ``out``."""
     learn, validation, test = datasets(entry, samples, most)
@@ -74,9 +74,9 @@ def _network(
     entry: Entry, learn: Any, validation: Any, seed: int, budget: float
 ) -> tuple[Any, dict[str, Any]]:
     import keras
-    from hepml_root.models.cost import cost
 
     import hepml_root as hr
+    from hepml_root.models.cost import flops, parameters
 
     class Clock(keras.callbacks.Callback):
         """Processor seconds of each epoch's gradient steps."""
@@ -122,7 +122,6 @@ def _network(
         seed=seed,
         **settings,
     )
-    counted = cost(model)
     return model, {
         "epochs": history.epochs,
         "best_epoch": history.best_epoch,
@@ -132,8 +131,8 @@ def _network(
         "seconds": of_an_epoch * history.epochs,
         "seconds_with_validation": sum(clock.seconds),
         "wall_seconds": time.perf_counter() - began,
-        "parameters": counted.parameters,
-        "flops": counted.flops,
+        "parameters": parameters(model),
+        "flops": flops(model),
         "batch_size": entry.batch_size,
         "learning_rate": entry.learning_rate,
     }
