@@ -13,7 +13,7 @@ BIN  := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES_CXX = $(shell git ls-files '*.hxx' '*.cxx' '*.C')
 
-.PHONY: demo test test-slow lint format bench docs env clean check-tools
+.PHONY: demo test test-slow lint format bench benchmark-higgs benchmark-top docs env clean check-tools
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
@@ -43,6 +43,23 @@ bench: env
 	$(BIN)/python -m benchmarks feed
 	$(BIN)/python -m benchmarks train
 	$(BIN)/python -m benchmarks inference
+
+# The samples are generated once, about half an hour on two cores, and kept in runs/samples.
+benchmark-higgs: env
+	@mkdir -p runs/samples
+	@test -f runs/samples/higgs.root || $(BIN)/hepml-root generate higgs --events 50000 --seed 1 --resume -o runs/samples/higgs.root
+	@test -f runs/samples/higgs_ttbar.root || $(BIN)/hepml-root generate higgs-ttbar --events 50000 --seed 1 --resume -o runs/samples/higgs_ttbar.root
+	$(BIN)/python -m benchmarks higgs --signal runs/samples/higgs.root --background runs/samples/higgs_ttbar.root \
+	  --output docs/results/higgs.md
+
+# Generates 200 000 jets, once, and trains every network on ten core minutes for each seed: several hours on
+# two cores. It can be stopped; the next call goes on.
+benchmark-top: env
+	@mkdir -p runs/samples
+	@for jets in top qcd; do test -f runs/samples/$${jets}_jets.root || $(BIN)/hepml-root generate $${jets}-jets \
+	  --events 100000 --seed 1 --resume -o runs/samples/$${jets}_jets.root || exit 1; done
+	$(BIN)/python -m benchmarks top_tagging --top runs/samples/top_jets.root:jets \
+	  --qcd runs/samples/qcd_jets.root:jets --page docs/results/top_tagging.md
 
 docs: env
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build
