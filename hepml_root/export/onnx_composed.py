@@ -7,6 +7,7 @@ has a rule there needs none here.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ def composed(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         @op_rule(name)
         def rule(_graph: Graph, call: Call, *args: Any, **kwargs: Any) -> Any:
-            return call.expand(lambda *a, **k: function(call.operation, *a, **k), *args, **kwargs)
+            return call.expand(lambda a, k: function(call.operation, *a, **k), args, kwargs)
 
         return function
 
@@ -142,8 +143,19 @@ def nanmin(operation: Any, x: Any) -> Any:
 
 
 @composed("Rearrange")
-def rearrange(operation: Any, tensor: Any, *args: Any, **kwargs: Any) -> Any:
-    return operation.call(tensor, *args, **kwargs)
+def rearrange(_operation: Any, tensor: Any, pattern: str, **lengths: int) -> Any:
+    before, after = (re.findall(r"\w+|\(.*?\)", side) for side in pattern.split("->"))
+    sizes = dict(lengths)
+    for group, size in zip(before, tensor.shape, strict=True):
+        names = re.findall(r"\w+", group)
+        open_ones = [name for name in names if name not in sizes]
+        if len(open_ones) == 1:
+            sizes[open_ones[0]] = size // math.prod(sizes[name] for name in names if name in sizes)
+    source, target = (re.findall(r"\w+", " ".join(side)) for side in (before, after))
+    apart = ops.reshape(tensor, [sizes[name] for name in source])
+    turned = ops.transpose(apart, [source.index(name) for name in target])
+    joined = [math.prod(sizes[name] for name in re.findall(r"\w+", group)) for group in after]
+    return ops.reshape(turned, joined)
 
 
 @composed("Rot90")
