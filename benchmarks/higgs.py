@@ -105,7 +105,7 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
                 _train(training, networks[training.network], data, chosen, path)
     rows = [row for sample in chosen.samples for row in _rows(sample, chosen)]
     if chosen.output is not None:
-        _write(chosen.output, _tables(rows, networks))
+        write_table(chosen.output, _tables(rows, networks))
     yield from (_line(row, rows) for row in rows)
 
 
@@ -353,7 +353,7 @@ def _tables(rows: Sequence[Row], networks: dict[str, Network]) -> str:
     return "\n".join(lines)
 
 
-def _write(page: Path, text: str) -> None:
+def write_table(page: Path, text: str) -> None:
     """Put the tables between the marks of a page; write a page of its own where there is none."""
     from hepml_root.output import writing
 

@@ -10,30 +10,12 @@ import pytest
 import uproot
 
 import hepml_root as hr
+from benchmarks.higgs_sample import shipped
 from hepml_root.simulation import higgs, wwbb
 from hepml_root.simulation.chunks import Chunk, make_chunk
 from hepml_root.simulation.pythia import start
 
 EVENTS = 120
-# GeV in a unit of the shipped file. All follow from its own m_lv, which is at 80.4 GeV where the neutrino has
-# solutions, and its other masses: see docs/simulation_events.md.
-UNITS = {
-    "lepton_pT": 57.3,
-    "missing_energy_magnitude": 55.6,
-    "jet1_pt": 114.1,
-    "jet2_pt": 83.0,
-    "jet3_pt": 59.6,
-    "jet4_pt": 43.05,
-}
-MASS_UNITS = {
-    "m_jj": 91.9,
-    "m_jjj": 187.2,
-    "m_lv": 81.4,
-    "m_jlv": 202.4,
-    "m_bb": 132.6,
-    "m_wbb": 350.7,
-    "m_wwbb": 528.5,
-}
 
 
 def at_rest(mass: float, first: float, second: float, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,27 +78,12 @@ def test_without_a_solution_the_neutrino_gives_the_transverse_mass() -> None:
     assert mass == pytest.approx(np.sqrt(2 * 80 * 100 * 2.0))
 
 
-def shipped(tree: str) -> dict[str, np.ndarray]:
-    """The shipped events with two tagged jets among their four, in GeV and rad."""
-    with uproot.open(hr.data.shipped_file("Higgs_data.root")) as file:
-        columns = file[tree].arrays(library="np")
-    values = {}
-    for name, column in columns.items():
-        if name.endswith("_eta"):
-            unit = 2.5 / np.abs(column).max()
-        elif name.endswith("_phi"):
-            unit = np.pi / np.abs(column).max()
-        else:
-            unit = (UNITS | MASS_UNITS).get(name, 1.0)
-        values[name] = column.astype(float) * unit
-    tags = sum((values[f"jet{number}_b-tag"] > 0).astype(int) for number in (1, 2, 3, 4))
-    return {name: value[tags == 2] for name, value in values.items()}
-
-
 @pytest.mark.parametrize("tree", ["sig_tree", "bkg_tree"])
 def test_the_shipped_masses_follow_from_the_shipped_momenta(tree: str) -> None:
     """Our definitions are those of the file, which lacks only jets' masses and the fifth jet."""
     data = shipped(tree)
+    tags = sum((data[f"jet{number}_b-tag"] > 0).astype(int) for number in (1, 2, 3, 4))
+    data = {name: values[tags == 2] for name, values in data.items()}
     jets = np.stack(
         [wwbb.four_vector(*(data[f"jet{n}_{what}"] for what in ("pt", "eta", "phi"))) for n in (1, 2, 3, 4)],
         1,
