@@ -165,6 +165,8 @@ class BulkPlan(Shortcut):
         rows.rows += count
 
     def _blocks(self, block_events: int, first: int, last: int | None, threads: int) -> Iterator[Rows]:
+        block_events = self.request.block_events(block_events)
+
         def tasks() -> Iterator[tuple[Table, int, int]]:
             offset = 0
             for stored in self.frame.trees:

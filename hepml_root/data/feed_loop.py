@@ -123,7 +123,7 @@ class LoopPlan:
         ROOT = import_root()
         self.frame = frame
         self.request = request
-        self.row_bytes = request.row_bytes()
+        self.whole = request  # of which this may be a part: it says how long the rows become
         self._complete = complete
         self._names: list[str] = []
         self._cpp_types: list[str] = []
@@ -220,6 +220,7 @@ class LoopPlan:
         A data frame, which other frames may hang on, runs one loop at a time: blocks of two classes that are
         filters of one frame are read in turn, and their loops must not be open together.
         """
+        block_events = self.whole.block_events(block_events)
         ROOT = import_root()
         slots = int(self._node.GetNSlots())
         left = limit
@@ -255,7 +256,8 @@ class LoopPlan:
         Threads finish in any order; inside a window the rows are sorted, and memory stays bounded.
         """
         ROOT = import_root()
-        events = max(_WINDOW_BYTES // max(self.row_bytes, 1), 1 << 16) if slots > 1 else 1 << 15
+        row_bytes = max(self.whole.row_bytes(), 1)
+        events = max(_WINDOW_BYTES // row_bytes, 1 << 13) if slots > 1 else self.whole.block_events(1 << 15)
         with quiet():
             clusters = [
                 (int(a), int(b)) for a, b in ROOT.Internal.RDF.GetDatasetGlobalClusterBoundaries(self._node)

@@ -71,7 +71,7 @@ class MixedPlan(Shortcut):
             exact=tuple(left),
         )
         self._inner = LoopPlan(frame, looped, cut, self._complete)
-        self._inner.row_bytes = request.row_bytes()
+        self._inner.whole = request
         kinds = dict(zip(self._plain_exact, self._bulk.exact_types, strict=True))
         kinds.update(zip(left, self._inner.exact_types, strict=True))
         self.exact_types = [kinds[expression] for expression in request.exact]

@@ -13,6 +13,7 @@ import numpy as np
 
 from hepml_root.data.feed_library import RowPlaces, exact_type, pointer_array
 
+_BLOCK_BYTES = 32 << 20
 LOSSES = ("truncated", "dropped", "empty")
 
 
@@ -135,6 +136,10 @@ class Request:
             for tensor in group.tensors
         )
         return 4 * len(self.matrix) + 8 * len(self.exact) + tensors
+
+    def block_events(self, most: int) -> int:
+        """Rows of one block: ``most``, or fewer where rows are long (images), to bound the memory."""
+        return min(most, max(_BLOCK_BYTES // max(self.row_bytes(), 1), 256))
 
 
 @dataclass

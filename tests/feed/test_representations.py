@@ -260,3 +260,14 @@ def test_a_damaged_basket_is_said(stored, tmp_path):
     bad.write_bytes(content)
     with pytest.raises(CorruptFileError, match="branch 'c_pt', entries 5 to 300"):
         read([(Frame.open(f"{bad}:jets"), requested())])
+
+
+def test_blocks_of_long_rows_are_short(stored):
+    """Images are many bytes: a block of them is kept small, whatever is asked for."""
+    made = image("picture", pt="c_pt", eta="c_eta", phi="c_phi", pixels=180)
+    request = Request(jagged=(Represented.of(made.to_dict()),))
+    assert request.row_bytes() == 180 * 180 * 4
+    assert request.block_events(65536) == 258
+    assert Request(("jet_phi",)).block_events(65536) == 65536
+    sizes = [len(rows) for rows in blocks(Frame.open(stored["zlib"]), request, block_events=65536)]
+    assert sizes == [258, 258, 184]
