@@ -51,7 +51,7 @@ def rows() -> list[tuple[str, ...]]:
     from hepml_root.models.cost import flops, parameters
     from hepml_root.models.presets import zoo as entries
 
-    table = []
+    table: list[tuple[str, ...]] = []
     for entry in entries().values():
         for preset in entry.presets.values():
             costs = ("", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hepml_root.errors import ModelFileError, NonFiniteInputError, ShapeError, SourceNotFoundError
+from hepml_root.errors import (
+    ModelFileError,
+    NonFiniteInputError,
+    ShapeError,
+    SourceNotFoundError,
+    UnsupportedOperationError,
+)
 
 # A batch's activations stay below this many numbers (256 MB in float32), and a batch is at most so long.
 _ACTIVATIONS = 1 << 26
 _LONGEST_BATCH = 1 << 15
+# Layers hold more than they give, as the pairs of constituents; that grows with what they compute.
+_OPERATIONS = 4e9
+# A study predicts many times with one model.
+_SIZES: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
 
 def predict(model: Any, data: Any, *, batch_size: int | None = None) -> NDArray[np.float32]:
@@ -113,7 +124,7 @@ def open_model(model: Any) -> Any:
     if path.suffix == ".keras":
         import keras
 
-        import hepml_root.layers  # noqa: F401  (registers the layers that the file may hold)
+        import hepml_root.models  # noqa: F401  (registers the layers that the file may hold)
 
         try:
             return keras.saving.load_model(path, compile=False)
@@ -197,13 +208,29 @@ def _inputs_for(model: Any, blocks: Mapping[str, NDArray[Any]]) -> dict[str, NDA
 
 def _batch_size(model: Any) -> int:
     """Return a power of two, so that all activations of a batch together stay within a bounded memory."""
+    if model not in _SIZES:
+        _SIZES[model] = _fitting_size(model)
+    return _SIZES[model]
+
+
+def _fitting_size(model: Any) -> int:
     numbers = 0
     for layer in model._flatten_layers(include_self=False, recursive=True):
         shape = getattr(getattr(layer, "output", None), "shape", None) if _has_one_output(layer) else None
         if shape is not None:
             numbers += math.prod(size for size in shape[1:] if size is not None)
-    fitting = _ACTIVATIONS // max(1, numbers)
+    fitting = min(_ACTIVATIONS // max(1, numbers), int(_OPERATIONS / max(1, _operations(model))))
     return int(min(_LONGEST_BATCH, max(64, 1 << max(0, fitting.bit_length() - 1))))
+
+
+def _operations(model: Any) -> int:
+    """Return the operations of one event, 0 if they cannot be counted."""
+    from hepml_root.models.cost import flops
+
+    try:
+        return flops(model)
+    except (UnsupportedOperationError, AttributeError, ValueError):
+        return 0
 
 
 def _has_one_output(layer: Any) -> bool:

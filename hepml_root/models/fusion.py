@@ -105,7 +105,7 @@ def _network(
     data: Any, block: str, branch: Branch, inputs: Sequence[str], seed: int | None, others: Mapping[str, Any]
 ) -> keras.Model:
     """Return a model of the zoo on some blocks, up to what its output layer sees."""
-    words = {"kind": branch} if isinstance(branch, str) else dict(branch)
+    words: dict[str, Any] = {"kind": branch} if isinstance(branch, str) else dict(branch)
     for key in words:
         if key not in ("kind", "preset", "settings"):
             raise SettingError(unknown(f"key of the branch '{block}'", key, ("kind", "preset", "settings")))

@@ -320,16 +320,17 @@ class InputBlocks:
         """Return new, unadapted layers for one block."""
         transforms = self.transforms
         image = block["kind"] == "image"
+        chosen: dict[str, Chain] = {}
         if isinstance(transforms, Mapping):
             chosen = {
                 label: names
                 for label, names in transforms.items()
                 if label in labels or (label == "*" and not image)
             }
-            if chosen or not image:
-                return [by_column(chosen, labels)] if chosen else []
-        if image:
+        if image and not chosen:
             return [ScaleImage(logarithm=self.images == "log")] if self.images else []
+        if isinstance(transforms, Mapping):
+            return [by_column(chosen, labels)] if chosen else []
         if transforms == "auto":
             return chain("impute,standardise" if missing else "standardise")
         # A fresh copy for each block: one layer object has the state of one block.
