@@ -174,8 +174,8 @@ def _tagged(jets: ak.Array, batch: Batch, origin: NDArray[np.intp]) -> ak.Array:
         pairs = ak.cartesian({"jet": jets, "hadron": hadron}, nested=True)
         near = ak.any(delta_r(pairs.jet, pairs.hadron) < FLAVOUR_RADIUS, axis=-1)
         flavour = ak.where(near, quark, flavour)
-    flat = (ak.to_numpy(ak.flatten(values)) for values in (jets.pt, jets.eta, flavour))
-    return ak.unflatten(batch.detector.b_tag(*flat, batch.random), ak.num(jets))
+    pt, eta, flavours = (ak.to_numpy(ak.flatten(values)) for values in (jets.pt, jets.eta, flavour))
+    return ak.unflatten(batch.detector.b_tag(pt, eta, flavours, batch.random), ak.num(jets))
 
 
 def _has_quark(pdg: ak.Array, quark: int) -> ak.Array:
