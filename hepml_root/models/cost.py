@@ -17,7 +17,8 @@ from hepml_root.errors import UnsupportedOperationError
 _FREE = {
     "Append", "Arange", "ArraySplit", "BroadcastTo", "Cast", "Concatenate", "ConvertToTensor", "Copy",
     "DepthToSpace", "Diag", "Diagonal", "ExpandDims", "Eye", "Flip", "Fliplr", "Flipud", "Full",
-    "FullLike", "GetItem", "Hstack", "Identity", "Meshgrid", "Moveaxis", "OneHot", "Ones", "OnesLike",
+    "FullLike", "GatherConstituents", "GetItem", "Hstack", "Identity", "Meshgrid", "Moveaxis", "OneHot",
+    "Ones", "OnesLike",
     "Pad", "Ravel", "Repeat", "Reshape", "Roll", "SaturateCast", "Scatter", "ScatterUpdate", "Shape",
     "Slice", "SliceUpdate", "SpaceToDepth", "Split", "Squeeze", "Stack", "StopGradient", "Swapaxes",
     "Take", "TakeAlongAxis", "Tile", "Transpose", "Tril", "Triu", "Unstack", "View", "Vstack", "Zeros",
