@@ -165,7 +165,9 @@ def own_columns(columns: Iterable[Column]) -> tuple[Column, ...]:
     return tuple(column for column in columns if column.label not in FEATURES)
 
 
-def feature_columns(features: Sequence[str], columns: Sequence[Column], group: str, length: int) -> Any:
+def feature_columns(
+    features: Sequence[str], columns: Sequence[Column], group: str, length: int
+) -> tuple[Column, ...]:
     """Return the columns along the last axis of a tensor of constituents.
 
     Raises

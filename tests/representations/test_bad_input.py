@@ -97,6 +97,12 @@ def test_momenta_beyond_floats():
             ALL[name](events(eta=(0.0, 1000.0, 0.0)))
 
 
+def test_a_jet_along_the_beam_has_no_frame_across_it():
+    beam = constituents(**COLUMNS, frame="beam")
+    with pytest.raises(NonFiniteInputError, match="'eta' is too large"):
+        beam(events(eta=(40.0, 40.0, 40.0)))
+
+
 def test_too_many_constituents_are_counted():
     arrays = events(pt=[1.0, 5.0, 4.0, 3.0, 2.0, 6.0], eta=[0.0] * 6, phi=[0.0] * 6, mass=[0.0] * 6)
     blocks, losses = constituents(**COLUMNS, features=("pt",), max_length=4).with_losses(arrays)

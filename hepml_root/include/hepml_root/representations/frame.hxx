@@ -48,7 +48,10 @@ public:
       if (!std::isfinite(energy))
          sum_not_finite();
       if (fKind == Kind::kBeam) {
-         along_beam(count, pt, eta, mass, -std::atanh(pz / energy));
+         const double rapidity = std::atanh(pz / energy);
+         if (!std::isfinite(rapidity)) // so far along the beam that it cannot be told from lying in it
+            sum_not_finite();
+         along_beam(count, pt, eta, mass, -rapidity);
          return true;
       }
       const double across = std::hypot(px, py), momentum = std::hypot(across, pz);
