@@ -299,6 +299,8 @@ def _compare_first(graph: Graph) -> None:
         source, result = shaped.inputs[0], node.outputs[0]
         if source is None or source not in graph.inputs or bound.value.size != 1:
             continue
+        if links.uses[id(shaped.outputs[0])] > 1:
+            continue
         flags = Tensor(graph.unique(f"{source.name}:{node.op}"), source.shape, result.dtype)
         first = Node("Greater", [source, graph.constant(bound.value.reshape(()))], [flags], {}, node.label)
         label = graph.unique(f"{node.label}/Reshape")

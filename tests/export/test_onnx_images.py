@@ -59,6 +59,7 @@ LINE = {
     "largest": layers.MaxPooling1D(2),
     "mean": layers.AveragePooling1D(4, strides=3, padding="same"),
     "adaptive": layers.AdaptiveMaxPooling1D(4),
+    "adaptive mean": layers.AdaptiveAveragePooling1D(4),
     "larger": layers.UpSampling1D(2),
 }  # fmt: skip
 SPACE = {
@@ -69,7 +70,11 @@ SPACE = {
     "mean": layers.AveragePooling3D(2, padding="same"),
     "adaptive": layers.AdaptiveAveragePooling3D(2),
     "larger": layers.UpSampling3D(2),
+    "adaptive largest": layers.AdaptiveMaxPooling3D((2, 4, 1)),
     "global": layers.GlobalMaxPooling3D(),
+    "global mean": layers.GlobalAveragePooling3D(),
+    "cropped": layers.Cropping3D(((1, 0), (0, 1), (1, 0))),
+    "padded": layers.ZeroPadding3D((0, 2, 1)),
 }  # fmt: skip
 
 

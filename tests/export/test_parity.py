@@ -60,6 +60,23 @@ def test_edge_events_hold_what_breaks_networks() -> None:
     assert set(edges["jets_mask"].sum(axis=1)) == {0.0, 1.0, 4.0}
 
 
+def test_edge_events_of_images_and_graphs() -> None:
+    rng = np.random.default_rng(1)
+    real = {
+        "image": rng.normal(size=(20, 3, 3, 1)),
+        "index": rng.integers(0, 4, (20, 4, 2)),
+        "edges": rng.normal(size=(20, 4, 2, 3)),
+        "edges_mask": rng.random((20, 4, 2)) < 0.5,
+    }
+    kinds = {"image": "image", "index": "index", "edges": "edges", "edges_mask": "mask"}
+    edges = parity.edge_events({name: array.astype(np.float32) for name, array in real.items()}, kinds)
+    assert np.abs(edges["image"]).max() > 900.0
+    assert np.abs(edges["edges"]).max() > 900.0
+    assert (edges["index"][0] == 0).all()
+    assert (edges["index"][1:] == real["index"][0]).all()
+    assert set(edges["edges_mask"].sum(axis=(1, 2))) == {0.0, 2.0, 8.0}
+
+
 def test_the_same_function_passes() -> None:
     held = parity.reference(network, events(), KINDS, probabilities=True)
     single = lambda blocks: network(blocks, precision=np.float32)  # noqa: E731
