@@ -267,35 +267,59 @@ def cache_folder() -> Path:
 
 def build(name: str, needs: tuple[str, ...]) -> tuple[Path | None, str]:
     """Return the path of a library, compiled if it is not in the cache; or None, and why there is none."""
-    compiler = shutil.which(os.environ.get("CXX") or "g++") or shutil.which("c++")
-    if compiler is None:
-        return None, "no C++ compiler is there"
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
     # The libraries that read know representations by their interface only.
     made = ("representations/*.hxx", "engine/*.hxx", "json.hxx")
     included = ("feed/*.hxx", *(made if name == "represent" else ("representations/representation.hxx",)))
     headers = sorted(path for pattern in included for path in (HEADERS / "hepml_root").glob(pattern))
-    parts = [path.read_bytes() for path in headers]
-    parts += [text.encode() for text in (name, version, " ".join(_FLAGS), _processor())]
-    root_flags: list[str] = []
+    version, flags = "", []
     if needs:
         ROOT = import_root()
         include, libraries = str(ROOT.TROOT.GetIncludeDir()), str(ROOT.TROOT.GetSharedLibDir())
-        parts.append(str(ROOT.gROOT.GetVersion()).encode())
-        parts.append(include.encode())  # the library finds ROOT's own libraries beside it
-        root_flags = [f"-I{include}", f"-L{libraries}", f"-Wl,-rpath,{libraries}"]
-    key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
-    path = cache_folder() / f"feed_{name}_{key}.so"
+        version = str(ROOT.gROOT.GetVersion())
+        # The library finds ROOT's own libraries beside it.
+        flags = [
+            f"-I{include}",
+            f"-L{libraries}",
+            f"-Wl,-rpath,{libraries}",
+            *(f"-l{need}" for need in needs),
+        ]
+    source = HEADERS / "hepml_root" / "feed" / f"{name}_library.hxx"
+    return compile_library(f"feed_{name}", source, headers, flags, version)
+
+
+def compile_library(
+    name: str, source: Path, headers: Sequence[Path], flags: Sequence[str] = (), version: str = ""
+) -> tuple[Path | None, str]:
+    """Return the path of a library, compiled if it is not in the cache; or None, and why there is none.
+
+    Arguments
+    ---------
+    name:
+        Its file name in the cache begins so.
+    source:
+        The header that is compiled.
+    headers:
+        All that it is made of: when one of them changes, it is compiled again.
+    flags:
+        Of the compiler, besides those that all libraries have.
+    version:
+        Of other libraries it needs.
+    """
+    compiler = shutil.which(os.environ.get("CXX") or "g++") or shutil.which("c++")
+    if compiler is None:
+        return None, "no C++ compiler is there"
+    told = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    parts = [path.read_bytes() for path in headers]
+    parts += [text.encode() for text in (name, told, version, *_FLAGS, *flags, _processor())]
+    path = cache_folder() / f"{name}_{hashlib.sha256(bytes(1).join(parts)).hexdigest()[:20]}.so"
     if path.exists():
         return path, ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Compiled under another name, then renamed: processes that start together do not disturb each other.
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix="feed-") as folder:
-            result = Path(folder) / "feed.so"
-            command = [compiler, *_FLAGS, "-x", "c++", f"-I{HEADERS}"]
-            command += [str(HEADERS / "hepml_root" / "feed" / f"{name}_library.hxx"), "-o", str(result)]
-            command += [*root_flags, *(f"-l{need}" for need in needs)]
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix="library-") as folder:
+            result = Path(folder) / "library.so"
+            command = [compiler, *_FLAGS, "-x", "c++", f"-I{HEADERS}", str(source), "-o", str(result), *flags]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 first = next(

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
-import os
 import re
-import shutil
-import subprocess
-import tempfile
 import threading
 import warnings
 from collections.abc import Sequence
@@ -19,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hepml_root.data.feed_library import _FLAGS, HEADERS, _processor, address_of, cache_folder, import_root
+from hepml_root.data.feed_library import HEADERS, address_of, compile_library, import_root
 from hepml_root.errors import HepmlError, SettingError, SlowerWarning
 
 _FOLDER = HEADERS / "hepml_root" / "observables"
@@ -200,31 +195,5 @@ def _functions() -> dict[str, Any]:
 
 @functools.cache
 def _build() -> tuple[Path | None, str]:
-    """Return the path of the library, compiled if it is not in the cache; or None, and why there is none.
-
-    It needs neither ROOT nor any other library.
-    """
-    compiler = shutil.which(os.environ.get("CXX") or "g++") or shutil.which("c++")
-    if compiler is None:
-        return None, "no C++ compiler is there"
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
-    parts = [path.read_bytes() for path in (_HEADER, *sorted(_FOLDER.glob("*.hxx")))]
-    parts += [text.encode() for text in (version, " ".join(_FLAGS), _processor())]
-    path = cache_folder() / f"observables_{hashlib.sha256(bytes(0).join(parts)).hexdigest()[:20]}.so"
-    if path.exists():
-        return path, ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Compiled under another name, then renamed: processes that start together do not disturb each other.
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix="observables-") as folder:
-            result = Path(folder) / "observables.so"
-            command = [compiler, *_FLAGS, "-x", "c++", f"-I{HEADERS}", str(_FOLDER / "library.hxx")]
-            done = subprocess.run([*command, "-o", str(result)], capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                lines = done.stderr.splitlines()
-                first = next((line for line in lines if "error" in line), done.stderr[:300])
-                return None, f"{compiler} failed: {first.strip()}"
-            os.replace(result, path)
-    except OSError as error:
-        return None, f"the cache folder '{path.parent}' cannot be used ({error.strerror})"
-    return path, ""
+    """Return the path of the library, or None and why there is none. It needs no other, not even ROOT."""
+    return compile_library("observables", _FOLDER / "library.hxx", [_HEADER, *sorted(_FOLDER.glob("*.hxx"))])

@@ -175,6 +175,7 @@ def in_child(code: str, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_without_a_compiler_the_interpreter_computes(tmp_path):
     """The same numbers, in two threads of a data frame, and from arrays with a warning that says why."""
     found = in_child(
