@@ -70,7 +70,7 @@ SPACE = {
     "mean": layers.AveragePooling3D(2, padding="same"),
     "adaptive": layers.AdaptiveAveragePooling3D(2),
     "larger": layers.UpSampling3D(2),
-    "adaptive largest": layers.AdaptiveMaxPooling3D((2, 4, 1)),
+    "adaptive largest": layers.AdaptiveMaxPooling3D(2),
     "global": layers.GlobalMaxPooling3D(),
     "global mean": layers.GlobalAveragePooling3D(),
     "cropped": layers.Cropping3D(((1, 0), (0, 1), (1, 0))),
