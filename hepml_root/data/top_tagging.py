@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,7 +131,7 @@ def top_tagging_to_root(
 
     refuse_existing(target, overwrite)
     blocks = _blocks(path, 0, None)
-    block = next(blocks)
+    first = next(blocks)  # whose errors come before anything is written
     with writing(target, overwrite) as temporary, uproot.recreate(temporary) as file:
         types: dict[str, str] = {
             "event_number": "uint64",
@@ -140,14 +141,13 @@ def top_tagging_to_root(
             "constituent": "var * {" + ", ".join(f'"{name}": float32' for name in _LISTS) + "}",
         }
         trees = {name: file.mktree(name, types) for name in ("top", "qcd")}
-        while block is not None:
+        for block in itertools.chain([first], blocks):
             particles = ak.zip({name: block[f"constituent_{name}"] for name in _LISTS})
             for name, wanted in (("top", 1), ("qcd", 0)):
                 chosen = block["is_signal"] == wanted
                 if chosen.any():
                     scalars = {key: block[key][chosen] for key in types if key != "constituent"}
                     trees[name].extend({**scalars, "constituent": particles[chosen]})
-            block = next(blocks, None)
     return Path(target)
 
 
