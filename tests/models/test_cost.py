@@ -89,6 +89,6 @@ PUBLISHED = [
 
 @pytest.mark.parametrize(("entry", "preset"), PUBLISHED, ids=lambda value: value.name)
 def test_published_numbers_of_parameters(entry, preset):
-    # Publications round to two or three digits, and count two outputs where we have one.
+    # Publications round to two or three digits (26 k may be 26.5 k), and count two outputs where we have one.
     model = entry.build(dict(preset.shapes), preset.name)
-    assert parameters(model) == pytest.approx(preset.parameters, rel=0.01)
+    assert parameters(model) == pytest.approx(preset.parameters, rel=0.02)
