@@ -76,7 +76,7 @@ class Entry:
     settings: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 256
     learning_rate: float = 1e-3
-    jit: bool | str = "auto"
+    jit: bool = True
 
 
 ENTRIES = (
@@ -84,15 +84,15 @@ ENTRIES = (
     Entry("dense", "dense on observables", observables, "dense"),
     Entry("residual", "residual dense on observables", observables, "dense", "residual"),
     Entry("flat", "dense on constituents", particles, "dense", settings={"hidden": (128, 128, 128)}),
-    Entry("cnn", "CNN on images", images, "cnn", "small"),
-    Entry("residual_cnn", "residual CNN on images", images, "residual_cnn", "small"),
+    Entry("cnn", "CNN on images", images, "cnn", "small", jit=False),
+    Entry("residual_cnn", "residual CNN on images", images, "residual_cnn", "small", jit=False),
     Entry("lstm", "LSTM", particles, "lstm", "small"),
     Entry("gru", "GRU", particles, "gru", "small"),
     Entry("pfn", "PFN", particles, "pfn"),
     Entry("efn", "EFN", particles, "efn"),
     Entry("particle_net_lite", "ParticleNet-Lite", particles, "particle_net", "lite"),
-    Entry("interaction_network", "interaction network", particles, "interaction_network"),
-    Entry("set_transformer", "set transformer", particles, "set_transformer"),
-    Entry("particle_transformer", "Particle Transformer", particles, "particle_transformer"),
-    Entry("fusion", "fusion of all", everything, "fusion", "small"),
+    Entry("interaction_network", "interaction network", particles, "interaction_network", jit=False),
+    Entry("set_transformer", "set transformer", particles, "set_transformer", jit=False),
+    Entry("particle_transformer", "Particle Transformer", particles, "particle_transformer", jit=False),
+    Entry("fusion", "fusion of all", everything, "fusion", "small", jit=False),
 )
