@@ -252,8 +252,9 @@ def _provenance(sample: Sample, recipe: Mapping[str, Any], parts: list[Path]) ->
     counts = [Chunk.load_counts(part) for part in parts]
     total = {name: sum(one[name] for one in counts) for name in ("rows", "generated", "tried")}
     # Every chunk estimates the same cross section: the mean, weighted by the tries that it is made of.
-    sigma = sum(one["tried"] * one["sigma_pb"] for one in counts) / total["tried"]
-    error = sum((one["tried"] * one["sigma_error_pb"]) ** 2 for one in counts) ** 0.5 / total["tried"]
+    factor = sample.cross_section_factor / total["tried"]
+    sigma = factor * sum(one["tried"] * one["sigma_pb"] for one in counts)
+    error = factor * sum((one["tried"] * one["sigma_error_pb"]) ** 2 for one in counts) ** 0.5
     efficiency = total["rows"] / total["generated"]
     return {
         **recipe,
@@ -263,5 +264,7 @@ def _provenance(sample: Sample, recipe: Mapping[str, Any], parts: list[Path]) ->
         "cross_section_pb": sigma,
         "cross_section_error_pb": error,
         "selected_cross_section_pb": sigma * efficiency,
-        "cross_section_order": "leading order, as Pythia gives it, before the selection",
+        "cross_section_order": "leading order, as Pythia gives it, times cross_section_factor; of the "
+        "collisions that no filter of the sample gave up, before the selection",
+        "cross_section_factor": sample.cross_section_factor,
     }

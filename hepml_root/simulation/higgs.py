@@ -33,6 +33,8 @@ JET_RADIUS = 0.5
 ELECTRON_ISOLATION, MUON_ISOLATION = 0.12, 0.25
 # More jets than these would only be looked at for the light W: events with so many do not occur in practice.
 MOST_JETS = 12
+# What `longitudinal` keeps of two W bosons: the mean of sin²θ over the sphere, squared.
+KEPT = (2 / 3) ** 2
 # A jet has the flavour of the heaviest hadron of at least 5 GeV near its axis.
 FLAVOUR_PT, FLAVOUR_RADIUS = 5.0, 0.4
 
@@ -117,7 +119,8 @@ def longitudinal(pythia: Any, process: Any) -> bool:
     """Keep decays of W bosons in proportion to sin²θ.
 
     A W boson from the decay of a scalar into a scalar and a W has helicity 0: its fermions have an angle θ to
-    its direction, in its own rest frame, with dN/dcosθ ∝ sin²θ. Pythia lets these W decay isotropically.
+    its direction, in its own rest frame, with dN/dcosθ ∝ sin²θ. Pythia lets these W decay isotropically, so
+    that (2/3)² are kept of the decays of two, which is :data:`KEPT`.
     """
     kept = 1.0
     for i in range(5, process.size()):
@@ -255,10 +258,6 @@ def _vectors(jets: ak.Array, number: int) -> NDArray[np.float64]:
     return four_vector(*fields)
 
 
-_OPTIONS = {"min_pt": 20.0, "max_eta": 2.5, "extra_b_tags": False}
-_COMMON = ("Beams:eCM = 8000.", "PartonLevel:MPI = off")
-
-
 def signal_columns(batch: Batch, options: Mapping[str, Any]) -> Rows:
     """Return the selected events of a batch of signal."""
     columns, origin = _select(batch, options)
@@ -304,6 +303,7 @@ HIGGS = Sample(
     prepare=partial(lepton_filter, accept=longitudinal),
     batch=1000,
     reference="arXiv:1402.4735",
+    cross_section_factor=1 / KEPT,
 )
 HIGGS_TTBAR = replace(
     HIGGS,
@@ -313,4 +313,5 @@ HIGGS_TTBAR = replace(
     columns=background_columns,
     tree="bkg_tree",
     prepare=lepton_filter,
+    cross_section_factor=1.0,
 )

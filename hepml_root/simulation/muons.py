@@ -4,7 +4,8 @@
 of a bottom hadron, in proton collisions at 13 TeV; one row for each muon with 10 < pt < 15 GeV, |η| < 2.5. At
 such pt an isolation cone leaves much of what is known unused, which is what arXiv:2102.02278 studies.
 Differences to that study: no pile-up (there 50 collisions in each event), this package's detector, and only
-muons that a bottom hadron decays to directly, not those of charm hadrons or of particles in flight.
+muons that a bottom hadron decays to directly, not those of charm hadrons or of particles in flight. Likewise
+muons are prompt only if the boson decayed to them.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ CONES = (0.1, 0.2, 0.3, 0.4)
 # Tracks below do not count for the isolation.
 TRACK_PT = 0.5
 ELECTROMAGNETIC, HADRONIC = 0, 1
+_BOSON = 23
+BOTTOM_HADRONS = (511, 521, 531, 541, 5122, 5132, 5232, 5332)
+# Share of bottom hadrons that decay to a muon directly (Particle Data Group, for those of colliders).
+DIRECT_MUONS = 0.107
 
 BRANCHES = (
     Branch("muon_pt", "transverse momentum of the muon", "GeV"),
@@ -75,7 +80,23 @@ def parton_filter(pythia: Any, options: Mapping[str, Any], kind: int, low: float
     return hook
 
 
-def _select(batch: Batch, options: Mapping[str, Any]) -> Rows:
+def parents(batch: Batch, muons: ak.Array) -> ak.Array:
+    """Return the type (without sign) of what each muon comes from; ``muons`` are tracks of the detector.
+
+    A muon that radiated or recoiled has copies in the event record: what the first of them comes from.
+    """
+    record = batch.record
+    at = batch.final.index[muons.index]
+    while True:
+        mother = record.mother1[at]
+        kind = abs(record.id[mother])
+        if not ak.any(kind == 13, axis=None):
+            return kind
+        at = ak.where(kind == 13, mother, at)
+
+
+def _select(batch: Batch, options: Mapping[str, Any], origins: tuple[int, ...]) -> Rows:
+    """Return the muons of a batch that come from particles of these types."""
     assert batch.detector is not None
     final = batch.final
     tracks = batch.detector.flow(final, batch.random)
@@ -83,6 +104,8 @@ def _select(batch: Batch, options: Mapping[str, Any]) -> Rows:
     muons = tracks[abs(tracks.pdg) == 13]
     inside = (muons.pt > options["pt_min"]) & (muons.pt < options["pt_max"])
     muons = muons[inside & (abs(muons.eta) < options["eta_max"])]
+    kind = parents(batch, muons)
+    muons = muons[ak.unflatten(np.isin(ak.to_numpy(ak.flatten(kind)), origins), ak.num(kind))]
     tracks = tracks[(tracks.charge != 0) & (tracks.pt > TRACK_PT)]
     # One row for each muon, with the objects of its event.
     event = np.repeat(np.arange(len(batch)), ak.to_numpy(ak.num(muons)))
@@ -107,12 +130,12 @@ def _within(pt: ak.Array, distance: ak.Array, cone: float) -> Any:
 
 
 def _prompt(batch: Batch, options: Mapping[str, Any]) -> Rows:
-    columns, event = _select(batch, options)
+    columns, event = _select(batch, options, (_BOSON,))
     return {**columns, "Type": np.ones(len(event))}, event
 
 
 def _from_jets(batch: Batch, options: Mapping[str, Any]) -> Rows:
-    columns, event = _select(batch, options)
+    columns, event = _select(batch, options, BOTTOM_HADRONS)
     return {**columns, "Type": np.zeros(len(event))}, event
 
 
@@ -127,7 +150,6 @@ def _from_jets_filter(pythia: Any, options: Mapping[str, Any]) -> object:
 
 
 _OPTIONS = {"pt_min": 10.0, "pt_max": 15.0, "eta_max": 2.5, "radius": 0.5}
-_BOTTOM_HADRONS = (511, 521, 531, 541, 5122, 5132, 5232, 5332)
 _REFERENCE = "arXiv:2102.02278"
 
 PROMPT = Sample(
@@ -148,6 +170,7 @@ PROMPT = Sample(
     options=_OPTIONS,
     prepare=_prompt_filter,
     batch=500,
+    version=2,
     reference=_REFERENCE,
 )
 FROM_JETS = Sample(
@@ -157,7 +180,7 @@ FROM_JETS = Sample(
         "Beams:eCM = 13000.",
         "HardQCD:hardbbbar = on",
         "PhaseSpace:pTHatMin = 20.",
-        *(f"{hadron}:{mode}" for hadron in _BOTTOM_HADRONS for mode in ("onMode = off", "onIfAny = 13")),
+        *(f"{hadron}:{mode}" for hadron in BOTTOM_HADRONS for mode in ("onMode = off", "onIfAny = 13")),
     ),
     branches=BRANCHES,
     columns=_from_jets,
@@ -166,5 +189,7 @@ FROM_JETS = Sample(
     options=_OPTIONS,
     prepare=_from_jets_filter,
     batch=500,
+    version=2,
     reference=_REFERENCE,
+    cross_section_factor=DIRECT_MUONS,
 )

@@ -93,9 +93,10 @@ def provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return what a sample's file says about how it was made.
 
     Keys: ``sample``, ``title``, ``tree``, ``events``, ``seed``, ``generated`` (collisions),
-    ``filter_efficiency``, ``cross_section_pb`` and ``cross_section_error_pb`` (of the process, leading order,
-    before the selection), ``selected_cross_section_pb``, ``pythia`` (settings), ``options``, ``detector``
-    (parameters) and ``versions``.
+    ``filter_efficiency`` (rows by collisions), ``cross_section_pb`` and ``cross_section_error_pb`` (leading
+    order, of the collisions that no filter of the sample gave up while Pythia made them, before the
+    selection), ``cross_section_factor`` (by which Pythia's were multiplied), ``selected_cross_section_pb``
+    (of the rows), ``pythia`` (settings), ``options``, ``detector`` (parameters) and ``versions``.
 
     In ROOT the same text is ``((TObjString*)file->Get("provenance"))->GetString()``.
 

@@ -103,6 +103,10 @@ class Sample:
         Raise it whenever the same settings give other events: cached files of older versions are then left.
     reference
         Where the definitions come from.
+    cross_section_factor
+        What Pythia's cross section has to be multiplied by: the share of decays that ``pythia`` forces on
+        hadrons, which it does not know of; or the inverse of the share that ``prepare`` keeps where it shapes
+        a distribution, as Pythia takes what is vetoed for another process. The events do not depend on it.
     """
 
     name: str
@@ -118,6 +122,7 @@ class Sample:
     batch: int = 200
     version: int = 1
     reference: str = ""
+    cross_section_factor: float = 1.0
 
     def with_settings(self, settings: Mapping[str, Any]) -> Sample:
         """Return this sample with some settings changed.

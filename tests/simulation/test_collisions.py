@@ -112,6 +112,18 @@ def test_provenance(jet_files):
     assert 500 < provenance(jet_files["qcd"])["cross_section_pb"] < 1000
 
 
+def test_the_cross_section_has_what_pythia_does_not_know(quick, tmp_path):
+    made = []
+    for factor in (1.0, 0.25):
+        sample = dataclasses.replace(quick, cross_section_factor=factor)
+        path = generate(sample, tmp_path / f"{factor}.root", events=2, processes=0)
+        made.append(provenance(path))
+    for name in ("cross_section_pb", "cross_section_error_pb", "selected_cross_section_pb"):
+        assert made[1][name] == pytest.approx(made[0][name] / 4)
+    assert made[1]["cross_section_factor"] == 0.25
+    assert made[1]["filter_efficiency"] == made[0]["filter_efficiency"]
+
+
 def test_root_reads_the_provenance(jet_files):
     import ROOT
 

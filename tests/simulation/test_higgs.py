@@ -185,3 +185,19 @@ def cosines(process: Any) -> list[float]:
         dot = sum(getattr(parent, axis)() * getattr(fermion, axis)() for axis in ("px", "py", "pz"))
         found.append(-dot / (parent.pAbs() * fermion.pAbs()))
     return found
+
+
+def test_what_shapes_the_decays_leaves_the_cross_section() -> None:
+    """Pythia takes what `longitudinal` vetoes for another process: the sample's factor gives it back."""
+    sections = []
+    for sample in (higgs.HIGGS, replace(higgs.HIGGS, prepare=higgs.lepton_filter, cross_section_factor=1.0)):
+        prepare = sample.prepare
+        assert prepare is not None
+        settings = (*sample.pythia, "PartonLevel:all = off", "HadronLevel:all = off")
+        pythia, kept = start(settings, 1, lambda pythia, do=prepare: do(pythia, higgs._OPTIONS))
+        pythia.nextBatch(1000)
+        sections.append(pythia.infoPython().sigmaGen() * sample.cross_section_factor)
+        del kept
+    # The shares that are kept are binomial: 3 and 2 percent of uncertainty.
+    assert sections[0] == pytest.approx(sections[1], rel=0.15)
+    assert higgs.HIGGS_TTBAR.cross_section_factor == 1.0

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pickle
 from dataclasses import replace
 
+import awkward as ak
 import numpy as np
 import pytest
 
 from hepml_root.errors import SettingError
 from hepml_root.simulation import muons
+from hepml_root.simulation.batch import Batch
 from hepml_root.simulation.chunks import Chunk, make_chunk
+from hepml_root.simulation.detector import Detector
 from hepml_root.simulation.samples import find, names
 
 MUONS = 50
@@ -69,6 +72,51 @@ def test_muons_of_jets_have_more_around_them(samples: dict[str, Chunk]) -> None:
         assert 0.5 + pairs.mean() / 2 > 0.78, name
     assert np.median(prompt["isolation_calorimeter_04"]) < 0.05
     assert np.median(jets["isolation_calorimeter_04"]) > 0.2
+
+
+def record(*muons: tuple[int, ...]) -> ak.Array:
+    """One collision: for each muon of pt 12 GeV the types that it comes from, the last one first."""
+    rows = [
+        {"id": 90, "status": -11, "mother1": 0, "p": {"px": 0.0, "py": 0.0, "pz": 0.0, "e": 0.0}, "m": 0.0}
+    ]
+    for number, chain in enumerate(muons):
+        for step, kind in enumerate((*reversed(chain), 13)):
+            x, y = 12 * np.cos(number), 12 * np.sin(number)
+            rows.append(
+                {
+                    "id": kind,
+                    "status": 91 if step == len(chain) else -91,
+                    "mother1": len(rows) - 1 if step else 0,
+                    "p": {"px": x, "py": y, "pz": 0.0, "e": 12.0},
+                    "m": 0.10566,
+                }
+            )
+    return ak.Array([{"prt": rows}])
+
+
+def test_where_muons_come_from_decides() -> None:
+    """Of a bottom hadron, of a charm hadron from one, of a boson after radiation, of a pion."""
+    pythia = pytest.importorskip("pythia8mc").Pythia("", False)
+    events = record((511,), (411, -511), (13, 13, 23), (-211,))
+    for select, kept in ((muons._from_jets, [0.0]), (muons._prompt, [2.0])):
+        batch = Batch(events, pythia, Detector.perfect(), np.random.default_rng(1))
+        columns, origin = select(batch, muons._OPTIONS)
+        assert columns["muon_phi"] == pytest.approx(kept)
+        assert origin.tolist() == [0]
+
+
+def test_the_share_of_decays_that_are_forced_is_known() -> None:
+    """Pythia's own branching fractions, with the shares of bottom quarks that become each hadron."""
+    data = pytest.importorskip("pythia8mc").Pythia("", False).particleData
+    shares = {511: 0.42, 521: 0.42, 531: 0.1, 5122: 0.06}
+    fraction = 0.0
+    for hadron, share in shares.items():
+        entry = data.findParticle(hadron)
+        for channel in (entry.channel(i) for i in range(entry.sizeChannels())):
+            if 13 in (abs(channel.product(i)) for i in range(channel.multiplicity())):
+                fraction += share * channel.bRatio()
+    assert fraction == pytest.approx(muons.DIRECT_MUONS, rel=0.05)
+    assert find("muons-from-jets").cross_section_factor == muons.DIRECT_MUONS
 
 
 def test_other_ranges_of_pt_can_be_asked_for() -> None:
