@@ -37,15 +37,16 @@ from hepml_root.export.onnx_graph import Graph, Tensor
 from hepml_root.export.onnx_rules import Call, layer_rule
 from hepml_root.export.onnx_shapes import flipped, join
 
-# Activations that the operators know: their names there, alpha and beta.
-_ACTIVATIONS: dict[Any, tuple[str, float, float]] = {
-    keras.activations.tanh: ("Tanh", 0.0, 0.0),
-    keras.activations.sigmoid: ("Sigmoid", 0.0, 0.0),
-    keras.activations.relu: ("Relu", 0.0, 0.0),
-    keras.activations.linear: ("Affine", 1.0, 0.0),
-    keras.activations.hard_sigmoid: ("HardSigmoid", 1.0 / 6.0, 0.5),
-    keras.activations.softsign: ("Softsign", 0.0, 0.0),
-    keras.activations.softplus: ("Softplus", 0.0, 0.0),
+# Activations that the operators know: their names there, and alpha and beta of those that have them. Each of
+# those takes the next entries of the operator's lists; the others take none.
+_ACTIVATIONS: dict[Any, tuple[str, tuple[float, float] | None]] = {
+    keras.activations.tanh: ("Tanh", None),
+    keras.activations.sigmoid: ("Sigmoid", None),
+    keras.activations.relu: ("Relu", None),
+    keras.activations.linear: ("Affine", (1.0, 0.0)),
+    keras.activations.hard_sigmoid: ("HardSigmoid", (1.0 / 6.0, 0.5)),
+    keras.activations.softsign: ("Softsign", None),
+    keras.activations.softplus: ("Softplus", None),
 }
 _DEFAULTS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
 # Where ONNX's gates are among Keras's: input, output, forget, cell instead of input, forget, cell, output.
@@ -61,7 +62,7 @@ class _Weights:
     kernel: NDArray[np.float32]
     recurrent: NDArray[np.float32]
     bias: NDArray[np.float32]
-    activations: list[tuple[str, float, float]]
+    activations: list[tuple[str, tuple[float, float] | None]]
     reset_after: bool = False
 
 
@@ -276,10 +277,12 @@ def _operator(
     options: dict[str, Any] = {"hidden_size": first.units}
     options["direction"] = "bidirectional" if count == 2 else "reverse" if backwards else "forward"
     activations = [entry for d in directions for entry in d.activations]
-    if [name for name, _, _ in activations] != _DEFAULTS[first.op] * count:
-        options["activations"] = [name for name, _, _ in activations]
-        options["activation_alpha"] = [alpha for _, alpha, _ in activations]
-        options["activation_beta"] = [beta for _, _, beta in activations]
+    if [name for name, _ in activations] != _DEFAULTS[first.op] * count:
+        options["activations"] = [name for name, _ in activations]
+        numbers = [pair for _, pair in activations if pair is not None]
+        if numbers:
+            options["activation_alpha"] = [alpha for alpha, _ in numbers]
+            options["activation_beta"] = [beta for _, beta in numbers]
     if first.op == "GRU":
         options["linear_before_reset"] = int(first.reset_after)
     shape = [count, events, first.units]

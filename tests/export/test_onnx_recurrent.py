@@ -125,6 +125,22 @@ def test_stacked_layers_are_one_operator_each(name: str) -> None:
     assert all(node.input[4] for node in proto.graph.node if node.op_type == OPERATOR[name])
 
 
+def test_activations_with_and_without_parameters(same_layers_as_keras, events) -> None:
+    """The parameters of one activation are not taken for those of another, whatever comes before it."""
+    pairs = {
+        "parameters second": {"activation": "linear"},
+        "parameters first": {"recurrent_activation": "hard_sigmoid"},
+        "no parameters": {"activation": "softplus", "recurrent_activation": "softsign"},
+    }
+    kinds = {"rnn": layers.Bidirectional(layers.SimpleRNN(UNITS, activation="linear"))}
+    for name, settings in pairs.items():
+        for kind in (layers.LSTM, layers.GRU):
+            kinds[f"{kind.__name__} {name}"] = kind(UNITS, **settings)
+            kinds[f"{kind.__name__} {name}, both ways"] = layers.Bidirectional(kind(UNITS, **settings))
+    proto = same_layers_as_keras(kinds, {"x": events((STEPS, FEATURES), 30)}, tolerance=1e-5)
+    assert {"RNN", "LSTM", "GRU"} <= set(op_types(proto))
+
+
 def test_other_cells_and_masks(same_layers_as_keras, events) -> None:
     """Cells without an operator are written out; a mask that Keras computes itself may have holes."""
     kinds = {
