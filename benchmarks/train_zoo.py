@@ -74,6 +74,7 @@ def _speed(model: Any, data: Any, batch: int, plain: bool) -> float:
     import keras
 
     import hepml_root as hr
+    from hepml_root.training.fit import _convolves
 
     class Clock(keras.callbacks.Callback):
         """Times the epochs."""
@@ -98,7 +99,9 @@ def _speed(model: Any, data: Any, batch: int, plain: bool) -> float:
             callbacks=[clock],
         )  # fmt: skip
     else:
+        # As "auto" chooses for a training that is long enough.
         hr.fit(
-            model, data, validation=None, epochs=3, batch_size=batch, callbacks=[clock], verbose=False,
+            model, data, validation=None, epochs=3, batch_size=batch, jit=not _convolves(model),
+            callbacks=[clock], verbose=False,
         )  # fmt: skip
     return len(data) / min(clock.seconds[1:])
