@@ -25,9 +25,17 @@ from typing import Any
 
 from hepml_root.data.rdataframe import Source
 from hepml_root.errors import ColumnNotFoundError, SettingError, unknown
+from hepml_root.simulation.detector import ELECTRON, MUON, PION
 
 TREE = "Delphes"
-_PION = 0.13957
+# Tracks of Delphes know what left them. Here as in our detector, all hadrons count as pions.
+_IS = "abs(EFlowTrack.PID) == {}"
+_TRACK_PDG = f"Where({_IS.format(11)} || {_IS.format(13)}, EFlowTrack.PID, 211 * EFlowTrack.Charge)"
+_NOTHING = "EFlowTrack.PT * 0"
+_TRACK_MASS = (
+    f"Where({_IS.format(11)}, {_NOTHING} + {ELECTRON}, "
+    f"Where({_IS.format(13)}, {_NOTHING} + {MUON}, {_NOTHING} + {PION}))"
+)
 
 
 @dataclass(frozen=True)
@@ -110,9 +118,9 @@ def jet_columns(
         "pt": _joined("PT", "ET", "ET"),
         "eta": eta,
         "phi": phi,
-        "mass": _joined(f"PT * 0 + {_PION}", "ET * 0", "ET * 0"),
+        "mass": _joined(f"PT * 0 + {_TRACK_MASS}", "ET * 0", "ET * 0"),
         "charge": _joined("PT * 0 + EFlowTrack.Charge", "ET * 0", "ET * 0"),
-        "pdg": _joined("PT * 0 + 211 * EFlowTrack.Charge", "ET * 0 + 22", "ET * 0 + 130"),
+        "pdg": _joined(f"PT * 0 + {_TRACK_PDG}", "ET * 0 + 22", "ET * 0 + 130"),
     }
     expressions = {f"jet_{word.lower()}": text for word, text in jet.items()}
     expressions["jet_multiplicity"] = f"Sum({near})"

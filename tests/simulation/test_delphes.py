@@ -22,11 +22,11 @@ LISTS = {
     "Muon": ("PT", "Eta", "Phi", "Charge"),
     "MissingET": ("MET", "Phi"),
     "Tower": ("Eta", "Phi", "Eem", "Ehad"),
-    "EFlowTrack": ("PT", "Eta", "Phi", "Charge"),
+    "EFlowTrack": ("PT", "Eta", "Phi", "Charge", "PID"),
     "EFlowPhoton": ("ET", "Eta", "Phi"),
     "EFlowNeutralHadron": ("ET", "Eta", "Phi"),
 }
-TYPES = {"BTag": "UInt_t", "Charge": "Int_t"}
+TYPES = {"BTag": "UInt_t", "Charge": "Int_t", "PID": "Int_t"}
 
 # One event: what each list holds. The fat jet at (0.5, 3.1) has a track on the other side of φ = π.
 EVENT = {
@@ -43,7 +43,12 @@ EVENT = {
     "Muon": [(30.0, -0.5, 0.5, -1)],
     "MissingET": [(44.0, -1.5)],
     "Tower": [(-0.5, 0.6, 3.0, 0.0), (-0.5, 0.45, 1.0, 2.0), (1.5, 0.5, 9.0, 9.0)],
-    "EFlowTrack": [(100.0, 0.5, -3.1, 1), (50.0, -1.0, 0.0, -1)],
+    "EFlowTrack": [  # a kaon and, elsewhere, a pion, a muon and an electron
+        (100.0, 0.5, -3.1, 1, 321),
+        (50.0, -1.0, 0.0, -1, -211),
+        (8.0, -1.0, 0.1, -1, 13),
+        (7.0, -1.0, -0.1, 1, -11),
+    ],
     "EFlowPhoton": [(20.0, 0.6, 3.0)],
     "EFlowNeutralHadron": [(30.0, 0.4, 2.9), (10.0, 0.5, 1.0)],
 }
@@ -168,6 +173,18 @@ def test_jets_and_their_constituents(path: Path) -> None:
     assert found[:, 0].tolist() == [100.0, 30.0, 20.0, 0.0]
     assert found[:, 3].tolist() == [1.0, 0.0, 0.0, 0.0]
     assert found[:, 4].tolist() == [211.0, 130.0, 22.0, 0.0]
+
+
+def test_leptons_in_jets_keep_their_type_and_mass(path: Path) -> None:
+    import ROOT
+
+    columns = delphes.jet_columns(radius=4.0)  # all tracks are near enough
+    frame = ROOT.RDataFrame("Delphes", str(path)).Filter(columns.cut)
+    for name in ("pdg", "mass"):
+        frame = frame.Define(name, columns[f"constituent_{name}"])
+    pdg, mass = (list(rows[0])[:4] for rows in frame.AsNumpy(["pdg", "mass"]).values())
+    assert pdg == [211, -211, 13, -11]
+    assert mass == pytest.approx([0.13957, 0.13957, 0.10566, 0.000511])
 
 
 def test_deposits_around_a_muon(path: Path) -> None:
