@@ -403,7 +403,7 @@ def jet_width(pt: Any, eta: Any, phi: Any, beta: float = 1.0) -> Any:
 
     .. math:: \sum_i p_{T,i}\, \Delta R_i^\beta \Big/ \sum_i p_{T,i}
 
-    with ΔR to the direction of the summed momentum of massless constituents.
+    with ΔR to the rapidity and azimuth of the sum of the constituents, which are taken as massless.
 
     >>> float(round(jet_width([1.0, 1.0], [-0.1, 0.1], [0.0, 0.0]), 6))
     0.1

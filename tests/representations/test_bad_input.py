@@ -97,6 +97,26 @@ def test_momenta_beyond_floats():
             ALL[name](events(eta=(0.0, 1000.0, 0.0)))
 
 
+def test_tiny_momenta_have_logarithms():
+    """The square of 1e-30 is no float; a constituent that is 1e-30 GeV soft is one nevertheless."""
+    particles = constituents(
+        **COLUMNS, max_length=3, features=("log_pt", "log_energy", "log_energy_fraction")
+    )
+    for mass in ((0.0, 0.0, 0.0), (0.0, 0.5, 0.0)):
+        found = particles(events(pt=(3.0, 1e-25, 1e-30), eta=(0.0, 2.0, 0.0), mass=mass))["particles"][0]
+        energy = np.hypot((3.0, 1e-25 * np.cosh(2.0), 1e-30), mass)
+        expected = np.log([(3.0, 1e-25, 1e-30), energy, energy / energy.sum()]).T
+        np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-6)
+
+
+def test_pairs_far_apart_have_finite_masses():
+    massless = {name: column for name, column in COLUMNS.items() if name != "mass"}
+    pairs = graph(**massless, max_length=2, neighbours=1)
+    found = pairs(events(pt=(1.0, 1.0), eta=(80.0, -80.0), phi=(0.0, 0.0)))
+    assert np.isfinite(found["particles_edges"]).all()
+    assert found["particles_edges"][0, 0, 0, 3] == pytest.approx(np.log(np.finfo(np.float32).max))
+
+
 def test_a_jet_along_the_beam_has_no_frame_across_it():
     beam = constituents(**COLUMNS, frame="beam")
     with pytest.raises(NonFiniteInputError, match="'eta' is too large"):

@@ -18,7 +18,7 @@ template <class Pt> double multiplicity(const Pt& pt) {
    return count;
 }
 
-/// Width (girth): Σ pT ΔR^β / Σ pT about the direction of the summed momentum of massless particles.
+/// Width (girth): Σ pT ΔR^β / Σ pT about the rapidity and φ of the sum of massless particles.
 template <class Pt, class Eta, class Phi>
 double jet_width(const Pt& pt, const Eta& eta, const Phi& phi, double beta = 1) {
    const Particles particles(pt, eta, phi);

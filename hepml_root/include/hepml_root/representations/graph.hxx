@@ -110,6 +110,7 @@ private:
    static constexpr std::size_t kPair = 5; ///< the same five quantities of the neighbours of one node
    static constexpr float least =
        1e-8f; ///< what is smaller has the logarithm of this, as in the paper's code
+   static constexpr float most = std::numeric_limits<float>::max(); ///< likewise what is larger, as infinity
 
    struct Nodes {
       std::size_t count, stride;
@@ -169,7 +170,8 @@ private:
       const auto other = [&](std::size_t row) { return engine::load<Lanes>(neighbours + row * reach()); };
       const auto own = [&](std::size_t row) { return all(nodes[row][i]); };
       const auto logarithm = [](Lanes x) {
-         return engine::logarithm<Lanes>(engine::select<Lanes>(x > least, x, all(least)));
+         const Lanes above = engine::select<Lanes>(x > least, x, all(least));
+         return engine::logarithm<Lanes>(engine::select<Lanes>(above < most, above, all(most)));
       };
       const Lanes pt_i = own(kOwnPt), pt_j = other(kOwnPt), mass_i = own(kOwnMass), mass_j = other(kOwnMass);
       const Lanes d_rapidity = other(kOwnRapidity) - own(kOwnRapidity);

@@ -264,8 +264,10 @@ private:
          hyperbolic(eta, sine, cosine);
          Lanes energy = pt * cosine;
          if (massive()) {
-            const Lanes mass = load(rows, kMass, i);
-            energy = root(energy * energy + mass * mass);
+            const Lanes mass = load(rows, kMass, i), momentum = energy;
+            energy = root(momentum * momentum + mass * mass);
+            energy =
+                engine::select<Lanes>(energy > momentum, energy, momentum); // whose square may be too small
          }
          engine::store<Lanes>(rows[kEnergy] + i, energy);
          engine::store<Lanes>(rows[kPz] + i, pt * sine);
