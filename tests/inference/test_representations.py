@@ -161,6 +161,7 @@ void jets() {{
 """
 
 
+@pytest.mark.slow
 def test_a_cpp_program_gives_the_tensors_of_the_training(data, passing, tmp_path):
     from hepml_root.data.feed_library import HEADERS
 
