@@ -190,7 +190,8 @@ def test_representations_are_made_as_the_job_says() -> None:
     assert parse(dump(job)) == job
     (made,) = representations_of(job.data.representations)
     assert [block.shape for block in made.blocks()] == [(8, 3), (8,)]
-    assert made.name == "particles" and made.columns[0].expression == "c_pt"
+    assert made.name == "particles"
+    assert made.columns[0].expression == "c_pt"
 
 
 @pytest.mark.parametrize(
@@ -204,13 +205,14 @@ def test_representations_are_made_as_the_job_says() -> None:
 def test_representations_that_do_not_exist(kind: str, more: str, words: str) -> None:
     with pytest.raises(JobFileError) as caught:
         parse(JETS % (kind, more), "job.yaml")
-    assert words in str(caught.value) and "data.representations.particles" in str(caught.value)
+    assert words in str(caught.value)
+    assert "data.representations.particles" in str(caught.value)
 
 
 def test_representations_with_wrong_values() -> None:
-    with pytest.raises(JobFileError, match="data.representations.particles: a setting has a value"):
+    with pytest.raises(JobFileError, match=r"data\.representations\.particles: a setting has a value"):
         representations_of(parse(JETS % ("constituents", ", mass: 3")).data.representations)
-    with pytest.raises(JobFileError, match="particles: .*'pt_fractio'"):
+    with pytest.raises(JobFileError, match=r"particles: .*'pt_fractio'"):
         representations_of(parse(JETS % ("constituents", ", features: [pt_fractio]")).data.representations)
     with pytest.raises(JobFileError, match="phi: missing; constituents needs it"):
         parse(JETS.replace(", phi: c_phi", "") % ("constituents", ""))
