@@ -31,6 +31,7 @@ def simplify(graph: Graph) -> None:
     _compare_first(graph)
     _drop_identities(graph)
     _merge_twins(graph)
+    _keep_zeros_before_maxima(graph)
     _drop_unused(graph)
 
 
@@ -255,6 +256,24 @@ def _pad_one(graph: Graph) -> bool:
         node.inputs = [source, *node.inputs[1:]]
         return True
     return False
+
+
+def _keep_zeros_before_maxima(graph: Graph) -> None:
+    """Padding by zeros before a MaxPool is by the smallest normal number instead.
+
+    ONNX Runtime (1.31) takes zeros into the MaxPool's own padding, which takes no part in the maximum: wrong
+    where all that is not padded is negative. Another number than zero it leaves alone.
+    """
+    links = _Links(graph)
+    for node in graph.nodes:
+        maker = links.maker.get(id(node.inputs[0])) if node.op == "MaxPool" else None
+        while maker is not None and maker.op in ("Transpose", "Reshape"):
+            maker = links.maker.get(id(maker.inputs[0]))
+        if maker is None or maker.op != "Pad" or maker.attributes.get("mode", "constant") != "constant":
+            continue
+        fill = maker.inputs[2] if len(maker.inputs) > 2 else None
+        if fill is None or (fill.value is not None and not np.any(fill.value)):
+            maker.inputs = [*maker.inputs[:2], graph.constant(np.finfo(np.float32).tiny, "float32")]
 
 
 def _shorten_casts(graph: Graph) -> None:

@@ -88,6 +88,27 @@ def test_layers(kinds, shape: tuple[int, ...], same_layers_as_keras, events) -> 
     same_layers_as_keras(kinds, {"image": values}, tolerance=3e-5)
 
 
+def test_padding_before_pooling_takes_part(same_layers_as_keras, events) -> None:
+    """A zero beyond the border is larger than negative pixels, and counts in a mean."""
+
+    def padded(layer, value=0.0):
+        return lambda x: layer(ops.pad(-ops.exp(x), ((0, 0), (1, 2), (2, 1), (0, 0)), constant_values=value))
+
+    kinds = {
+        "largest": padded(layers.MaxPooling2D(2)),
+        "largest of a convolution": lambda x: layers.MaxPooling2D(3)(
+            layers.ZeroPadding2D(1)(layers.Conv2D(2, 3)(x))
+        ),
+        "largest same": padded(layers.MaxPooling2D(3, strides=2, padding="same")),
+        "largest, other number": padded(layers.MaxPooling2D(2), 2.0),
+        "mean": padded(layers.AveragePooling2D(2)),
+        "mean same": padded(layers.AveragePooling2D(3, strides=2, padding="same")),
+        "convolution, other number": padded(layers.Conv2D(2, 3, padding="same"), 2.0),
+    }
+    values = np.clip(events((5, 6, 2), 20), -3.0, 3.0)
+    same_layers_as_keras(kinds, {"image": values}, tolerance=5e-6)
+
+
 def op_types(proto) -> list[str]:
     return [node.op_type for node in proto.graph.node]
 
