@@ -69,8 +69,8 @@ def graph(
         delta_phi are taken along the shorter way around.
     edge_features
         log_delta, log_kt (kT in GeV), log_z, log_mass_squared (m in GeV; arXiv:2202.03772), with rapidities
-        y; arguments of logarithms below 1e-8 count as 1e-8, those above 3.4e38 as that. delta_eta and delta_phi: of the neighbour,
-        relative to the constituent.
+        y; arguments of logarithms below 1e-8 count as 1e-8, those above 3.4e38 as that. delta_eta and
+        delta_phi: of the neighbour, relative to the constituent.
     settings
         More settings of constituents: sort, axis, trim, frame, rotation, ….
 

@@ -15,14 +15,12 @@ import itertools
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from hepml_root.data.observables_library import of_lists, of_numbers
-from hepml_root.errors import MissingDependencyError, SettingError, ShapeError, unknown
+from hepml_root.errors import MissingDependencyError, SettingError, unknown
+from hepml_root.representations.particle_lists import Values, flat_lists, of_events, of_values
 
 AXES = ("wta_kt", "kt", "one_pass_wta_kt", "one_pass_kt")
-
-Values = NDArray[np.float64]
 
 
 def invariant_mass(pt: Any, eta: Any, phi: Any, mass: Any) -> Any:
@@ -45,7 +43,7 @@ def invariant_mass(pt: Any, eta: Any, phi: Any, mass: Any) -> Any:
     >>> float(round(invariant_mass([50.0, 50.0], [0.0, 0.0], [0.0, np.pi], [0.0, 0.0]), 9))
     100.0
     """
-    return _of_lists("invariant_mass", (pt, eta, phi, mass))
+    return of_events("invariant_mass", (pt, eta, phi, mass))
 
 
 def delta_phi(phi1: ArrayLike, phi2: ArrayLike) -> Any:
@@ -129,7 +127,7 @@ def mt2(
     try:
         from mt2 import mt2 as reference
     except ImportError:
-        return _of_numbers("mt2", arguments)
+        return of_values("mt2", arguments)
     with np.errstate(divide="ignore", invalid="ignore"):  # of parts of its computation
         return reference(*arguments)
 
@@ -172,7 +170,7 @@ def mt2w(
     """
     arguments = (lepton_pt, lepton_eta, lepton_phi, b1_pt, b1_eta, b1_phi, b1_mass, b2_pt, b2_eta, b2_phi,
                  b2_mass, met, met_phi, m_w, upper)  # fmt: skip
-    return _of_numbers("mt2w", [np.asarray(value, np.float64) for value in arguments])
+    return of_values("mt2w", [np.asarray(value, np.float64) for value in arguments])
 
 
 def sphericity(pt: Any, eta: Any, phi: Any, power: float = 2.0) -> Any:
@@ -194,7 +192,7 @@ def sphericity(pt: Any, eta: Any, phi: Any, power: float = 2.0) -> Any:
     >>> float(abs(round(sphericity([1.0, 1.0], [0.0, 0.0], [0.0, np.pi]), 9)))
     0.0
     """
-    return _of_lists("sphericity", (pt, eta, phi), power)
+    return of_events("sphericity", (pt, eta, phi), power)
 
 
 def aplanarity(pt: Any, eta: Any, phi: Any, power: float = 2.0) -> Any:
@@ -203,7 +201,7 @@ def aplanarity(pt: Any, eta: Any, phi: Any, power: float = 2.0) -> Any:
     >>> float(abs(round(aplanarity([1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 2.0, 4.0]), 9)))
     0.0
     """
-    return _of_lists("aplanarity", (pt, eta, phi), power)
+    return of_events("aplanarity", (pt, eta, phi), power)
 
 
 def transverse_sphericity(pt: Any, phi: Any, power: float = 2.0) -> Any:
@@ -212,7 +210,7 @@ def transverse_sphericity(pt: Any, phi: Any, power: float = 2.0) -> Any:
     >>> float(round(transverse_sphericity([1.0, 1.0, 1.0], [0.0, 2 * np.pi / 3, 4 * np.pi / 3]), 9))
     1.0
     """
-    return _of_lists("transverse_sphericity", (pt, phi), power)
+    return of_events("transverse_sphericity", (pt, phi), power)
 
 
 def thrust(pt: Any, eta: Any, phi: Any) -> Any:
@@ -225,7 +223,7 @@ def thrust(pt: Any, eta: Any, phi: Any) -> Any:
     >>> float(round(thrust([1.0, 1.0], [0.0, 0.0], [0.0, np.pi]), 9))
     1.0
     """
-    return _of_lists("thrust", (pt, eta, phi))
+    return of_events("thrust", (pt, eta, phi))
 
 
 def nsubjettiness(
@@ -267,7 +265,7 @@ def nsubjettiness(
     >>> float(round(nsubjettiness(1, pt, eta, phi), 6)), float(nsubjettiness(2, pt, eta, phi))
     (0.125, 0.0)
     """
-    return _of_lists("nsubjettiness", (pt, eta, phi), n, radius, beta, _axes(axes))
+    return of_events("nsubjettiness", (pt, eta, phi), n, radius, beta, _axes(axes))
 
 
 def nsubjettiness_ratio(n: int, pt: Any, eta: Any, phi: Any, beta: float = 1.0, axes: str = "wta_kt") -> Any:
@@ -276,7 +274,7 @@ def nsubjettiness_ratio(n: int, pt: Any, eta: Any, phi: Any, beta: float = 1.0, 
     >>> float(nsubjettiness_ratio(2, [3.0, 1.0], [0.0, 0.4], [0.0, 0.0]))
     0.0
     """
-    return _of_lists("nsubjettiness_ratio", (pt, eta, phi), n, beta, _axes(axes))
+    return of_events("nsubjettiness_ratio", (pt, eta, phi), n, beta, _axes(axes))
 
 
 def energy_correlator2(pt: Any, eta: Any, phi: Any, beta: float = 1.0) -> Any:
@@ -293,7 +291,7 @@ def energy_correlator2(pt: Any, eta: Any, phi: Any, beta: float = 1.0) -> Any:
     >>> float(round(energy_correlator2([3.0, 1.0], [0.0, 0.4], [0.0, 0.0]), 6))  # 3/4 · 1/4 · 0.4
     0.075
     """
-    return _of_lists("energy_correlator2", (pt, eta, phi), beta)
+    return of_events("energy_correlator2", (pt, eta, phi), beta)
 
 
 def energy_correlator3(pt: Any, eta: Any, phi: Any, beta: float = 1.0) -> Any:
@@ -304,7 +302,7 @@ def energy_correlator3(pt: Any, eta: Any, phi: Any, beta: float = 1.0) -> Any:
     >>> float(energy_correlator3([3.0, 1.0], [0.0, 0.4], [0.0, 0.0]))
     0.0
     """
-    return _of_lists("energy_correlator3", (pt, eta, phi), beta)
+    return of_events("energy_correlator3", (pt, eta, phi), beta)
 
 
 def c2(pt: Any, eta: Any, phi: Any, beta: float = 1.0) -> Any:
@@ -313,7 +311,7 @@ def c2(pt: Any, eta: Any, phi: Any, beta: float = 1.0) -> Any:
     >>> float(c2([3.0, 1.0], [0.0, 0.4], [0.0, 0.0]))
     0.0
     """
-    return _of_lists("c2", (pt, eta, phi), beta)
+    return of_events("c2", (pt, eta, phi), beta)
 
 
 def d2(pt: Any, eta: Any, phi: Any, beta: float = 1.0) -> Any:
@@ -322,7 +320,7 @@ def d2(pt: Any, eta: Any, phi: Any, beta: float = 1.0) -> Any:
     >>> float(d2([3.0, 1.0], [0.0, 0.4], [0.0, 0.0]))
     0.0
     """
-    return _of_lists("d2", (pt, eta, phi), beta)
+    return of_events("d2", (pt, eta, phi), beta)
 
 
 def soft_drop_mass(
@@ -353,7 +351,7 @@ def soft_drop_mass(
     >>> float(round(invariant_mass(*soft), 3)), float(soft_drop_mass(*soft))
     (4.007, 0.0)
     """
-    return _of_lists("soft_drop_mass", (pt, eta, phi, mass), z_cut, beta, radius)
+    return of_events("soft_drop_mass", (pt, eta, phi, mass), z_cut, beta, radius)
 
 
 def soft_drop_pt(
@@ -364,7 +362,7 @@ def soft_drop_pt(
     >>> float(round(soft_drop_pt([99.0, 1.0], [0.0, 0.4], [0.0, 0.0], [0.0, 0.0]), 6))
     99.0
     """
-    return _of_lists("soft_drop_pt", (pt, eta, phi, mass), z_cut, beta, radius)
+    return of_events("soft_drop_pt", (pt, eta, phi, mass), z_cut, beta, radius)
 
 
 def soft_drop_fraction(
@@ -375,7 +373,7 @@ def soft_drop_fraction(
     >>> float(soft_drop_fraction([3.0, 1.0], [0.0, 0.4], [0.0, 0.0], [0.0, 0.0]))
     0.25
     """
-    return _of_lists("soft_drop_fraction", (pt, eta, phi, mass), z_cut, beta, radius)
+    return of_events("soft_drop_fraction", (pt, eta, phi, mass), z_cut, beta, radius)
 
 
 def soft_drop_radius(
@@ -386,7 +384,7 @@ def soft_drop_radius(
     >>> float(round(soft_drop_radius([3.0, 1.0], [0.0, 0.4], [0.0, 0.0], [0.0, 0.0]), 9))
     0.4
     """
-    return _of_lists("soft_drop_radius", (pt, eta, phi, mass), z_cut, beta, radius)
+    return of_events("soft_drop_radius", (pt, eta, phi, mass), z_cut, beta, radius)
 
 
 def multiplicity(pt: Any) -> Any:
@@ -395,7 +393,7 @@ def multiplicity(pt: Any) -> Any:
     >>> multiplicity([[3.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
     array([2., 1.])
     """
-    return _of_lists("multiplicity", (pt,))
+    return of_events("multiplicity", (pt,))
 
 
 def jet_width(pt: Any, eta: Any, phi: Any, beta: float = 1.0) -> Any:
@@ -408,7 +406,7 @@ def jet_width(pt: Any, eta: Any, phi: Any, beta: float = 1.0) -> Any:
     >>> float(round(jet_width([1.0, 1.0], [-0.1, 0.1], [0.0, 0.0]), 6))
     0.1
     """
-    return _of_lists("jet_width", (pt, eta, phi), beta)
+    return of_events("jet_width", (pt, eta, phi), beta)
 
 
 def pt_dispersion(pt: Any) -> Any:
@@ -417,7 +415,7 @@ def pt_dispersion(pt: Any) -> Any:
     >>> float(pt_dispersion([1.0, 1.0, 1.0, 1.0]))
     0.5
     """
-    return _of_lists("pt_dispersion", (pt,))
+    return of_events("pt_dispersion", (pt,))
 
 
 def jet_charge(pt: Any, charge: Any, kappa: float = 0.5) -> Any:
@@ -428,7 +426,7 @@ def jet_charge(pt: Any, charge: Any, kappa: float = 0.5) -> Any:
     >>> float(jet_charge([3.0, 1.0], [1.0, -1.0], kappa=1.0))
     0.5
     """
-    return _of_lists("jet_charge", (pt, charge), kappa)
+    return of_events("jet_charge", (pt, charge), kappa)
 
 
 def energy_flow_polynomials(pt: Any, eta: Any, phi: Any, *, beta: float = 2.0, max_degree: int = 4) -> Values:
@@ -468,7 +466,7 @@ def energy_flow_polynomials(pt: Any, eta: Any, phi: Any, *, beta: float = 2.0, m
             "Install it with pip install --no-deps energyflow wasserstein: without --no-deps, pip would put "
             "a NumPy below 2 in the place of yours, which wasserstein asks for and does not need."
         ) from error
-    columns, offsets, single = _lists((pt, eta, phi))
+    columns, offsets, single = flat_lists((pt, eta, phi))
     polynomials = EFPSet(f"d<={max_degree}", measure="hadr", beta=beta, normed=True, coords="ptyphim")
     rows = []
     for first, last in itertools.pairwise(offsets):
@@ -486,52 +484,3 @@ def _axes(name: str) -> int:
     if name not in AXES:
         raise SettingError(unknown("kind of axes", name, AXES))
     return AXES.index(name)
-
-
-def _of_lists(name: str, lists: tuple[Any, ...], *settings: float) -> Any:
-    columns, offsets, single = _lists(lists)
-    result = of_lists(name, columns, offsets, settings)
-    return result[0] if single else result
-
-
-def _of_numbers(name: str, arguments: list[NDArray[Any]]) -> Any:
-    together = np.broadcast_arrays(*arguments)
-    result = of_numbers(name, [array.ravel() for array in together])
-    return result.reshape(together[0].shape)[()]
-
-
-def _lists(lists: tuple[Any, ...]) -> tuple[list[Values], NDArray[np.int64], bool]:
-    """Values of all events one after the other, where each event begins, and whether there is one only."""
-    found = [_one_list(values) for values in lists]
-    columns = [values for values, _, _ in found]
-    _, offsets, single = found[0]
-    for values, other, _ in found[1:]:
-        if len(other) != len(offsets):
-            raise ShapeError(f"the lists are of {len(offsets) - 1} and {len(other) - 1} events.")
-        if not np.array_equal(other, offsets):
-            event = int(np.argmax(np.diff(other) != np.diff(offsets)))
-            raise ShapeError(
-                f"in event {event}, one list has {np.diff(offsets)[event]} values and another "
-                f"{np.diff(other)[event]}: all must have one for each particle."
-            )
-        del values
-    return columns, offsets, single
-
-
-def _one_list(values: Any) -> tuple[Values, NDArray[np.int64], bool]:
-    if not isinstance(values, np.ndarray):
-        import awkward as ak
-
-        array = values if isinstance(values, ak.Array) else ak.Array(values)
-        if array.ndim == 2:
-            counts = ak.to_numpy(ak.num(array, axis=1))
-            flat = ak.to_numpy(ak.flatten(array, axis=1)).astype(np.float64)
-            return flat, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), False
-        values = ak.to_numpy(array)
-    if values.dtype == object or values.ndim not in (1, 2):
-        raise ShapeError(
-            f"a list of particles has shape {values.shape}, expected (events, particles) or (particles,)."
-        )
-    single = values.ndim == 1
-    array = np.atleast_2d(values).astype(np.float64)
-    return array.ravel(), np.arange(len(array) + 1, dtype=np.int64) * array.shape[1], single
