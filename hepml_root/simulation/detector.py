@@ -16,6 +16,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from hepml_root.errors import SettingError
 from hepml_root.simulation.energy_flow import Cells, Excess, bending, cell_excess, log_normal
 from hepml_root.simulation.isolation import relative_isolation
 
@@ -23,6 +24,16 @@ Floats = NDArray[np.float64]
 
 PION, ELECTRON, MUON = 0.13957, 0.000511, 0.10566  # masses in GeV
 _INVISIBLE = (12, 14, 16, 1000022, 1000039)
+# Tables with one row for each range of |η|, and the parameter with the ranges.
+_ROWS = {
+    "hadron_efficiency": "track_eta",
+    "electron_efficiency": "track_eta",
+    "muon_efficiency": "track_eta",
+    "hadron_resolution": "resolution_eta",
+    "electron_resolution": "resolution_eta",
+    "muon_resolution": "resolution_eta",
+}
+_ANY_LENGTH = ("track_eta", "resolution_eta", "ecal_cells", "hcal_cells")
 
 
 def parameter(default: Any, meaning: str, unit: str = "") -> Any:
@@ -64,6 +75,11 @@ class Detector:
     than so many σ. An electron is measured by tracker and calorimeter together.
 
     Every parameter is a field; :meth:`table` lists them. Tables of numbers have a row for each range of |η|.
+
+    Raises
+    ------
+    SettingError
+        A table has more or fewer rows than there are ranges of |η|, or a formula more or fewer numbers.
 
     Example
     -------
@@ -141,6 +157,19 @@ class Detector:
     )
     light_mistag: tuple[float, float] = parameter((0.01, 3.8e-5), "other jets tagged: p + q pt", "1, 1/GeV")
     b_tag_eta: float = parameter(2.5, "no b-tags beyond |η|")
+
+    def __post_init__(self) -> None:
+        for one in dataclasses.fields(self):
+            value, ranges = getattr(self, one.name), _ROWS.get(one.name)
+            if not isinstance(value, tuple) or one.name in _ANY_LENGTH:
+                continue
+            expected = len(one.default if ranges is None else getattr(self, ranges))
+            if len(value) != expected:
+                wanted = f"one for each range in '{ranges}'" if ranges else one.metadata["meaning"]
+                raise SettingError(
+                    f"parameter '{one.name}' of the detector has {len(value)} entries; it takes {expected}: "
+                    f"{wanted}."
+                )
 
     @classmethod
     def perfect(cls) -> Detector:

@@ -8,6 +8,8 @@ import awkward as ak
 import numpy as np
 import pytest
 
+from hepml_root.errors import SettingError
+from hepml_root.simulation import find
 from hepml_root.simulation.detector import PION, Detector
 from hepml_root.simulation.energy_flow import Cells, bending
 from hepml_root.simulation.isolation import relative_isolation
@@ -251,6 +253,22 @@ def test_events_without_particles():
     response = Detector().respond(particles([], [(20, 0, 0, 0, 0, 22)], []), random())
     assert ak.num(response.flow).to_list() == [0, 1, 0]
     assert response.missing_pt[0] == 0
+
+
+def test_tables_have_a_row_for_each_range():
+    with pytest.raises(SettingError, match=r"'hadron_efficiency'.* has 2 entries; it takes 3: .*'track_eta'"):
+        Detector(track_eta=(1.0, 2.0, 3.0))
+    with pytest.raises(SettingError, match=r"'ecal_resolution'.* takes 3: .*c, s, n"):
+        find("top-jets").with_settings({"detector.ecal_resolution": [0.01, 0.1]})
+    three = ((0.7, 0.9, 0.9),) * 3
+    wide = Detector(
+        track_eta=(1.0, 2.0, 3.0),
+        hadron_efficiency=((0.5, 1.0),) * 3,
+        muon_efficiency=((0.5, 1.0),) * 3,
+        electron_efficiency=three,
+    )
+    found = wide.flow(alone(10.0, 2.7, PION, 1, 211, events=20), random())
+    assert ak.sum(found.charge != 0) == 20
 
 
 def test_the_table_has_every_parameter():
