@@ -12,6 +12,39 @@ from hepml_root.models.inputs import InputBlocks, Transforms
 from hepml_root.models.settings import fraction, widths
 
 
+@keras.saving.register_keras_serializable(package="hepml_root")
+class MaskedLSTM(keras.layers.LSTM):
+    """The LSTM of Keras, with any mask on any machine.
+
+    cuDNN, which Keras takes on GPUs, refuses a batch with an event that has no constituent; and the choice
+    not to take it is lost when a model is saved. Arguments, shapes and weights are those of Keras.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> MaskedLSTM(4)(np.ones((2, 5, 3)), mask=np.zeros((2, 5), bool)).numpy().any()
+    np.False_
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "use_cudnn": False})
+
+
+@keras.saving.register_keras_serializable(package="hepml_root")
+class MaskedGRU(keras.layers.GRU):
+    """The GRU of Keras, with any mask on any machine: see :class:`MaskedLSTM`.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> MaskedGRU(4)(np.ones((2, 5, 3)), mask=np.zeros((2, 5), bool)).numpy().any()
+    np.False_
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "use_cudnn": False})
+
+
 def lstm(
     data: Any,
     units: Sequence[int] = (64,),
@@ -75,7 +108,7 @@ def lstm(
     [416, 544]
     """
     return _recurrent(
-        keras.layers.LSTM, data, units, bidirectional, hidden, activation, dropout, sequence, transforms,
+        MaskedLSTM, "lstm", data, units, bidirectional, hidden, activation, dropout, sequence, transforms,
         inputs, seed, name,
     )  # fmt: skip
 
@@ -141,13 +174,14 @@ def gru(
     (16, 1)
     """
     return _recurrent(
-        keras.layers.GRU, data, units, bidirectional, hidden, activation, dropout, sequence, transforms,
+        MaskedGRU, "gru", data, units, bidirectional, hidden, activation, dropout, sequence, transforms,
         inputs, seed, name,
     )  # fmt: skip
 
 
 def _recurrent(
     layer: Any,
+    kind: str,
     data: Any,
     units: Sequence[int],
     bidirectional: bool,
@@ -162,7 +196,6 @@ def _recurrent(
 ) -> keras.Model:
     states = widths("units", units, least=1)
     fraction(dropout=dropout)
-    kind = layer.__name__.lower()
     blocks = InputBlocks(data, transforms, inputs)
     with blocks.seeded(seed):
         block = blocks.one_of_kind("jagged", sequence, name)

@@ -69,6 +69,17 @@ def test_states_are_those_of_the_constituents_alone(function):
 
 
 @pytest.mark.parametrize("function", [hr.models.lstm, hr.models.gru], ids=["lstm", "gru"])
+def test_events_without_constituents_do_not_depend_on_the_machine(function, tmp_path):
+    """cuDNN refuses them; neither layer of a pair may take it, also in a model that was loaded."""
+    model = function(PARTICLES, units=(4, 3), bidirectional=True, hidden=())
+    model.save(tmp_path / "model.keras")
+    for one in (model, keras.models.load_model(tmp_path / "model.keras")):
+        recurrent = [layer for layer in one._flatten_layers() if isinstance(layer, keras.layers.RNN)]
+        assert len(recurrent) == 4
+        assert not any(layer.use_cudnn for layer in recurrent)
+
+
+@pytest.mark.parametrize("function", [hr.models.lstm, hr.models.gru], ids=["lstm", "gru"])
 def test_the_order_of_a_sequence_matters(function):
     model = function(PARTICLES, units=(8,), hidden=())
     blocks = {
