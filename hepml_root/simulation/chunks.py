@@ -20,7 +20,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hepml_root.errors import EmptySelectionError, HepmlError
+from hepml_root.errors import ColumnNotFoundError, EmptySelectionError, HepmlError, ShapeError
 from hepml_root.output import writing
 from hepml_root.simulation.batch import Batch
 from hepml_root.simulation.pythia import start
@@ -86,6 +86,8 @@ def make_chunk(
     ------
     EmptySelectionError
         The selection keeps nothing.
+    ColumnNotFoundError, ShapeError
+        The sample's function does not give a branch, or not for all objects of its group.
     SettingError, MissingDependencyError
         Pythia refuses the settings, or is not installed.
     """
@@ -132,13 +134,22 @@ def _flat(sample: Sample, parts: list[Mapping[str, Any]]) -> dict[str, NDArray[A
     """Join the columns of batches; jagged ones become flat arrays beside their lengths."""
     columns: dict[str, NDArray[Any]] = {}
     for branch in sample.branches:
+        if branch.name not in parts[0]:
+            raise ColumnNotFoundError(
+                f"sample '{sample.name}' has a branch '{branch.name}', which its function 'columns' does not "
+                f"give; it gives: {', '.join(parts[0])}."
+            )
         pieces = [part[branch.name] for part in parts]
         if branch.group:
             lengths = np.concatenate([ak.to_numpy(ak.num(piece, axis=1)) for piece in pieces]).astype(
                 np.int32
             )
             known = columns.setdefault(f"n{branch.group}", lengths)
-            assert np.array_equal(known, lengths), f"{branch.name}: other lengths than its group's"
+            if not np.array_equal(known, lengths):
+                raise ShapeError(
+                    f"sample '{sample.name}': '{branch.name}' has not as many values in each row as the "
+                    f"other branches of the group '{branch.group}'. Others need another group."
+                )
             pieces = [ak.to_numpy(ak.flatten(piece, axis=1)) for piece in pieces]
         columns[branch.name] = np.concatenate([np.asarray(piece, dtype=branch.dtype) for piece in pieces])
     return columns

@@ -163,7 +163,8 @@ class Detector:
             value, ranges = getattr(self, one.name), _ROWS.get(one.name)
             if not isinstance(value, tuple) or one.name in _ANY_LENGTH:
                 continue
-            expected = len(one.default if ranges is None else getattr(self, ranges))
+            like: Any = one.default if ranges is None else getattr(self, ranges)
+            expected = len(like)
             if len(value) != expected:
                 wanted = f"one for each range in '{ranges}'" if ranges else one.metadata["meaning"]
                 raise SettingError(

@@ -54,6 +54,11 @@ class Branch:
         same length in an event, which is the branch ``n<group>``.
     shape
         Of a branch with a fixed number of values in each event.
+
+    Raises
+    ------
+    SettingError
+        The name of a jagged branch does not begin with its group.
     """
 
     name: str
@@ -62,6 +67,12 @@ class Branch:
     dtype: str = "float32"
     group: str = ""
     shape: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.group and not self.name.startswith(f"{self.group}_"):
+            raise SettingError(
+                f"the branch '{self.name}' belongs to the group '{self.group}': call it '{self.group}_…'."
+            )
 
 
 # What a batch of collisions becomes: the columns of the rows that were selected, and for each row the

@@ -15,10 +15,12 @@ import uproot
 
 import hepml_root as hr
 from hepml_root.errors import (
+    ColumnNotFoundError,
     CorruptFileError,
     OutputExistsError,
     OutputWriteError,
     SettingError,
+    ShapeError,
     SourceNotFoundError,
 )
 from hepml_root.simulation import Branch, Sample, find, generate, names, provenance, sample
@@ -322,6 +324,25 @@ def test_a_selection_that_keeps_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("hepml_root.simulation.chunks.HOPELESS", 40)
     with pytest.raises(hr.errors.EmptySelectionError, match="none is selected"):
         generate(own_sample(columns=nothing), tmp_path / "own.root", events=1, processes=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_wrong_with_a_sample_of_ones_own(tmp_path):
+    def forgetful(batch, options):
+        columns, events = images(batch, options)
+        return {name: values for name, values in columns.items() if name != "number"}, events
+
+    def uneven(batch, options):
+        columns, events = images(batch, options)
+        return {**columns, "hard_eta": batch.final.eta}, events
+
+    with pytest.raises(ColumnNotFoundError, match=r"branch 'number'.* it gives: grid, hard_pt"):
+        generate(own_sample(columns=forgetful), tmp_path / "own.root", events=1, processes=0)
+    branches = (*own_sample().branches, Branch("hard_eta", "their eta", group="hard"))
+    with pytest.raises(ShapeError, match=r"'hard_eta' has not as many values .* group 'hard'"):
+        generate(own_sample(columns=uneven, branches=branches), tmp_path / "own.root", events=1, processes=0)
+    with pytest.raises(SettingError, match="'eta' belongs to the group 'hard': call it 'hard_"):
+        Branch("eta", "their eta", group="hard")
     assert list(tmp_path.iterdir()) == []
 
 
