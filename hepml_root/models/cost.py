@@ -208,11 +208,14 @@ def _elementary(
         return 2 * out * math.isqrt(_size(given[0]) * _size(given[1]) // max(out, 1))
     if name == "Einsum":
         return _einsum(operation.subscripts, given)
-    if name in ("Conv", "SeparableConv"):
+    if name == "Conv":
         kernel = given[1].shape  # (…window, channels in a group, filters)
-        return 2 * out * math.prod(int(length) for length in kernel[:-1]) + (
-            2 * out * int(given[2].shape[-2]) if name == "SeparableConv" else 0
-        )
+        return 2 * out * math.prod(int(length) for length in kernel[:-1])
+    if name == "SeparableConv":
+        # A depthwise kernel (…window, channels, filters of each), and a product (1…, both, filters) behind.
+        between, filters = (int(length) for length in given[2].shape[-2:])
+        area = math.prod(int(length) for length in given[1].shape[:-2])
+        return 2 * (out // filters) * between * area + 2 * out * between
     if name == "DepthwiseConv":
         return 2 * out * math.prod(int(length) for length in given[1].shape[:-2])
     if name == "ConvTranspose":

@@ -37,6 +37,11 @@ def test_dense():
         ((8, 8, 3), [layers.Conv2D(5, 4)], 25 * 5 * (2 * 48 + 1)),
         ((8, 8, 4), [layers.Conv2D(6, 3, groups=2, padding="same", use_bias=False)], 2 * 64 * 6 * 9 * 2),
         ((8, 8, 3), [layers.DepthwiseConv2D(3, padding="same", use_bias=False)], 2 * 64 * 3 * 9),
+        (
+            (8, 8, 3),
+            [layers.SeparableConv2D(5, 3, depth_multiplier=2, padding="same", use_bias=False)],
+            2 * 64 * 6 * 9 + 2 * 64 * 6 * 5,
+        ),
         ((4, 4, 3), [layers.Conv2DTranspose(5, 2, strides=2, use_bias=False)], 2 * 48 * 4 * 5),
         ((8, 8, 3), [layers.MaxPooling2D(2)], 16 * 3 * 4),
         ((8, 8, 3), [layers.BatchNormalization()], 2 * 192),
