@@ -109,12 +109,14 @@ def cnn(
     _check_shared(reduce, activation, normalisation, dropout)
     blocks = InputBlocks(data, transforms, inputs, images=scaling)
     with blocks.seeded(seed):
-        x = blocks.tensor(blocks.one_of_kind("image", image, name))
+        block = blocks.one_of_kind("image", image, name)
+        x = blocks.tensor(block)
         pool = keras.layers.MaxPooling2D if pooling == "max" else keras.layers.AveragePooling2D
         for stage, (channels, border) in enumerate(zip(stages, each, strict=True), start=1):
             for number, units in enumerate(channels, start=1):
-                if min(x.shape[1:3]) < (kernel if border == "valid" else 2):
-                    raise ShapeError(_too_small(blocks.shape(blocks.of_kind("image")[0]), len(stages)))
+                # What is left must hold a window of the pooling.
+                if min(x.shape[1:3]) < (kernel + (number == len(channels)) if border == "valid" else 2):
+                    raise ShapeError(_too_small(blocks.shape(block), len(stages)))
                 x = _convolved(x, units, kernel, 1, border, normalisation, f"{stage}_{number}")
                 x = keras.layers.Activation(activation, name=f"activation_{stage}_{number}")(x)
             x = pool(2, name=f"pool_{stage}")(x)
@@ -320,6 +322,7 @@ def _check_shared(reduce: str, activation: str, normalisation: str | None, dropo
 
 def _too_small(shape: Sequence[int], stages: int) -> str:
     return (
-        f"an image of {shape[0]} × {shape[1]} pixels is too small for {stages} stages, which halve it each. "
-        "Take fewer stages or more pixels."
+        f"an image of {shape[0]} × {shape[1]} pixels is too small for {stages} stage(s), which halve it each "
+        "(and take kernel - 1 pixels more for each convolution with borders='valid'). Take fewer stages or "
+        "more pixels."
     )

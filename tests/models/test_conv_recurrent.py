@@ -96,7 +96,17 @@ def test_the_order_of_a_sequence_matters(function):
         (lambda: hr.models.cnn(PARTICLES), SettingError, "needs a block of kind image"),
         (lambda: hr.models.cnn(IMAGE, borders="sane"), SettingError, "'same'"),
         (lambda: hr.models.cnn(IMAGE, borders=("same",)), SettingError, "one for each"),
-        (lambda: hr.models.cnn(IMAGE, filters=((4,),) * 5), ShapeError, "too small for 5 stages"),
+        (lambda: hr.models.cnn(IMAGE, filters=((4,),) * 5), ShapeError, r"too small for 5 stage"),
+        (
+            lambda: hr.models.cnn({"jet_image": (3, 3, 1)}, filters=((2,),), borders="valid"),
+            ShapeError,
+            "3 × 3 pixels.*'valid'",
+        ),
+        (
+            lambda: hr.models.cnn({**IMAGE, "small": (4, 5, 1)}, ((2,),) * 3, image="small"),
+            ShapeError,
+            "4 × 5 pixels",
+        ),
         (lambda: hr.models.cnn(IMAGE, filters=7), SettingError, "in stages"),
         (lambda: hr.models.cnn(IMAGE, normalisation="bach"), SettingError, "'batch'"),
         (lambda: hr.models.cnn(IMAGE, reduce="mean"), SettingError, "flatten"),
