@@ -88,8 +88,13 @@ def fusion(
         if branch is None:
             continue
         # A branch takes the graph of its constituents along, if it has a use for it.
-        own = [block, *(graph for graph in blocks.of_kind("index", "edges") if graph.startswith(block))]
-        others = {"transforms": _about(transforms, blocks, own)} if blocks.kind(block) != "image" else {}
+        graphs = (f"{block}_neighbours", f"{block}_edges")
+        own = [block, *(graph for graph in blocks.of_kind("index", "edges") if graph in graphs)]
+        others = {"transforms": _about(transforms, blocks, own)}
+        if blocks.kind(block) == "image" and not set(blocks.labels(block)) & set(
+            transforms if isinstance(transforms, Mapping) else ()
+        ):
+            others = {}  # its pixels have a scaling of their own
         network = _network(data, block, branch, own, None if seed is None else seed + number, others)
         joined.append(network({part: blocks.given(part) for part in network.input}))
     numbers = [block for block in blocks.of_kind("flat", "parameter") if block in given]

@@ -104,6 +104,25 @@ def test_fusion_adapts_the_transforms_of_its_branches():
     assert predict(model, data).shape == (60, 1)
 
 
+def test_a_branch_takes_what_is_its_own():
+    """Its channels' transforms, and the graph of its constituents, not that of others of a longer name."""
+    graph = {"jet_core_neighbours": (4, 2), "jet_core_edges": (4, 2, 1)}
+    shapes = {"jet": (5, 3), "jet_core": (4, 3), **graph, "pixels": (8, 8, ["energy", "tracks"])}
+    network = {"kind": "interaction_network", "preset": "tiny"}
+    model = hr.models.fusion(
+        shapes, {"jet": network, "jet_core": network}, hidden=(4,), transforms={"energy": "minmax"}
+    )
+    assert set(model.get_layer("jet_branch").input) == {"jet", "jet_mask"}
+    assert set(model.get_layer("jet_core_branch").input) == {
+        "jet_core",
+        "jet_core_mask",
+        *graph,
+        *{"jet_core_edges_mask"},
+    }
+    ((_, chain), *_) = model.get_layer("pixels_branch").get_layer("pixels_1_percolumn").groups
+    assert [type(layer).__name__ for layer in chain] == ["MinMax"]
+
+
 @pytest.mark.parametrize(
     ("branches", "message"),
     [
