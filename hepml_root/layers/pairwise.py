@@ -45,6 +45,7 @@ class PairKinematics(keras.layers.Layer):
         k_T = \min(p_{T,a}, p_{T,b}) \Delta, \quad z = \frac{\min(p_{T,a}, p_{T,b})}{p_{T,a} + p_{T,b}}, \quad
         m^2 = (E_a + E_b)^2 - |\vec p_a + \vec p_b|^2
 
+    The published Δ has rapidities; here it has pseudorapidities, which constituents have as columns.
     The mass is that of massless particles, unless η and masses are given. It is computed from differences, so
     that close and energetic pairs keep their digits in float32:
     m² = m_a² + m_b² + 2 (m_Ta m_Tb cosh Δy - p_Ta p_Tb cos Δφ) with each difference written as a sum of
@@ -137,7 +138,8 @@ class PairBias(keras.layers.Layer):
     dense layers likewise, with the activation between them.
 
     Only pairs i < j are computed, and laid out to both halves afterwards: half the work, as f is symmetric. A
-    constituent's pair with itself has no kinematics of its own; it gets no bias.
+    constituent's pair with itself has no kinematics of its own; it gets no bias, where the authors' code lets
+    f see the cut-off logarithms.
 
     Takes pair features ``(events, pairs, features)`` (:class:`PairKinematics`) and the mask
     ``(events, constituents)``; gives ``(events, heads, constituents, constituents)``, zero for pairs that are

@@ -143,7 +143,8 @@ def efn(
     dropout
         After each layer of F.
     coordinates
-        Labels of the columns of the direction [rad]. They are standardised, whatever ``transforms`` says.
+        Labels of the columns of the direction [rad], or of one of them. They are standardised, whatever
+        ``transforms`` says. An absolute φ has a seam at ±π that Φ does not know of: take Δφ.
     pt
         Label of the column of the weights, raw; None: "pt", or exp("log_pt"), or the fractions.
     block
@@ -173,6 +174,7 @@ def efn(
     phi, hidden = widths("phi", phi, least=1), widths("hidden", hidden)
     fraction(dropout=dropout)
     known_activation(activation)
+    coordinates = (coordinates,) if isinstance(coordinates, str) else tuple(coordinates)
     blocks = InputBlocks(data, transforms, inputs)
     with blocks.seeded(seed):
         particles = Constituents(blocks, block, None, "efn")

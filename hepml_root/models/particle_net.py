@@ -55,7 +55,8 @@ def particle_net(
 
     Takes the constituents ``(events, constituents, features)`` and their mask; "features" and "parameters"
     join after the pooling. Padding changes nothing, in the statistics of training too: neighbours are only
-    those that are there, and a jet with n < k + 1 constituents has n - 1 neighbours for each.
+    those that are there, and a jet with n < k + 1 constituents has n - 1 neighbours for each. (In
+    the authors' code padding fills up the neighbours, and enters the statistics of training.)
 
     Arguments
     ---------
@@ -72,7 +73,8 @@ def particle_net(
     activation
         Any name of Keras that maps 0 to 0.
     coordinates
-        Labels of the columns in which the first neighbours are near.
+        Labels of the columns in which the first neighbours are near. Differences are taken as they are: an
+        absolute φ has a seam at ±π, so take Δφ.
     features
         Labels of the columns that the network is given; None: all of the block.
     block

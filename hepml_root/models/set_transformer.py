@@ -39,7 +39,8 @@ def set_transformer(
     .. math:: y = F(\mathrm{PMA}(\mathrm{ISAB}^L(W x))), \qquad \mathrm{PMA}(Z) = \mathrm{MAB}(S, Z)
 
     Constituents attend to one another, by way of a few learnt points (ISAB) or directly (SAB), and learnt
-    seeds S attend to them to sum up the event (PMA).
+    seeds S attend to them to sum up the event (PMA). The published PMA has one more layer on Z, and attention
+    among several seeds after it; here F follows at once.
 
     Takes the constituents ``(events, constituents, features)`` and their mask; "features" and "parameters"
     join before F. Padding changes nothing.

@@ -103,6 +103,11 @@ def test_energy_flow_does_not_see_other_columns():
     np.testing.assert_allclose(scores(model, blocks_of(changed, mask)), first, rtol=1e-5, atol=1e-6)
 
 
+def test_energy_flow_in_one_coordinate():
+    model = hr.models.efn({"particles": (18, ["pt", "delta_r"])}, coordinates="delta_r", phi=(6,), hidden=())
+    assert model.get_layer("filters").input_shape == (None, None, 1)
+
+
 @pytest.mark.parametrize("label", ["log_pt", "pt_fraction", "log_pt_fraction"])
 def test_energy_fractions_from_what_there_is(label):
     values, mask, _ = jets()
