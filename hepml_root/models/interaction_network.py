@@ -16,6 +16,9 @@ from hepml_root.models.settings import fraction, known_activation, one_of, posit
 
 GRAPHS = ("auto", "all", "given")
 
+# Constituents of a typical jet: sums over them are brought to the size of one.
+_TYPICAL = 32
+
 
 def interaction_network(
     data: Any,
@@ -41,7 +44,8 @@ def interaction_network(
 
     Messages pass between all ordered pairs of constituents, or along the edges of the dataset's own graph
     (blocks ``…_neighbours`` and ``…_edges``), whose pair features then enter f_R as well. With several
-    ``rounds``, o takes the place of x and messages pass again, with new networks.
+    ``rounds``, o takes the place of x and messages pass again, with new networks. Both sums are divided by
+    32, which weights can undo: on the messages of a whole jet, networks would start saturated.
 
     Takes the constituents ``(events, constituents, features)``, their mask, and the graph; "features" and
     "parameters" join before F. Padding changes nothing.
@@ -108,6 +112,7 @@ def interaction_network(
             )
         for number in range(1, rounds + 1):
             messages = Messages(relation, activation, name=f"messages_{number}")([x, mask, *edges])
+            messages = messages / _TYPICAL
             x = keras.layers.Concatenate(name=f"received_{number}")([x, messages])
             for layer, units in enumerate(objects, start=1):
                 x = keras.layers.Dense(
@@ -117,6 +122,8 @@ def interaction_network(
                     name=f"object_{number}_{layer}",
                 )(x)
         pooled = MaskedPooling(pooling, name="pooling")([x, mask])
+        if pooling == "sum":
+            pooled = pooled / _TYPICAL
         head = blocks.head(pooled, hidden, activation=activation, dropout=dropout)
         return blocks.model(head, name)
 
