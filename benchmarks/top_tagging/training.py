@@ -166,7 +166,7 @@ def _rates(model: Any, test: Any, path: Path) -> dict[str, Any]:
 
     rates = {"onnxruntime": jets / _fastest(onnx_runtime), "cpp": None, "cpp_refused": None}
     try:
-        compiled = hr.Session(path)
+        compiled = hr.Session(path, engine="cpp")
         rates["cpp"] = jets / _fastest(lambda: compiled.infer(some))
     except HepmlError as error:
         rates["cpp_refused"] = str(error)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LINES = ("-", "--", "-.", ":")
+# A legend with more curves than this has its place beside the picture.
+_MOST_INSIDE = 7
 
 
 @styled
@@ -68,11 +70,12 @@ def plot_rejection(
 ) -> Figure:
     """Draw the rejection 1/ε_b against signal efficiency; with ``ratio``, below, over the first curve."""
     several = ratio and len(curves) > 1
+    many = len(curves) > _MOST_INSIDE
+    panel = None
     if several:
         figure, axes, panel = with_panel()
     else:
-        figure, axes = single()
-        panel = None
+        figure, axes = single(9.6) if many else single()
     reference = next(iter(curves.values()))
     top, ratios = 10.0, [0.8, 1.2]
     for position, (name, roc) in enumerate(curves.items()):
@@ -99,7 +102,10 @@ def plot_rejection(
             panel.fill_between(x, *band, color=colour, alpha=0.25, linewidth=0)
     axes.plot(x, 1 / x, ":", color="0.55", linewidth=1.2, label="no separation")
     axes.set(yscale="log", xlim=(0, 1), ylim=(0.8, 3 * top))
-    axes.legend(loc="upper right")
+    if many:
+        figure.legend(loc="outside right upper")
+    else:
+        axes.legend(loc="upper right")
     axis_labels(axes, "" if several else "Signal efficiency", "Background rejection 1/ε$_b$")
     if panel is not None:
         panel.set_ylim(max(0.0, min(ratios) - 0.15), max(ratios) + 0.15)
