@@ -84,6 +84,15 @@ def _folds(said: str, areas: list[float], out: Path) -> None:  # noqa: ARG001
     assert len(areas) == 8  # three folds, all together, streamed, three masses
 
 
+def _top_tagging(said: str, areas: list[float], out: Path) -> None:
+    assert len(areas) == 3  # observables, image, particles
+    assert areas[0] > 0.85  # masses and N-subjettiness need few jets to learn from
+    assert re.search(r"representation particles.*constituents truncated", said)
+    passed = {name: int(count) for name, count in re.findall(r"^(top|qcd) jets .*: (\d+) of", said, re.M)}
+    assert passed["top"] > 2 * passed["qcd"]
+    assert (out / "top_particles.onnx").exists()
+
+
 def _high_level(said: str, areas: list[float], out: Path) -> None:
     assert len(areas) == 5
     # Trees get 0.126 more from the masses than from the momenta alone; the error of an area is 0.007.
@@ -101,6 +110,7 @@ CHECKS = {
     "hepml004": _export,
     "hepml005": _rdataframe,
     "hepml006": _folds,
+    "hepml110": _top_tagging,
     "hepml111": _high_level,
 }
 
