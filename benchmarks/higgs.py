@@ -48,8 +48,8 @@ class Network:
     dropout: float = 0.0
 
 
-# Widths, learning rates and penalties are the best in validation AUC, of 18 combinations, on the shipped events.
-# The published deep network is five times 300, for a thousand times the events.
+# Widths, learning rates and penalties are the best in validation AUC, of 18 combinations, on the shipped
+# events. The published deep network is five times 300, for a thousand times the events.
 NETWORKS = {
     "shallow": Network("one hidden layer of 300", (300,), learning_rate=4e-3, prior=8.0),
     "deep": Network("five hidden layers of 100", (100,) * 5, learning_rate=1e-3, prior=2.4, dropout=0.1),

@@ -2,7 +2,7 @@
 
 Delphes (arXiv:1307.6346) writes a tree with a list of each kind of object, ``Jet.PT``, ``Muon.Eta``,
 ``EFlowTrack.Phi`` and so on. Each function here gives the names that the branches of our samples have,
-with the expressions that make them from such a tree, and the cut without which they have no meaning:
+with the expressions that make them from such a tree, and the cut without which they have no meaning::
 
     import hepml_root as hr
     from hepml_root.simulation import delphes
