@@ -26,6 +26,8 @@ _PACKAGES = (
     ("onnxruntime", "onnxruntime", "the check of every export", "pip install onnxruntime"),
     ("uproot", "uproot", "the report's ROOT file", "pip install uproot"),
     ("lightgbm", "lightgbm", "the boosted baseline", "pip install 'hepml_root[boosted]'"),
+    ("pythia8mc", "pythia8mc", "simulated collisions", "pip install 'hepml_root[physics]'"),
+    ("fastjet", "fastjet", "simulated jets", "pip install 'hepml_root[physics]'"),
     ("distributed", "distributed", "distributed RDataFrame", "pip install 'hepml_root[distributed]'"),
 )
 

@@ -37,9 +37,9 @@ TRANSFORMS = {
 # In at least one model of the zoo: tests/models/test_contract.py.
 TESTED_BY_MODELS = {
     "ClassAttentionBlock", "ClassToken", "Columns", "EdgeConv", "InducedSetBlock", "ManifestLayer",
-    "MaskBias", "MaskedBatchNormalization", "MaskedPooling", "Messages", "NearestNeighbours", "PairBias",
-    "PairKinematics", "ParticleAttentionBlock", "ScaleImage", "SetAttention", "SetBlock", "SetDistance",
-    "WeightedPooling", "ZeroMasked",
+    "MaskBias", "MaskedBatchNormalization", "MaskedGRU", "MaskedLSTM", "MaskedPooling", "Messages",
+    "NearestNeighbours", "PairBias", "PairKinematics", "ParticleAttentionBlock", "ScaleImage", "SetAttention",
+    "SetBlock", "SetDistance", "WeightedPooling", "ZeroMasked",
 }  # fmt: skip
 POOLINGS = {"AttentionPooling": lambda: layers.AttentionPooling(heads=3)}
 NO_INVERSE = {"Impute"}
