@@ -41,6 +41,7 @@ format: env
 
 bench: env
 	$(BIN)/python -m benchmarks feed
+	$(BIN)/python -m benchmarks representations
 	$(BIN)/python -m benchmarks train
 	$(BIN)/python -m benchmarks inference
 
