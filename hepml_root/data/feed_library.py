@@ -27,6 +27,7 @@ from hepml_root.errors import (
     ShapeError,
     SlowerWarning,
 )
+from hepml_root.output import cache_folder
 
 HEADERS = Path(__file__).resolve().parent.parent / "include"
 
@@ -258,11 +259,6 @@ def _tell(problem: str) -> None:
         SlowerWarning,
         stacklevel=2,
     )
-
-
-def cache_folder() -> Path:
-    """Return the folder for compiled code: $HEPML_ROOT_CACHE, or ~/.cache/hepml_root."""
-    return Path(os.environ.get("HEPML_ROOT_CACHE") or Path.home() / ".cache" / "hepml_root")
 
 
 def build(name: str, needs: tuple[str, ...]) -> tuple[Path | None, str]:
