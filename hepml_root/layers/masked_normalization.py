@@ -28,7 +28,8 @@ class MaskedBatchNormalization(keras.layers.Layer):
     In training the sums run over all constituents of the batch with mask m = 1; in inference the moving
     averages of training are used. A batch without any constituent leaves these as they are. Takes values
     ``(events, …, features)`` and a mask ``(events, …)``; gives the shape of the values, zero where the mask
-    is 0. Padding may hold anything, NaN included.
+    is 0. Padding may hold anything, NaN included. The variance is found in float32 in one pass: features
+    whose mean is some hundred times their spread lose it, so standardise raw columns first.
 
     Arguments
     ---------
