@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from hepml_root.export.cpp_expression import Call, Expression, Load, Number, Weight, broadcast
-from hepml_root.export.cpp_graph import Lowering, Node, Tensor, Value, rule
+from hepml_root.export.cpp_graph import Dimensions, Lowering, Node, Tensor, Value, check_size, rule
 from hepml_root.export.cpp_steps import Map
+from hepml_root.export.cpp_types import kind_of
 
 # Operators of one argument, as C++ of the engine (include/hepml_root/engine/functions.hxx).
 UNARY = {
@@ -78,16 +80,14 @@ EXACT_INTEGERS = 1 << 24  # floats hold every integer up to here
 def operand(node: Node, value: Value, out: tuple[int, ...]) -> Expression:
     """Return an input as part of a formula whose output has the shape ``out`` (of one event)."""
     if isinstance(value, Tensor):
-        if len(value.shape) != len(out):
+        if node.batched and len(value.shape) != len(out):
             raise node.refuse(
                 "its inputs have different numbers of axes, so that the batch would meet another axis."
             )
         return Load(value, broadcast(value.shape, out))
-    array = constant(node, value)
-    if array.ndim == len(out) + 1:
-        if array.shape[0] != 1:
-            raise node.refuse(f"a constant of shape {array.shape} has a value per event of the batch.")
-        array = array[0]
+    if isinstance(value, Dimensions):
+        raise node.refuse("computes with the number of events, which is not known.")
+    array = node.aligned(constant(node, value), len(out))
     if array.size == 1:
         return Number(float(array.ravel()[0]))
     return Weight(array, broadcast(array.shape, out))
@@ -97,24 +97,34 @@ def constant(node: Node, array: np.ndarray) -> np.ndarray:
     """Return a constant as float32, or refuse one that floats cannot hold."""
     if array.dtype == np.float32:
         return array
-    if array.dtype == np.bool_ or np.issubdtype(array.dtype, np.integer):
+    if kind_of(array.dtype) is not None:
         if array.size and np.abs(array.astype(np.float64)).max() > EXACT_INTEGERS:
-            raise node.refuse("an integer constant above 2^24 cannot be compared exactly with a float.")
+            raise node.refuse("an integer constant above 2^24, which floats do not hold exactly.")
         return array.astype(np.float32)
     raise node.refuse(f"a constant of type {array.dtype}; float32 is taken.")
 
 
-def output_shape(node: Node, values: list[Value]) -> tuple[int, ...]:
+def output_shape(node: Node, values: Sequence[Value]) -> tuple[int, ...]:
     """Return the broadcast shape of some inputs, for one event."""
-    shapes = [(1, *v.shape) if isinstance(v, Tensor) else v.shape for v in values]
+    batch = (1,) * node.leading
+    shapes = [
+        value.array.shape
+        if isinstance(value, Dimensions)
+        else (*batch, *value.shape)
+        if isinstance(value, Tensor)
+        else value.shape
+        for value in values
+    ]
     try:
         full = np.broadcast_shapes(*shapes)
     except ValueError:
         raise node.refuse(f"its inputs of shapes {shapes} cannot be broadcast.") from None
-    rank = max(len(v.shape) + 1 for v in values if isinstance(v, Tensor))
-    if len(full) != rank or full[0] != 1:
-        raise node.refuse("a constant has more axes than the events' values, or several along the batch.")
-    return tuple(full[1:])
+    if node.batched:
+        rank = max(len(v.shape) + 1 for v in values if isinstance(v, Tensor))
+        if len(full) != rank or full[0] != 1:
+            raise node.refuse("a constant has more axes than the events' values, or several along the batch.")
+    check_size(math.prod(full))
+    return tuple(full[node.leading :])
 
 
 def elementwise(

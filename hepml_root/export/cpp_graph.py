@@ -1,9 +1,12 @@
-"""From an ONNX graph to a list of steps: shapes are known, constants folded, the batch axis taken away.
+"""What the generator knows of a network: values, nodes, the rules that turn nodes into steps.
 
 A value that depends on the events is a :class:`Tensor`: its shape is that of one event, and it is a piece of
-the storage of one step. Everything else is a numpy array. One rule per operator (``@rule("Relu")``, in
-``cpp_elementwise``, ``cpp_dense``, ``cpp_shape`` and ``cpp_reduction``) turns a node into steps; an operator
-without a rule is refused by the node's name. To add an operator, add a rule.
+the storage of one step. A shape that holds the number of events is a :class:`Dimensions`; everything else is
+a numpy array. One rule per operator (``@rule("Relu")``) turns a node into steps; an operator without a rule
+is refused by the node's name. To add an operator, add a rule to a module called ``cpp_*.py``.
+
+A model is read in one of two ways. *Batched*: axis 0 of every input is the batch; it is taken away, and every
+event is computed on its own. *Static*: shapes are as written, and one "event" is a whole set of inputs.
 """
 
 from __future__ import annotations
@@ -11,20 +14,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepml_root.errors import HepmlError, ModelFileError, UnsupportedOperationError
+from hepml_root.errors import UnsupportedOperationError
 
 if TYPE_CHECKING:
-    import onnx
-
     from hepml_root.export.cpp_steps import Step
 
-# The meaning of Softmax, Reduce* and others differs below.
-OLDEST_OPSET = 13
 LARGEST_VALUE = 1 << 22  # numbers per event: a block of 48 events then takes 800 MB
 
 
@@ -34,7 +32,8 @@ class Tensor:
 
     step: Step
     shape: tuple[int, ...]
-    kind: str = "float"  # float, bool (held as 0 and 1) or int (held as a float without fraction)
+    # float; bool, held as 0 and 1; int, held as a float without fraction (exact up to 2^24).
+    kind: str = "float"
     offset: int = 0
 
     @property
@@ -42,7 +41,21 @@ class Tensor:
         return math.prod(self.shape)
 
 
-Value = Tensor | np.ndarray
+@dataclass(frozen=True)
+class Dimensions:
+    """Integers made of a shape in a batched model: ``array`` as int64, with ``BATCH`` for the batch's length.
+
+    The number of events is not known when the code is generated. Of what is computed with it only multiples
+    are taken (cpp_folding.py sees to it), so that they can be told from all other numbers.
+    """
+
+    array: np.ndarray
+
+    # A prime far above all sizes that are taken, with room for products with them in 64 bits.
+    BATCH = (1 << 40) + 15
+
+
+Value = Tensor | Dimensions | np.ndarray
 
 
 @dataclass
@@ -54,7 +67,12 @@ class Node:
     inputs: list[Value | None]
     attributes: dict[str, Any]
     outputs: list[str]
-    opset: int
+    opset: int  # the version of the operator's domain
+    domain: str = ""
+    batched: bool = True
+    # The types of inputs and outputs as numpy types, None where they are not known.
+    input_types: list[np.dtype | None] = field(default_factory=list)
+    output_types: list[np.dtype | None] = field(default_factory=list)
 
     def refuse(self, why: str) -> UnsupportedOperationError:
         """Return the error that names this node and says ``why`` it cannot be generated."""
@@ -77,15 +95,44 @@ class Node:
             raise self.refuse(f"{what} must be constant; here it depends on the events or is absent.")
         return value
 
+    def dimensions(self, index: int, what: str) -> list[int | None]:
+        """Return an input that is a shape: ``None`` stands for the number of events (batched models only)."""
+        value = self.optional(index)
+        if not isinstance(value, Dimensions):
+            return [int(n) for n in self.constant(index, what).ravel()]
+        numbers = [int(n) for n in value.array.ravel()]
+        if any(n != Dimensions.BATCH and abs(n) > LARGEST_VALUE for n in numbers):
+            raise self.refuse(f"{what} has the number of events times another number.")
+        return [None if n == Dimensions.BATCH else n for n in numbers]
+
+    def dtype(self, index: int = 0) -> np.dtype | None:
+        """Return the type that an input has in the file; None where it is not known."""
+        return self.input_types[index] if index < len(self.input_types) else None
+
+    @property
+    def leading(self) -> int:
+        """The number of axes in front of ``Tensor.shape``: 1, the batch, or 0 in a static model."""
+        return 1 if self.batched else 0
+
     def axis(self, axis: int, rank: int) -> int:
-        """Return ``axis`` counted without the batch axis; ``rank`` is the one without it, too."""
-        full = rank + 1
+        """Return an axis of the file as an index into ``Tensor.shape``, which has ``rank`` axes."""
+        full = rank + self.leading
         if not -full <= axis < full:
             raise self.refuse(f"axis {axis} of a value with {full} axes.")
         axis %= full
-        if axis == 0:
+        if axis < self.leading:
             raise self.refuse("works along the batch axis; every event must be computed on its own.")
-        return axis - 1
+        return axis - self.leading
+
+    def aligned(self, array: np.ndarray, rank: int) -> np.ndarray:
+        """Return a constant without its batch axis, to be combined with a tensor of ``rank`` axes."""
+        if not self.batched or array.ndim <= rank:
+            return array
+        if array.ndim > rank + 1:
+            raise self.refuse(f"a constant of shape {array.shape} has more axes than the events' values.")
+        if array.shape[0] != 1:
+            raise self.refuse(f"a constant of shape {array.shape} has a value per event of the batch.")
+        return array[0]
 
 
 def check_size(size: int) -> None:
@@ -96,16 +143,17 @@ def check_size(size: int) -> None:
         )
 
 
-Rule = Callable[[Node, "Lowering"], "list[Tensor]"]
-RULES: dict[str, Rule] = {}
+# A rule gives one value per output; those at the end that it cannot give, it may leave out.
+Rule = Callable[[Node, "Lowering"], "list[Tensor] | list[Value]"]
+RULES: dict[tuple[str, str], Rule] = {}
 
 
-def rule(*operators: str) -> Callable[[Rule], Rule]:
-    """Register a function as the rule for some operators."""
+def rule(*operators: str, domain: str = "") -> Callable[[Rule], Rule]:
+    """Register a function as the rule for some operators of a domain."""
 
     def register(function: Rule) -> Rule:
         for operator in operators:
-            RULES[operator] = function
+            RULES[domain, operator] = function
         return function
 
     return register
@@ -116,12 +164,31 @@ class Lowering:
     """The steps found so far; rules add to them."""
 
     steps: list[Step] = field(default_factory=list)
+    batched: bool = True
 
     def add(self, step: Step, shape: Iterable[int], kind: str = "float") -> Tensor:
         """Append a step and return its whole storage as a value of ``shape``."""
         check_size(step.size)
         self.steps.append(step)
         return Tensor(step, tuple(shape), kind)
+
+    def constant(self, array: np.ndarray) -> Tensor:
+        """Return a constant (without a batch axis) as a value that every event has, for steps that need one.
+
+        Element-wise steps should take constants as they are: they then need no room.
+        """
+        from hepml_root.export.cpp_expression import Number, Weight
+        from hepml_root.export.cpp_steps import Map
+
+        if array.size == 0:
+            raise UnsupportedOperationError("a value without any number in it.")
+        check_size(array.size)
+        kind = {"f": "float", "b": "bool"}.get(array.dtype.kind, "int")
+        numbers = np.ascontiguousarray(array, dtype=np.float32)
+        first = numbers.ravel()[0]
+        uniform = bool((numbers == first).all())
+        formula = Number(float(first)) if uniform else Weight(numbers)
+        return self.add(Map(numbers.size, formula), array.shape, kind)
 
 
 @dataclass
@@ -132,180 +199,4 @@ class Graph:
     inputs: list[tuple[str, Tensor]]
     outputs: list[tuple[str, Tensor]]
     steps: list[Step]
-
-
-def load(path: Path) -> onnx.ModelProto:
-    """Return the checked ONNX model in a file.
-
-    Raises
-    ------
-    SourceNotFoundError
-        There is no such file.
-    ModelFileError
-        It is no valid ONNX model.
-    """
-    import onnx
-
-    from hepml_root.export.manifest import load_onnx
-
-    model = load_onnx(path)
-    try:
-        onnx.checker.check_model(model)
-    except Exception as error:  # the checker raises its own class, protobuf's and plain ones
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelFileError(f"'{path}' is no valid ONNX model: {reason[0]} Export it again.") from error
-    return model
-
-
-def lower(model: onnx.ModelProto) -> Graph:
-    """Return the steps of an ONNX model.
-
-    Raises
-    ------
-    UnsupportedOperationError
-        A node, type or shape that no rule covers; the message names it.
-    """
-    import onnx
-    from onnx import numpy_helper
-
-    from hepml_root.export import cpp_dense, cpp_elementwise, cpp_reduction, cpp_shape  # noqa: F401 (rules)
-    from hepml_root.export.cpp_steps import Input
-
-    newest = onnx.defs.onnx_opset_version()
-    opsets = {entry.domain: entry.version for entry in model.opset_import}
-    opset = opsets.get("", opsets.get("ai.onnx", 0))
-    if not OLDEST_OPSET <= opset <= newest:
-        raise UnsupportedOperationError(
-            f"the model uses opset {opset}; opsets {OLDEST_OPSET} to {newest} are taken. "
-            "Convert it with onnx.version_converter.convert_version."
-        )
-
-    graph = model.graph
-    lowering = Lowering()
-    values: dict[str, Value] = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
-    if graph.sparse_initializer:
-        raise UnsupportedOperationError("sparse initialisers are not supported; store them dense.")
-
-    inputs = []
-    for declared in [entry for entry in graph.input if entry.name not in values]:
-        shape, kind = _input_type(declared)
-        source = Input(math.prod(shape))
-        tensor = lowering.add(source, shape, kind)
-        values[declared.name] = tensor
-        inputs.append((declared.name, tensor))
-    if not inputs:
-        raise UnsupportedOperationError("the model has no inputs.")
-
-    for entry in graph.node:
-        node = Node(
-            entry.op_type,
-            entry.name or (entry.output[0] if entry.output else "?"),
-            [values[name] if name else None for name in entry.input],
-            {a.name: onnx.helper.get_attribute_value(a) for a in entry.attribute},
-            list(entry.output),
-            opset,
-        )
-        for name, value in zip(entry.output, _results(entry, node, lowering, opset), strict=False):
-            if name:
-                values[name] = value
-
-    outputs = []
-    for declared in graph.output:
-        value = values.get(declared.name)
-        if not isinstance(value, Tensor):
-            raise UnsupportedOperationError(f"output {declared.name!r} does not depend on any input.")
-        if value.kind == "int" or value.size == 0:
-            raise UnsupportedOperationError(
-                f"output {declared.name!r} is an integer or empty; cast it to float."
-            )
-        outputs.append((declared.name, value))
-    return Graph(graph.name, inputs, outputs, lowering.steps)
-
-
-def _input_type(declared: onnx.ValueInfoProto) -> tuple[tuple[int, ...], str]:
-    """Return the shape of one event and the kind of a graph input."""
-    import onnx
-
-    tensor = declared.type.tensor_type
-    kinds = {int(onnx.TensorProto.FLOAT): "float", int(onnx.TensorProto.BOOL): "bool"}
-    if tensor.elem_type not in kinds:
-        name = onnx.TensorProto.DataType.Name(tensor.elem_type) if tensor.elem_type else "no tensor"
-        raise UnsupportedOperationError(
-            f"input {declared.name!r} is {name}; float and bool inputs are taken."
-        )
-    dimensions = list(tensor.shape.dim)
-    if not dimensions:
-        raise UnsupportedOperationError(f"input {declared.name!r} has no batch axis.")
-    if dimensions[0].HasField("dim_value") and dimensions[0].dim_value != 1:
-        raise UnsupportedOperationError(
-            f"input {declared.name!r} has a fixed batch of {dimensions[0].dim_value}; "
-            "leave its first axis free."
-        )
-    shape = []
-    for axis, dimension in enumerate(dimensions[1:], start=1):
-        if not dimension.HasField("dim_value") or dimension.dim_value < 1:
-            raise UnsupportedOperationError(
-                f"input {declared.name!r}: axis {axis} has no fixed length; only the first one, the batch, "
-                "may be free."
-            )
-        shape.append(dimension.dim_value)
-    return tuple(shape), kinds[tensor.elem_type]
-
-
-def _results(entry: onnx.NodeProto, node: Node, lowering: Lowering, opset: int) -> list[Any]:
-    """Return the values of a node's outputs: computed now if all inputs are constant, as steps otherwise."""
-    if entry.domain not in ("", "ai.onnx"):
-        raise node.refuse(f"operators of the domain {entry.domain!r} are not supported.")
-    if not any(isinstance(value, Tensor) for value in node.inputs):
-        return _fold(entry, node, opset)
-    if node.operator not in RULES:
-        raise node.refuse(
-            "the C++ engine has no rule for this operator yet. ONNX Runtime computes the model: "
-            "hr.Session(file, engine='onnxruntime'), hr.apply(..., engine='onnxruntime')."
-        )
-    try:
-        results = RULES[node.operator](node, lowering)
-    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError) as error:
-        # A node that breaks its operator's own rules: a missing input or attribute, shapes that do not fit.
-        raise node.refuse(f"it is malformed ({type(error).__name__}: {error}).") from error
-    except ValueError as error:
-        if isinstance(error, HepmlError):
-            raise
-        raise node.refuse(f"it is malformed ({error}).") from error
-    for name in node.outputs[len(results) :]:
-        if name:
-            raise node.refuse(f"output {name!r} beyond the first is not supported.")
-    return results
-
-
-def _fold(entry: onnx.NodeProto, node: Node, opset: int) -> list[Any]:
-    """Compute a node whose inputs are all constant, with ONNX's reference implementation."""
-    import onnx
-    from onnx.reference import ReferenceEvaluator
-
-    if entry.op_type.startswith("Random") or entry.op_type in ("Bernoulli", "Multinomial"):
-        raise node.refuse("random numbers are not supported.")
-    if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in entry.attribute):
-        raise node.refuse("control flow is not supported.")
-    names = [name for name in entry.input if name]
-    given = {
-        name: value
-        for name, value in zip(entry.input, node.inputs, strict=True)
-        if isinstance(value, np.ndarray)
-    }
-    make = onnx.helper
-    graph = make.make_graph(
-        [entry],
-        "constant",
-        [
-            make.make_tensor_value_info(n, make.np_dtype_to_tensor_dtype(given[n].dtype), None)
-            for n in dict.fromkeys(names)
-        ],
-        [make.make_empty_tensor_value_info(name) for name in entry.output if name],
-    )
-    alone = make.make_model(graph, opset_imports=[make.make_opsetid("", opset)])
-    try:
-        computed = iter(ReferenceEvaluator(alone).run(None, given))
-    except Exception as error:  # the reference implementation raises whatever numpy or Python does
-        raise node.refuse(f"its constant inputs cannot be evaluated: {error}") from error
-    return [np.asarray(next(computed)) if name else None for name in entry.output]
+    batched: bool = True

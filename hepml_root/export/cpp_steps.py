@@ -29,6 +29,8 @@ ALWAYS_INLINE = "__attribute__((always_inline))"
 class Step:
     """One storage of ``size`` floats per event. Compared by identity."""
 
+    # The headers of the engine (include/hepml_root/engine) that its code needs.
+    headers: tuple[str, ...] = ()
     # Floats beyond the storage that are written (and mean nothing) when one event is computed alone.
     slack = 0
 
@@ -57,6 +59,8 @@ class Input(Step):
 class Map(Step):
     """An element-wise formula, computed in one loop."""
 
+    headers = ("functions",)
+
     def __init__(self, size: int, expression: Expression) -> None:
         super().__init__(size)
         self.expression = expression
@@ -79,6 +83,7 @@ class Map(Step):
 class Dense(Step):
     """``rows`` products with one constant matrix (inputs, neurons), a bias, and a formula of the sums."""
 
+    headers = ("dense", "functions")
     slack = TILE
 
     def __init__(self, source: Tensor, matrix: np.ndarray, bias: np.ndarray, rows: int) -> None:
@@ -194,6 +199,8 @@ class Join(Step):
 
 class AlongAxis(Step):
     """A kernel of engine/reduce.hxx on a value seen as (outer, axis, inner)."""
+
+    headers = ("reduce",)
 
     def __init__(
         self,

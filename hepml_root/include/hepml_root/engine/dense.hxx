@@ -11,8 +11,7 @@
 namespace hepml_root::engine {
 inline namespace HEPML_ROOT_TARGET {
 
-constexpr std::size_t tile_neurons = 16;
-constexpr std::size_t padded(std::size_t n) { return (n + tile_neurons - 1) / tile_neurons * tile_neurons; }
+constexpr std::size_t tile_neurons = alignment;
 
 template <std::size_t N> struct Tiling {
    static constexpr std::size_t left_over = N % tile_neurons;

@@ -56,6 +56,10 @@
 namespace hepml_root::engine {
 inline namespace HEPML_ROOT_TARGET {
 
+// Storages and weights begin at multiples of 16 floats: one cache line, the widest register.
+constexpr std::size_t alignment = 16;
+constexpr std::size_t padded(std::size_t n) { return (n + alignment - 1) / alignment * alignment; }
+
 template <std::size_t Lanes> struct Vector {
    using Float [[gnu::vector_size(4 * Lanes)]] = float;
    using Int [[gnu::vector_size(4 * Lanes)]] = std::int32_t;

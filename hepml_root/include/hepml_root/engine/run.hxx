@@ -1,10 +1,10 @@
 // Running a network over events: cutting them into blocks, moving them between the caller's rows and lanes.
 #pragma once
 
-#include "dense.hxx"
-#include "reduce.hxx"
+#include "lanes.hxx"
 
 #include <memory>
+#include <utility>
 
 namespace hepml_root::engine {
 inline namespace HEPML_ROOT_TARGET {

@@ -1,0 +1,258 @@
+"""From an ONNX model to steps: inputs are declared, nodes are folded or given to their rules, in order."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections import ChainMap
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepml_root.errors import HepmlError, ModelFileError, UnsupportedOperationError
+from hepml_root.export.cpp_folding import fold
+from hepml_root.export.cpp_graph import RULES, Dimensions, Graph, Lowering, Node, Tensor, Value
+from hepml_root.export.cpp_types import dtype_of, kind_of, output_types
+
+if TYPE_CHECKING:
+    import onnx
+
+# The meaning of Softmax, Reduce* and others differs below.
+OLDEST_OPSET = 13
+
+
+@cache
+def load_rules() -> None:
+    """Import every module of rules: they register themselves."""
+    for path in sorted(Path(__file__).parent.glob("cpp_*.py")):
+        importlib.import_module(f"hepml_root.export.{path.stem}")
+
+
+def load(path: Path) -> onnx.ModelProto:
+    """Return the checked ONNX model in a file.
+
+    Raises
+    ------
+    SourceNotFoundError
+        There is no such file.
+    ModelFileError
+        It is no valid ONNX model.
+    """
+    import onnx
+
+    from hepml_root.export.manifest import load_onnx
+
+    model = load_onnx(path)
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:  # the checker raises its own class, protobuf's and plain ones
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelFileError(f"'{path}' is no valid ONNX model: {reason[0]} Export it again.") from error
+    return model
+
+
+@dataclass
+class Scope:
+    """The values of a graph by name, with their types; that of a subgraph sees those around it."""
+
+    values: MutableMapping[str, Value]
+    types: MutableMapping[str, np.dtype | None]
+    absent: set[str] = field(default_factory=set)  # outputs that no rule gives
+
+    def inner(self) -> Scope:
+        return Scope(ChainMap({}, self.values), ChainMap({}, self.types), set(self.absent))
+
+    def set(self, name: str, value: Value, dtype: np.dtype | None) -> None:
+        self.values[name] = value
+        self.types[name] = dtype
+
+
+def lower(model: onnx.ModelProto, *, batched: bool = True) -> Graph:
+    """Return the steps of an ONNX model, read as batched or static.
+
+    Raises
+    ------
+    UnsupportedOperationError
+        A node, type or shape that no rule covers; the message names it.
+    """
+    return Reader(model, batched).graph()
+
+
+class Reader:
+    """Reads one model."""
+
+    def __init__(self, model: onnx.ModelProto, batched: bool) -> None:
+        import onnx
+
+        load_rules()
+        self.model = model
+        self.lowering = Lowering(batched=batched)
+        self.opsets: dict[str, int] = {}
+        for entry in model.opset_import:
+            self.opsets["" if entry.domain == "ai.onnx" else entry.domain] = entry.version
+        newest, opset = onnx.defs.onnx_opset_version(), self.opsets.get("", 0)
+        only_others = bool(self.opsets) and "" not in self.opsets
+        if not OLDEST_OPSET <= opset <= newest and not only_others:
+            raise UnsupportedOperationError(
+                f"the model uses opset {opset}; opsets {OLDEST_OPSET} to {newest} are taken. "
+                "Convert it with onnx.version_converter.convert_version."
+            )
+
+    def graph(self) -> Graph:
+        """Return the lowered graph."""
+        graph = self.model.graph
+        scope = Scope({}, {})
+        self._initialise(graph, scope)
+        inputs = []
+        for declared in graph.input:
+            if declared.name in scope.values:
+                continue
+            shape, dtype = self._input_type(declared)
+            if math.prod(shape):
+                from hepml_root.export.cpp_steps import Input
+
+                kind = kind_of(dtype) or "float"
+                tensor = self.lowering.add(Input(math.prod(shape)), shape, kind)
+                scope.set(declared.name, tensor, dtype)
+                inputs.append((declared.name, tensor))
+            else:
+                scope.set(declared.name, np.zeros(shape, dtype), dtype)
+        if not inputs:
+            raise UnsupportedOperationError("the model has no inputs.")
+        self.read(graph.node, scope)
+        outputs = [(declared.name, self._output(declared.name, scope)) for declared in graph.output]
+        if not outputs:
+            raise UnsupportedOperationError("the model has no outputs.")
+        return Graph(graph.name, inputs, outputs, self.lowering.steps, self.lowering.batched)
+
+    def read(self, entries: Iterable[onnx.NodeProto], scope: Scope) -> None:
+        """Compute nodes, in their order, into the values of ``scope``."""
+        for entry in entries:
+            node = self._node(entry, scope)
+            results = self._results(entry, node, scope)
+            for name, value, dtype in zip(entry.output, results, node.output_types, strict=False):
+                if name and value is not None:
+                    self._keep(node, name, value, dtype, scope)
+            scope.absent.update(name for name in entry.output if name and name not in scope.values)
+
+    def _initialise(self, graph: onnx.GraphProto, scope: Scope) -> None:
+        from onnx import numpy_helper
+
+        if graph.sparse_initializer:
+            raise UnsupportedOperationError("sparse initialisers are not supported; store them dense.")
+        for tensor in graph.initializer:
+            array = numpy_helper.to_array(tensor)
+            scope.set(tensor.name, array, array.dtype)
+
+    def _node(self, entry: onnx.NodeProto, scope: Scope) -> Node:
+        import onnx
+
+        domain = "" if entry.domain == "ai.onnx" else entry.domain
+        name = entry.name or next((output for output in entry.output if output), "?")
+        node = Node(
+            entry.op_type, name, [], {}, list(entry.output), self.opsets.get(domain, 0), domain,
+            self.lowering.batched,
+        )  # fmt: skip
+        for source in entry.input:
+            if source in scope.absent:
+                raise node.refuse(
+                    f"reads {source!r}, an output that is not supported by its operator's rule."
+                )
+            if source and source not in scope.values:
+                raise node.refuse(f"reads {source!r}, which nothing before it gives.")
+            node.inputs.append(scope.values[source] if source else None)
+            node.input_types.append(scope.types[source] if source else None)
+        for attribute in entry.attribute:
+            try:
+                node.attributes[attribute.name] = onnx.helper.get_attribute_value(attribute)
+            except ValueError as error:
+                raise node.refuse(f"its attribute {attribute.name!r} is malformed ({error}).") from error
+        node.output_types = output_types(entry, node.opset, node.input_types, node.attributes)
+        return node
+
+    def _keep(self, node: Node, name: str, value: Value, dtype: np.dtype | None, scope: Scope) -> None:
+        if isinstance(value, np.ndarray):
+            dtype = value.dtype
+        elif isinstance(value, Dimensions):
+            dtype = np.dtype(np.int64) if dtype is None else dtype
+        elif dtype is not None:
+            kind = kind_of(dtype)
+            if kind is None:
+                raise node.refuse(f"gives {dtype} for the events; float32, bool and integers are computed.")
+            if kind != value.kind:
+                value = replace(value, kind=kind)
+        if name in scope.values:
+            raise node.refuse(f"gives {name!r} a second time.")
+        scope.set(name, value, dtype)
+
+    def _results(self, entry: onnx.NodeProto, node: Node, scope: Scope) -> list[Any]:  # noqa: ARG002
+        """Return the values of a node's outputs: computed now if they are known, as steps otherwise."""
+        known = fold(entry, node)
+        if known is not None:
+            return known
+        found = RULES.get((node.domain, node.operator))
+        if found is None:
+            of = f"of the domain {node.domain!r} " if node.domain else ""
+            raise node.refuse(
+                f"the C++ engine has no rule for this operator {of}yet. ONNX Runtime computes the model: "
+                "hr.Session(file, engine='onnxruntime'), hr.apply(..., engine='onnxruntime')."
+            )
+        try:
+            return list(found(node, self.lowering))
+        except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError) as error:
+            # It breaks its operator's own rules: a missing input or attribute, shapes that do not fit.
+            raise node.refuse(f"it is malformed ({type(error).__name__}: {error}).") from error
+        except ValueError as error:
+            if isinstance(error, HepmlError):
+                raise
+            raise node.refuse(f"it is malformed ({error}).") from error
+
+    def _output(self, name: str, scope: Scope) -> Tensor:
+        value = scope.values.get(name)
+        if isinstance(value, np.ndarray) and not self.lowering.batched:
+            if kind_of(value.dtype) is None:
+                raise UnsupportedOperationError(f"output {name!r} is {value.dtype}, which is not supported.")
+            value = self.lowering.constant(value)
+        if not isinstance(value, Tensor):
+            raise UnsupportedOperationError(f"output {name!r} does not depend on any input.")
+        if value.size == 0:
+            raise UnsupportedOperationError(f"output {name!r} is empty.")
+        return value
+
+    def _input_type(self, declared: onnx.ValueInfoProto) -> tuple[tuple[int, ...], np.dtype]:
+        """Return the shape of one event and the type of a graph input."""
+        import onnx
+
+        tensor = declared.type.tensor_type
+        dtype = dtype_of(tensor.elem_type) if tensor.elem_type else None
+        if dtype is None or kind_of(dtype) is None:
+            types = onnx.TensorProto.DataType
+            known = tensor.elem_type in types.values()
+            name = types.Name(tensor.elem_type) if tensor.elem_type and known else "no tensor"
+            raise UnsupportedOperationError(
+                f"input {declared.name!r} is {name}; float, bool and integer inputs are taken."
+            )
+        dimensions = list(tensor.shape.dim)
+        batched = self.lowering.batched
+        if not tensor.HasField("shape") or (batched and not dimensions):
+            raise UnsupportedOperationError(f"input {declared.name!r} has no batch axis.")
+        if batched and dimensions[0].HasField("dim_value") and dimensions[0].dim_value != 1:
+            raise UnsupportedOperationError(
+                f"input {declared.name!r} has a fixed batch of {dimensions[0].dim_value}; "
+                "leave its first axis free, or read the model as static (batched=False)."
+            )
+        shape = []
+        for axis, dimension in enumerate(dimensions):
+            if batched and axis == 0:
+                continue
+            if not dimension.HasField("dim_value") or dimension.dim_value < (1 if batched else 0):
+                free = "; only the first one, the batch, may be free" if batched else " (static model)"
+                raise UnsupportedOperationError(
+                    f"input {declared.name!r}: axis {axis} has no fixed length{free}."
+                )
+            shape.append(dimension.dim_value)
+        return tuple(shape), dtype
