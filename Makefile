@@ -13,7 +13,7 @@ BIN  := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES_CXX = $(shell git ls-files '*.hxx' '*.cxx' '*.C')
 
-.PHONY: demo test test-slow lint format bench benchmark-higgs benchmark-top docs env clean check-tools
+.PHONY: demo test test-slow test-zoo lint format bench benchmark-higgs benchmark-top docs env clean check-tools
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
@@ -27,6 +27,10 @@ test: env
 
 test-slow: env
 	$(BIN)/python -m pytest -m slow
+
+# Every architecture in full size, compiled as users do, against ONNX Runtime on 10 000 events: minutes.
+test-zoo: env
+	$(BIN)/python -m pytest -m slow tests/export/test_zoo_parity.py
 
 lint: env
 	$(BIN)/ruff check .

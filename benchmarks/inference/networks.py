@@ -34,6 +34,11 @@ class Network:
     full: Callable[[], Any]
     small: Callable[[], Any]
 
+    @property
+    def masked(self) -> bool:
+        """Whether it takes padded particles and their mask."""
+        return "masked" in self.about
+
 
 def dense(features: int, hidden: tuple[int, ...], activation: str) -> Any:
     """A multilayer perceptron of standardised inputs, with one sigmoid output."""
@@ -177,12 +182,12 @@ NETWORKS: dict[str, Network] = {
         _zoo("pfn", {"particles": (6, 4)}, phi=(9, 8), hidden=(7,)),
     ),
     "efn": Network(
-        "EFN 48×3, 100-100-256, 100×3",
+        "EFN 48×3, 100-100-256, 100×3, masked",
         _zoo("efn", {"particles": (48, PAIRS)}),
         _zoo("efn", {"particles": (6, PAIRS)}, phi=(9, 8), hidden=(7,)),
     ),
     "edge-conv": Network(
-        "ParticleNet-Lite 48×7",
+        "ParticleNet-Lite 48×7, masked",
         _zoo("particle_net", {"particles": (48, LITE)}),
         _zoo("particle_net", {"particles": (7, LITE)}, channels=((4, 5), (6,)), k=3, hidden=(5,)),
     ),
@@ -192,7 +197,7 @@ NETWORKS: dict[str, Network] = {
         _keras(transformer, 6, 4, 8, 1, 2),
     ),
     "particle-transformer": Network(
-        "Particle Transformer (small) 48×7, pair bias",
+        "Particle Transformer (small) 48×7, pair bias, masked",
         _zoo(
             "particle_transformer",
             {"particles": (48, LITE)},
