@@ -1,0 +1,174 @@
+"""ONNX's own node tests, and the forms in which each is given to the generator.
+
+A test is a model of one node (or of the body of a function, "expanded"), inputs and the outputs expected. The
+generated code takes rows of floats, so that the inputs of a static model are one row each. An operator may
+need that some of its inputs are known when the code is generated, such as the shape of a Reshape: a test
+that is refused with all inputs variable is tried with some of them constant.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from hepml_root.errors import UnsupportedOperationError
+from hepml_root.export.cpp import CppSource, generate
+
+
+# Operators whose result is known when the code is generated, as they are used: of shapes and numbers only.
+MAKERS = {
+    *("BlackmanWindow", "Constant", "ConstantOfShape", "EyeLike", "HammingWindow", "HannWindow"),
+    *("MelWeightMatrix", "Range"),
+}
+
+
+@dataclass
+class Case:
+    """One of ONNX's tests."""
+
+    name: str
+    operator: str
+    model: onnx.ModelProto
+    inputs: list[object]
+    outputs: list[object]
+
+
+@dataclass
+class Form:
+    """A test as it is computed: generated code, a row of floats per input and event, and what must come out.
+
+    ``label`` says which inputs vary ("all", "first", "floats", "none") and whether axis 0 is the batch.
+    """
+
+    case: Case
+    label: str
+    source: CppSource
+    rows: list[np.ndarray]
+    expected: list[np.ndarray]
+    kinds: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Generated:
+    """The forms of a test that the generator takes, and why it refused the first one that it did not."""
+
+    case: Case
+    forms: list[Form]
+    refusal: str = ""
+
+
+@cache
+def all_cases() -> tuple[Case, ...]:
+    """Return every node test, with the same inputs in every process."""
+    from onnx.backend.test.loader import load_node_model_tests
+
+    np.random.seed(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        loaded = load_node_model_tests()
+    operators: dict[str, str] = {}
+    cases = []
+    for test in loaded:
+        # The body of a function follows the test that it belongs to, and counts for that operator.
+        name = test.name.split("_expanded")[0]
+        operator = operators.setdefault(name, test.model.graph.node[0].op_type)
+        inputs, outputs = test.data_sets[0]
+        cases.append(Case(test.name, operator, test.model, list(inputs), list(outputs)))
+    return tuple(cases)
+
+
+def forms(case: Case, name: str) -> Generated:
+    """Generate the code of a test in every form that the generator takes."""
+    found = Generated(case, [])
+    if not all(isinstance(value, np.ndarray) for value in case.inputs + case.outputs):
+        found.refusal = "an input or output is no plain tensor"
+        return found
+    given = [value for value in case.inputs if isinstance(value, np.ndarray)]
+    integers = frozenset(i for i, value in enumerate(given) if value.dtype.kind in "iu")
+    others = frozenset(range(1, len(given)))
+    choices = {"all": frozenset[int](), "first": others, "floats": integers}
+    tried: set[tuple[frozenset[int], bool]] = set()
+    for batched in (False, True):
+        for varying, constants in choices.items():
+            done = any(form.label.startswith("all") for form in found.forms)
+            if (constants, batched) in tried or (varying == "floats" and done):
+                continue
+            tried.add((constants, batched))
+            label = f"{varying}{', batched' if batched else ''}"
+            _add(found, label, _model(case, given, constants, batched), f"{name}_{len(tried)}", batched)
+    if not found.forms and case.operator in MAKERS:
+        every = frozenset(range(len(given)))
+        _add(found, "none", _model(case, given, every, False, dummy=True), f"{name}_none", False)
+    return found
+
+
+def _add(found: Generated, label: str, model: onnx.ModelProto | None, name: str, batched: bool) -> None:
+    if model is None:
+        return
+    try:
+        source = generate(model, name, batched=batched)
+    except UnsupportedOperationError as error:
+        found.refusal = found.refusal or str(error)
+        return
+    given = {
+        value.name: array
+        for value, array in zip(found.case.model.graph.input, found.case.inputs, strict=True)
+    }
+    rows = []
+    for entry in source.manifest["inputs"]:
+        array = np.asarray(given.get(entry["name"], np.zeros(1)), dtype=np.float32)
+        rows.append(array.reshape(len(array) if batched else 1, -1))
+    events = len(rows[0])
+    expected = [np.asarray(value) for value in found.case.outputs]
+    names = [value.name for value in found.case.model.graph.output]
+    order = [names.index(entry["name"]) for entry in source.manifest["outputs"]]
+    outputs = []
+    for index in order:
+        array = expected[index]
+        if batched and (array.ndim == 0 or len(array) != events):
+            array = np.full((events, 1), np.nan)  # it should have been refused
+        outputs.append(array.reshape(events, -1))
+    found.forms.append(
+        Form(found.case, label, source, rows, outputs, [array.dtype.kind for array in outputs])
+    )
+
+
+def _model(
+    case: Case, given: list[np.ndarray], constants: frozenset[int], batched: bool, dummy: bool = False
+) -> onnx.ModelProto | None:
+    """Return the test's model with some inputs made constant and axis 0 of the others made the batch."""
+    varying = [i for i in range(len(given)) if i not in constants]
+    if not varying and not dummy:
+        return None
+    if batched and len({given[i].shape[:1] for i in varying}) != 1:
+        return None
+    if batched and (given[varying[0]].ndim == 0 or given[varying[0]].size == 0):
+        return None
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    graph = model.graph
+    inputs = list(graph.input)
+    del graph.input[:]
+    for i, (value, array) in enumerate(zip(inputs, given, strict=True)):
+        if i in constants:
+            graph.initializer.append(numpy_helper.from_array(array, value.name))
+            continue
+        if batched:
+            value.type.tensor_type.shape.dim[0].dim_param = "N"
+        graph.input.append(value)
+    if dummy:
+        graph.input.append(onnx.helper.make_tensor_value_info("unused", onnx.TensorProto.FLOAT, [1]))
+    return model
+
+
+def selected(operators: list[str]) -> Iterator[Case]:
+    """Yield the tests of some operators, or whose names hold one of the words; all of them without any."""
+    for case in all_cases():
+        if not operators or any(word in (case.operator, case.name) for word in operators):
+            yield case
