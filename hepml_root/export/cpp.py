@@ -43,8 +43,9 @@ class CppSource:
     """A generated network.
 
     ``header`` is the text of the header, ``namespace`` its C++ namespace, ``hash`` the hash of the model and
-    of the engine that went into it, ``manifest`` the model's manifest. ``weights`` is None, or the bytes of
-    the side file ``<name>.weights`` that the header of a large network reads.
+    of the engine that went into it, ``manifest`` the model's manifest, ``weights`` all its weights as the
+    engine reads them. If ``side_file`` is set they are not in the header, which reads them from the file
+    ``<name>.weights``.
     """
 
     name: str
@@ -52,7 +53,8 @@ class CppSource:
     header: str
     hash: str
     manifest: dict[str, Any]
-    weights: bytes | None = None
+    weights: bytes
+    side_file: bool = False
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write ``<name>.hxx``, and ``<name>.weights`` if there is one; return the header's path.
@@ -62,7 +64,7 @@ class CppSource:
         OutputExistsError, OutputWriteError
         """
         path = Path(folder) / f"{self.name}.hxx"
-        if self.weights is not None:
+        if self.side_file:
             with writing(path.with_suffix(".weights"), overwrite) as temporary:
                 temporary.write_bytes(self.weights)
         with writing(path, overwrite) as temporary:
@@ -241,7 +243,7 @@ def _write(name: str, graph: Graph, manifest: dict[str, Any], digest: str) -> Cp
         compute += step.code(f"v + {places[step]} * M::lanes", where, weights)
     array = weights.array()
     in_header = array.size <= MOST_WEIGHTS_IN_HEADER
-    side_file = None if in_header else array.astype("<f4").tobytes()
+    data = array.astype("<f4").tobytes()
 
     engine, engine_namespace = _engine_text(_headers(graph, not in_header))
     namespace = f"TMVA_SOFIE_{name}"
@@ -274,10 +276,10 @@ def _write(name: str, graph: Graph, manifest: dict[str, Any], digest: str) -> Cp
         "manifest": [f"return {string_literal(json.dumps(manifest, sort_keys=True), '       ')};"],
     }
     if not in_header:
-        blocks |= _side_file(name, array, side_file or b"")
+        blocks |= _side_file(name, array, data)
     header = _fill(TEMPLATE.read_text(encoding="ascii"), blocks).replace("TMVA_SOFIE_model", namespace)
     header = header.replace('#include "model.hxx"', f'#include "{name}.hxx"')
-    return CppSource(name, namespace, header, digest, manifest, side_file)
+    return CppSource(name, namespace, header, digest, manifest, data, not in_header)
 
 
 def _fill(template: str, blocks: dict[str, Iterable[str]]) -> str:
@@ -361,12 +363,6 @@ def _side_file(name: str, array: np.ndarray, data: bytes) -> dict[str, Iterable[
             f"   : values(engine::read_weights(file, {array.size}, {checksum(data)}ull))",
             "{",
             "}",
-            "// Weights that are in memory already, 64-byte aligned; they must outlive the Session.",
-            "explicit Session(const float* given) : values(given, [](const float*) {}) {}",
-        ],
-        "data": [
-            "std::shared_ptr<const float> values;",
-            "const float* data() const { return values.get(); }",
         ],
     }
 

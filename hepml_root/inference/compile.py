@@ -4,11 +4,20 @@ The library has a C interface with names that are unique to the model, ``<symbol
 :attr:`CompiledModel.symbol`::
 
     void <symbol>_infer(const float* const* inputs, std::size_t events, float* const* outputs);
+    void <symbol>_infer_seeded(const float* const* inputs, std::size_t events, float* const* outputs,
+                               std::uint64_t seed, std::uint64_t event);
     const char* <symbol>_manifest();
+    const char* <symbol>_isa();
     int <symbol>_abi();
 
 ``inputs`` and ``outputs`` point to row-major blocks ``(events, ...)`` in the manifest's order, masks as 0 and
-1. It may be called from any number of threads at once.
+1. They may be called from any number of threads at once. ``infer_seeded`` is for networks with random
+operators: the same seed gives the same draws to the same event, ``event`` being the number of the first.
+
+The libraries of the cache are compiled for the processor at hand. Those that a user asks for are portable:
+they hold the network for AVX-512, for AVX2 and for any processor, and choose when they are loaded;
+``isa`` tells which it is, and ``HEPML_ROOT_ISA`` in the environment ("avx512", "avx2" or "plain") says which
+is the best that may be taken.
 """
 
 from __future__ import annotations
@@ -16,21 +25,47 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import errno
+import functools
 import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepml_root.errors import CompilerError, OutputWriteError, SlowerWarning, SourceNotFoundError
-from hepml_root.inference.compiler import FLAGS, INSTALL, Compiler, cpu, cpu_features, find_compiler
-from hepml_root.inference.interface import INFER, call, interpreted_source, library_source
+from hepml_root.errors import (
+    CompilerError,
+    OutputWriteError,
+    SettingError,
+    SlowerWarning,
+    SourceNotFoundError,
+    unknown,
+)
+from hepml_root.inference.compiler import (
+    FLAGS,
+    INSTALL,
+    INSTRUCTIONS,
+    Compiler,
+    cpu,
+    cpu_features,
+    find_compiler,
+    runs,
+)
+from hepml_root.inference.interface import (
+    INFER,
+    INFER_SEEDED,
+    ISA,
+    call,
+    interpreted_source,
+    library_source,
+)
 from hepml_root.inference.probe import check
 from hepml_root.output import cache_folder, refuse_existing, writing
 
@@ -65,6 +100,27 @@ class CompiledModel:
             return INFER(self.address)
         return INFER((f"{self.symbol}_infer", ctypes.CDLL(str(self.library))))
 
+    @property
+    def isa(self) -> str:
+        """The instructions that the network uses here: "avx512", "avx2", "avx" or "plain"."""
+        if self.address is not None:
+            import ROOT
+
+            address = int(ROOT.gInterpreter.Calc(f"(long)&{self.symbol}_isa"))
+            return str(ISA(address)().decode())
+        return str(ISA((f"{self.symbol}_isa", ctypes.CDLL(str(self.library))))().decode())
+
+    def builds(self) -> dict[str, Any]:
+        """The functions of a library for each instruction set that runs here, by its name, the best first."""
+        if self.library is None:
+            return {}
+        library, found = ctypes.CDLL(str(self.library)), {}
+        for name in INSTRUCTIONS:
+            symbol = f"{self.symbol}_infer_{name}"
+            if hasattr(library, symbol) and runs(name):
+                found[name] = INFER_SEEDED((symbol, library))
+        return found
+
     def infer(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
         """Fill ``outputs`` for the events in ``inputs``: float32, C-contiguous, in the manifest's order.
 
@@ -84,6 +140,7 @@ def compile(
     *,
     overwrite: bool = False,
     compiler: str | None = None,
+    isa: str | None = None,
 ) -> CompiledModel:
     """Compile an ONNX model into a shared library that needs nothing but the C++ runtime.
 
@@ -102,11 +159,17 @@ def compile(
         Whether existing files at ``output`` may be replaced.
     compiler
         Command of the C++ compiler; by default ``$CXX``, else the first of g++, c++, clang++ there is.
+    isa
+        "portable": for AVX-512, AVX2 and any other processor, the choice being made when the library is
+        loaded; "native": for this processor only, or for one kind of them: "avx512", "avx2", "plain". By
+        default portable with an ``output``, and ``$HEPML_ROOT_ISA`` or native without one.
 
     Raises
     ------
     SourceNotFoundError
         There is no such file.
+    SettingError
+        There is no such ``isa``, or this processor does not run its code.
     ModelFileError
         It is no ONNX model, or its manifest is damaged.
     UnsupportedOperationError
@@ -136,7 +199,7 @@ def compile(
         output = output if output.suffix else output.with_suffix(".so")
         for path in (output, output.with_suffix(".hxx")):
             refuse_existing(path, overwrite)
-    compiled = _cached(Path(model), find_compiler(compiler))
+    compiled = _cached(Path(model), find_compiler(compiler), _isa(isa, "portable" if output else "native"))
     if output is None:
         return compiled
     return _copy(compiled, output, overwrite)
@@ -162,25 +225,72 @@ def compile_or_interpret(model: str | os.PathLike[str]) -> CompiledModel:
         compiler = find_compiler()
     except CompilerError as error:
         return _interpreted(Path(model), error)
-    return _cached(Path(model), compiler)
+    return _cached(Path(model), compiler, _isa(None, "native"))
 
 
-def _cached(path: Path, compiler: Compiler) -> CompiledModel:
-    marks = (compiler.version, repr(compiler.command), " ".join(FLAGS), cpu())
+def _isa(asked: str | None, default: str) -> str:
+    """Return what to compile for."""
+    found = asked
+    if found is None:
+        # A portable library obeys the variable when it is loaded.
+        found = default if default == "portable" else os.environ.get("HEPML_ROOT_ISA") or default
+    known = ["portable", *INSTRUCTIONS]
+    if found not in known:
+        where = "" if asked else "HEPML_ROOT_ISA: "
+        raise SettingError(where + unknown("instruction set", found, known))
+    if found != "portable" and not runs(found):
+        raise SettingError(f"this processor does not run code for {found}: compile it as 'portable'.")
+    return found
+
+
+def _cached(path: Path, compiler: Compiler, isa: str) -> CompiledModel:
+    marks = (compiler.version, repr(compiler.command), " ".join(FLAGS), isa, repr(INSTRUCTIONS), cpu())
     key = _key(path, *marks)
     folder = cache_folder() / key
 
     def build(source: CppSource, work: Path) -> None:
-        side_file = source.weights is not None
-        (work / "library.cxx").write_text(
-            library_source(source.name, _symbol(key), side_file), encoding="ascii"
-        )
-        compiler.run([*FLAGS, "library.cxx", "-o", f"{source.name}.so"], work)
-        check(_model_in(work, key))
+        weights = work / f"{source.name}.weights"
+        if not source.side_file:
+            weights.write_bytes(source.weights)
+        code = library_source(source.name, _symbol(key), weights.name)
+        (work / "library.cxx").write_text(code, encoding="ascii")
+        _build(compiler, work, f"{source.name}.so", isa)
+        if not source.side_file:
+            weights.unlink()
+        made = _model_in(work, key)
+        check(made)
+        if isa == "portable":
+            for function in made.builds().values():
+                check(made, functools.partial(_call_build, function))
 
     if not _is_complete(folder):
         _fill(path, folder, build)
     return _model_in(folder, key)
+
+
+def _build(compiler: Compiler, work: Path, library: str, isa: str) -> None:
+    """Compile library.cxx in ``work``."""
+    if isa != "portable":
+        compiler.run([*FLAGS, *INSTRUCTIONS[isa], "-shared", "library.cxx", "-o", library], work)
+        return
+    kernels = ["avx512", "avx2"] if platform.machine() in ("x86_64", "AMD64") else []
+    parts = [
+        [*FLAGS, *INSTRUCTIONS[name], f"-DHEPML_ROOT_KERNEL={name}", "-c", "library.cxx", "-o", f"{name}.o"]
+        for name in kernels
+    ]
+    portable = ["-DHEPML_ROOT_PORTABLE"] if kernels else []
+    parts.append([*FLAGS, *portable, "-c", "library.cxx", "-o", "plain.o"])
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        list(pool.map(lambda arguments: compiler.run(arguments, work), parts))
+    # The one for any processor first: see templates/library.cxx.
+    objects = ["plain.o", *(f"{name}.o" for name in kernels)]
+    compiler.run(["-shared", *objects, "-o", library], work)
+    for name in objects:
+        (work / name).unlink()
+
+
+def _call_build(function: Any, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+    call(function, inputs, outputs, (0, 0))
 
 
 def _interpreted(path: Path, reason: CompilerError) -> CompiledModel:

@@ -17,14 +17,19 @@ from hepml_root.errors import CompilerError
 FLAGS = (
     "-std=gnu++17",
     "-O3",
-    "-march=native",
     "-ffp-contract=fast",
     "-fno-math-errno",
     "-fno-trapping-math",
     "-fPIC",
-    "-shared",
     "-fvisibility=hidden",
 )
+# What code is compiled for: the processor of this machine, or any that has these features.
+INSTRUCTIONS: dict[str, tuple[str, ...]] = {
+    "native": ("-march=native",),
+    "avx512": ("-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx2", "-mfma"),
+    "avx2": ("-mavx2", "-mfma"),
+    "plain": (),
+}
 CANDIDATES = ("g++", "c++", "clang++")
 INSTALL = (
     "Install one: `apt install g++` (Debian, Ubuntu), `dnf install gcc-c++` (Fedora, Alma) or "
@@ -121,6 +126,17 @@ def cpu_features() -> frozenset[str]:
     return frozenset(
         name for key, value in _cpuinfo() if key in ("flags", "Features") for name in value.split()
     )
+
+
+def runs(instructions: str) -> bool:
+    """Return whether this processor runs code for "avx512", "avx2" or "plain" (or "native").
+
+    >>> runs("plain"), runs("native")
+    (True, True)
+    """
+    if instructions == "native":
+        return True
+    return cpu_features().issuperset(flag[2:] for flag in INSTRUCTIONS[instructions])
 
 
 @functools.cache

@@ -15,31 +15,53 @@ INFER = ctypes.CFUNCTYPE(
     None, ctypes.POINTER(ctypes.c_void_p), ctypes.c_size_t, ctypes.POINTER(ctypes.c_void_p)
 )
 
+# The same with the seed of random operators and the number of the first event.
+INFER_SEEDED = ctypes.CFUNCTYPE(
+    None,
+    ctypes.POINTER(ctypes.c_void_p),
+    ctypes.c_size_t,
+    ctypes.POINTER(ctypes.c_void_p),
+    ctypes.c_uint64,
+    ctypes.c_uint64,
+)
+ISA = ctypes.CFUNCTYPE(ctypes.c_char_p)
 
-def call(function: Any, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
-    """Call ``<symbol>_infer`` with numpy arrays; Python's global lock is released meanwhile."""
+
+def call(
+    function: Any, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], seeds: tuple[int, ...] = ()
+) -> None:
+    """Call ``<symbol>_infer`` with numpy arrays; Python's global lock is released meanwhile.
+
+    ``seeds`` are the seed and the number of the first event, for ``<symbol>_infer_seeded``.
+    """
     pointers = [
         (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays)) for arrays in (inputs, outputs)
     ]
-    function(pointers[0], len(inputs[0]), pointers[1])
+    function(pointers[0], len(inputs[0]), pointers[1], *seeds)
 
 
-def library_source(name: str, symbol: str, side_file: bool = False) -> str:
+def library_source(name: str, symbol: str, weights: str | None = None) -> str:
     """Return the C++ file of the library of the model ``name``; it includes ``<name>.hxx``.
 
-    With ``side_file`` the weights, in ``<name>.weights``, become part of the library as they are.
+    ``weights`` is a file that becomes part of the library as it is, in place of the weights in the header:
+    compilers need much longer to read numbers.
     """
     text = TEMPLATE.read_text(encoding="ascii")
     text = text.replace('"model.hxx"', f'"{name}.hxx"').replace("TMVA_SOFIE_model", f"TMVA_SOFIE_{name}")
-    if side_file:
-        text = text.replace(
-            f"const TMVA_SOFIE_{name}::Session session;",
-            'extern "C" __attribute__((visibility("hidden"))) const float hepml_root_symbol_weights[];\n'
-            'asm(".section .rodata\\n.balign 64\\nhepml_root_symbol_weights:\\n"\n'
-            f'    ".incbin \\"{name}.weights\\"\\n.previous\\n");\n'
-            f"const TMVA_SOFIE_{name}::Session session(hepml_root_symbol_weights);",
-        )
-    return text.replace("hepml_root_symbol", symbol)
+    apart = "" if weights is None else _WEIGHTS.replace("WEIGHTS_FILE", weights)
+    return text.replace(_NO_WEIGHTS, apart).replace("hepml_root_symbol", symbol)
+
+
+_NO_WEIGHTS = "// begin weights\n// end weights\n"
+_WEIGHTS = """\
+#define HEPML_ROOT_WEIGHTS_APART
+extern "C" __attribute__((visibility("hidden"))) const float hepml_root_symbol_weights[];
+#ifndef HEPML_ROOT_KERNEL
+asm(".section .rodata\\n.balign 64\\n.globl hepml_root_symbol_weights\\n"
+    ".hidden hepml_root_symbol_weights\\nhepml_root_symbol_weights:\\n"
+    ".incbin \\"WEIGHTS_FILE\\"\\n.previous\\n");
+#endif
+"""
 
 
 # What the interpreter may be told to compile for, best first: processor features and floats per register. By
@@ -57,11 +79,12 @@ def interpreted_source(header: Path, symbol: str, features: frozenset[str] = fro
     ``features`` are those of the processor that will run it; without them the code runs on any.
     """
     name = header.stem
-    text = library_source(name, symbol).replace(f'#include "{name}.hxx"', header.read_text(encoding="ascii"))
+    text = library_source(name, symbol)
+    text = text.replace(f'#include "{name}.hxx"', header.read_text(encoding="ascii"))
     side_file = header.with_suffix(".weights")
     if side_file.is_file():
         path = str(side_file.resolve()).replace("\\", "\\\\").replace('"', '\\"')
-        text = text.replace("Session session;", f'Session session("{path}");')
+        text = text.replace(f"TMVA_SOFIE_{name}::Session()", f'TMVA_SOFIE_{name}::Session("{path}")')
     text = text.replace(f"TMVA_SOFIE_{name}", f"TMVA_SOFIE_{name}_{symbol}")
     for needed, lanes in TARGETS:
         if features.issuperset(needed):

@@ -10,6 +10,8 @@ import numpy as np
 from hepml_root.errors import ModelFileError, ParityError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from hepml_root.inference.compile import CompiledModel
 
 # Largest difference allowed, of the largest absolute value of an output (at least 1): networks add in float32
@@ -19,8 +21,17 @@ TOLERANCE = 2e-5
 NUDGE = np.float32(1 + 2.0**-22)
 
 
-def check(compiled: CompiledModel) -> dict[str, float]:
+def check(
+    compiled: CompiledModel, infer: Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], None] | None = None
+) -> dict[str, float]:
     """Run a compiled network on its model's probe events, in one block and one by one.
+
+    Arguments
+    ---------
+    compiled
+        The network.
+    infer
+        What is run, if not its own ``infer``: one of the builds of a portable library.
 
     Returns
     -------
@@ -36,6 +47,7 @@ def check(compiled: CompiledModel) -> dict[str, float]:
     """
     if not compiled.manifest.get("probe"):
         return {}
+    infer = infer or compiled.infer
     from hepml_root.export.manifest import probe_arrays  # needs onnx: only when a library is new
 
     given, wanted = probe_arrays(compiled.manifest)
@@ -56,7 +68,7 @@ def check(compiled: CompiledModel) -> dict[str, float]:
         results = [np.empty((events, size), np.float32) for size in shapes["outputs"].values()]
         for first in range(0, events, at_once):
             block = slice(first, first + at_once)
-            compiled.infer([array[block] for array in arrays], [result[block] for result in results])
+            infer([array[block] for array in arrays], [result[block] for result in results])
         return results
 
     moved = run([np.where(np.isin(array, (0, 1)), array, array * NUDGE) for array in inputs], events)

@@ -255,7 +255,7 @@ def test_weights_of_large_networks_go_to_a_checked_file(
     monkeypatch.setattr(cpp, "MOST_WEIGHTS_IN_HEADER", 1000)
     model = mlp([7, 80, 80, 3], name="large")
     source = generate(model)
-    assert source.weights is not None
+    assert source.side_file
     assert len(source.header) < 120_000
     header = source.save(tmp_path)
     with pytest.raises(OutputExistsError):

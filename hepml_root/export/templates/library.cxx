@@ -3,21 +3,123 @@
 // This template is valid C++ itself. inference/interface.py replaces the names `model` of the header and of
 // its namespace, and `hepml_root_symbol` of the functions. The functions' names are unique to the model, so
 // that any number of models can be loaded at once; everything else stays hidden in the library.
+//
+// By itself it is the whole library, compiled for one processor. A portable library is this file compiled
+// several times: for newer processors with HEPML_ROOT_KERNEL, the name of their instruction set, which gives
+// the network alone, and for any processor with HEPML_ROOT_PORTABLE, which gives the weights and the choice.
+// The object for any processor must be the first that is linked: of a function that several objects have,
+// such as one of the standard library, the linker keeps the first, and that one runs everywhere.
+// begin weights
+// end weights
 #include "model.hxx"
+
+#include <cstdlib>
+#include <cstring>
 
 #define HEPML_ROOT_PUBLIC extern "C" __attribute__((visibility("default")))
 
+#if defined(HEPML_ROOT_KERNEL)
+#define HEPML_ROOT_INSTRUCTIONS HEPML_ROOT_KERNEL
+#elif HEPML_ROOT_LANES == 16
+#define HEPML_ROOT_INSTRUCTIONS avx512
+#elif HEPML_ROOT_LANES == 8 && defined(__AVX__) && !defined(__AVX2__)
+#define HEPML_ROOT_INSTRUCTIONS avx
+#elif HEPML_ROOT_LANES == 8
+#define HEPML_ROOT_INSTRUCTIONS avx2
+#else
+#define HEPML_ROOT_INSTRUCTIONS plain
+#endif
+#define HEPML_ROOT_NAME_EXPANDED(instructions) hepml_root_symbol_infer_##instructions
+#define HEPML_ROOT_NAME(instructions) HEPML_ROOT_NAME_EXPANDED(instructions)
+
+// Of every function that scores events.
+#define HEPML_ROOT_ARGUMENTS                                                                                 \
+   const float *const *inputs, std::size_t events, float *const *outputs, std::uint64_t seed,                \
+       std::uint64_t event
+
+// The network, for the instructions that this file is compiled for.
+HEPML_ROOT_PUBLIC void HEPML_ROOT_NAME(HEPML_ROOT_INSTRUCTIONS)(HEPML_ROOT_ARGUMENTS) {
+   // Made at the first call: a processor that lacks the instructions may load the library. Never destroyed:
+   // other threads may be in it when the program ends.
+#ifdef HEPML_ROOT_WEIGHTS_APART
+   static const auto& session = *new TMVA_SOFIE_model::Session(hepml_root_symbol_weights);
+#else
+   static const auto& session = *new TMVA_SOFIE_model::Session();
+#endif
+   session.infer(inputs, events, outputs, seed, event);
+}
+
+#ifndef HEPML_ROOT_KERNEL
+
+#ifdef HEPML_ROOT_PORTABLE
+HEPML_ROOT_PUBLIC void hepml_root_symbol_infer_avx512(HEPML_ROOT_ARGUMENTS);
+HEPML_ROOT_PUBLIC void hepml_root_symbol_infer_avx2(HEPML_ROOT_ARGUMENTS);
+#endif
+
 namespace hepml_root_symbol {
-const TMVA_SOFIE_model::Session session;
+
+struct Build {
+   const char* instructions;
+   bool runs; // on this processor and operating system
+   void (*infer)(HEPML_ROOT_ARGUMENTS);
+};
+
+#define HEPML_ROOT_TEXT_EXPANDED(name) #name
+#define HEPML_ROOT_TEXT(name) HEPML_ROOT_TEXT_EXPANDED(name)
+
+#ifdef HEPML_ROOT_PORTABLE
+inline bool runs_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+inline bool runs_avx512() {
+   return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+}
+#endif
+
+// The best build that runs here; with HEPML_ROOT_ISA=avx512, avx2 or plain in the environment, the best of
+// those that are no better than that.
+inline Build choose() {
+   const Build own = {HEPML_ROOT_TEXT(HEPML_ROOT_INSTRUCTIONS), true,
+                      HEPML_ROOT_NAME(HEPML_ROOT_INSTRUCTIONS)};
+#ifdef HEPML_ROOT_PORTABLE
+   const char* const asked = std::getenv("HEPML_ROOT_ISA");
+   bool allowed = !asked || !*asked;
+   for (const Build& build : {Build{"avx512", runs_avx512(), hepml_root_symbol_infer_avx512},
+                              Build{"avx2", runs_avx2(), hepml_root_symbol_infer_avx2}}) {
+      allowed = allowed || std::strcmp(asked, build.instructions) == 0;
+      if (allowed && build.runs)
+         return build;
+   }
+#endif
+   return own;
+}
+
+const Build build = choose();
+
 } // namespace hepml_root_symbol
 
 // Scores events; inputs and outputs are row-major blocks in the manifest's order. Safe from any thread.
 HEPML_ROOT_PUBLIC void hepml_root_symbol_infer(const float* const* inputs, std::size_t events,
                                                float* const* outputs) {
-   hepml_root_symbol::session.infer(inputs, events, outputs);
+   hepml_root_symbol::build.infer(inputs, events, outputs, 0, 0);
+}
+
+// The same for a network with random operators: the draws depend on the seed and on the number of the event,
+// `event` being that of the first row.
+HEPML_ROOT_PUBLIC void hepml_root_symbol_infer_seeded(HEPML_ROOT_ARGUMENTS) {
+   hepml_root_symbol::build.infer(inputs, events, outputs, seed, event);
 }
 
 HEPML_ROOT_PUBLIC const char* hepml_root_symbol_manifest() { return TMVA_SOFIE_model::Session::manifest(); }
 
+// The instructions in use: "avx512", "avx2" or "plain" (and "avx" of a library for one processor only).
+HEPML_ROOT_PUBLIC const char* hepml_root_symbol_isa() { return hepml_root_symbol::build.instructions; }
+
 // The version of this interface.
-HEPML_ROOT_PUBLIC int hepml_root_symbol_abi() { return 1; }
+HEPML_ROOT_PUBLIC int hepml_root_symbol_abi() { return 2; }
+
+#endif
+
+// To ROOT's interpreter all models are one program.
+#undef HEPML_ROOT_INSTRUCTIONS
+#undef HEPML_ROOT_NAME_EXPANDED
+#undef HEPML_ROOT_NAME

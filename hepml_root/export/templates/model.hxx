@@ -5,7 +5,9 @@
 //    std::vector<float> y = session.infer(x);   // one event, from a row of inputs
 //    session.infer(x, n, out);                  // n events, row after row
 //
-// A Session may be copied and used from any number of threads at once: infer() changes nothing in it.
+// A Session may be copied, moved and used from any number of threads at once: infer() gives the same whoever
+// else uses it. Nothing is allocated by infer(x, n, out); only a network of many values takes memory at the
+// first call of each thread that is in it at the same time.
 //
 // This template is valid C++ itself (tests compile it). The generator, export/cpp.py, replaces the name
 // `model` of the namespace, and what stands between "begin NAME" and "end NAME" lines.
@@ -15,6 +17,8 @@
 // end guard
 
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,9 +33,12 @@ inline namespace HEPML_ROOT_TARGET {
 namespace engine = hepml_root::engine;
 // end alias
 
+// Left out, with the constructor that uses them, where a program keeps the weights elsewhere.
+#ifndef HEPML_ROOT_WEIGHTS_APART
 // begin weights
 alignas(64) inline const float weights[] = {1.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
 // end weights
+#endif
 
 struct Network {
    // Floats per event for all values that are needed at the same time.
@@ -50,7 +57,8 @@ struct Network {
       // end read
    }
 
-   template <class M> static void compute(const float* w, float* v) {
+   template <class M>
+   static void compute(const float* w, float* v, [[maybe_unused]] const engine::Draws& draws) {
       // begin compute
       engine::each<M, 1>(v + 16 * M::lanes,
                          [&](auto at) { return at.constant(w) * at.value(v + 0 * M::lanes); });
@@ -66,14 +74,21 @@ struct Network {
 };
 
 struct Session {
+#ifndef HEPML_ROOT_WEIGHTS_APART
    // begin constructor
    // The argument, SOFIE's file of weights, is not used: the weights are in this header.
-   explicit Session(const std::string& = "") {}
+   explicit Session(const std::string& = "") : values(weights, [](const float*) {}) {}
    // end constructor
+#endif
+   // Weights that are in memory already, 64-byte aligned; they must outlive the Session and its copies.
+   explicit Session(const float* given) : values(given, [](const float*) {}) {}
 
-   // n events: for every input and output, in the order of the manifest, a pointer to its rows.
-   void infer(const float* const* x, std::size_t n, float* const* y) const {
-      engine::run<Network>(data(), x, n, y);
+   // n events: for every input and output, in the order of the manifest, a pointer to its rows. The draws of
+   // a network with random operators are made from `seed` and the number of the event, `event` being that of
+   // the first row: the same for any division into calls and threads.
+   void infer(const float* const* x, std::size_t n, float* const* y, std::uint64_t seed = 0,
+              std::uint64_t event = 0) const {
+      engine::run<Network>(values.get(), workspace, x, n, y, {seed, event});
    }
 
    // begin infer
@@ -100,9 +115,8 @@ struct Session {
    }
 
 private:
-   // begin data
-   const float* data() const { return weights; }
-   // end data
+   std::shared_ptr<const float> values;
+   engine::Workspace workspace;
 };
 
 } // namespace HEPML_ROOT_TARGET

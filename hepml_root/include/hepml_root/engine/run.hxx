@@ -2,8 +2,8 @@
 #pragma once
 
 #include "lanes.hxx"
+#include "workspace.hxx"
 
-#include <memory>
 #include <utility>
 
 namespace hepml_root::engine {
@@ -104,17 +104,10 @@ HEPML_ROOT_INLINE void write_rows(const float* x, std::size_t events, float* y) 
 
 // ---- driving --------------------------------------------------------------------------------------------
 
-// Room for the values of one block: on the stack where small, so that no call of infer() allocates.
-template <std::size_t Floats, bool OnStack = (Floats <= 65536)> struct Room {
-   alignas(64) float values[Floats];
-   float* get() { return values; }
-};
-template <std::size_t Floats> struct Room<Floats, false> {
-   std::unique_ptr<float[]> values{new float[Floats + 16]};
-   float* get() {
-      const auto address = reinterpret_cast<std::uintptr_t>(values.get());
-      return values.get() + (64 - address % 64) % 64 / sizeof(float);
-   }
+// What random operators draw from: the caller's seed, and the number of the first event.
+struct Draws {
+   std::uint64_t seed = 0;
+   std::uint64_t event = 0;
 };
 
 // Three registers of events times eight (with AVX-512; else four) neurons fill the register file with sums.
@@ -124,31 +117,33 @@ using Narrow = Block<1>;
 // Never inlined, so that each mode is compiled once and keeps its registers to itself.
 template <class Network, class M>
 __attribute__((noinline)) void run_block(const float* weights, const float* const* inputs, std::size_t first,
-                                         std::size_t events, float* const* outputs, float* room) {
+                                         std::size_t events, float* const* outputs, const Draws& draws,
+                                         float* room) {
    Network::template read<M>(inputs, first, events, room);
-   Network::template compute<M>(weights, room);
+   Network::template compute<M>(weights, room, Draws{draws.seed, draws.event + first});
    Network::template write<M>(room, first, events, outputs);
 }
 
 // Scores `events` events. Within blocks the result of an event does not depend on the other events or on
 // its place; a call with a single event adds in another order and agrees to float rounding.
 template <class Network>
-void run(const float* weights, const float* const* inputs, std::size_t events, float* const* outputs) {
-   if (events == 1) {
-      Room<Network::room> room;
-      run_block<Network, Single>(weights, inputs, 0, 1, outputs, room.get());
-      return;
-   }
+void run(const float* weights, const Workspace& workspace, const float* const* inputs, std::size_t events,
+         float* const* outputs, const Draws& draws) {
    if (events == 0)
       return;
-   Room<Network::room * Wide::lanes> room;
+   if (events == 1) {
+      Room<Network::room> room(workspace.of_events);
+      run_block<Network, Single>(weights, inputs, 0, 1, outputs, draws, room.get());
+      return;
+   }
+   Room<Network::room * Wide::lanes> room(workspace.of_blocks);
    std::size_t first = 0;
    for (; first + Wide::lanes <= events; first += Wide::lanes)
-      run_block<Network, Wide>(weights, inputs, first, Wide::lanes, outputs, room.get());
+      run_block<Network, Wide>(weights, inputs, first, Wide::lanes, outputs, draws, room.get());
    for (; first < events; first += Narrow::lanes) {
       const std::size_t left = events - first;
       run_block<Network, Narrow>(weights, inputs, first, left < Narrow::lanes ? left : Narrow::lanes, outputs,
-                                 room.get());
+                                 draws, room.get());
    }
 }
 

@@ -1,8 +1,8 @@
 // The weights of a large network, from the file that was written beside its header.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
+#include "lanes.hxx"
+
 #include <fstream>
 #include <memory>
 #include <new>
@@ -10,6 +10,7 @@
 #include <string>
 
 namespace hepml_root::engine {
+inline namespace HEPML_ROOT_TARGET {
 
 // Reads `count` floats; a file of another length or checksum is refused (export/cpp.py, `checksum`).
 inline std::shared_ptr<const float> read_weights(const std::string& file, std::size_t count,
@@ -40,4 +41,5 @@ inline std::shared_ptr<const float> read_weights(const std::string& file, std::s
    return values;
 }
 
+} // namespace HEPML_ROOT_TARGET
 } // namespace hepml_root::engine
