@@ -19,7 +19,7 @@ from onnx import numpy_helper
 
 from hepml_root.errors import UnsupportedOperationError
 from hepml_root.export.cpp import CppSource, generate
-
+from hepml_root.export.cpp_reading import OLDEST_OPSET
 
 # Operators whose result is known when the code is generated, as they are used: of shapes and numbers only.
 MAKERS = {
@@ -78,9 +78,24 @@ def all_cases() -> tuple[Case, ...]:
         # The body of a function follows the test that it belongs to, and counts for that operator.
         name = test.name.split("_expanded")[0]
         operator = operators.setdefault(name, test.model.graph.node[0].op_type)
-        inputs, outputs = test.data_sets[0]
-        cases.append(Case(test.name, operator, test.model, list(inputs), list(outputs)))
+        inputs, outputs = ([_array(value) for value in values] for values in test.data_sets[0])
+        cases.append(Case(test.name, operator, _raised(test.model), inputs, outputs))
     return tuple(cases)
+
+
+def _array(value: object) -> object:
+    """Return a tensor as a numpy array; sequences and optional values stay what they are."""
+    if isinstance(value, onnx.TensorProto):
+        return numpy_helper.to_array(value)
+    return np.asarray(value) if isinstance(value, np.generic) else value
+
+
+def _raised(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Raise the opset of a test to the oldest that is taken: a test is of the last version of its operator."""
+    for entry in model.opset_import:
+        if entry.domain in ("", "ai.onnx"):
+            entry.version = max(entry.version, OLDEST_OPSET)
+    return model
 
 
 def forms(case: Case, name: str) -> Generated:
@@ -159,9 +174,10 @@ def _model(
         if i in constants:
             graph.initializer.append(numpy_helper.from_array(array, value.name))
             continue
-        if batched:
-            value.type.tensor_type.shape.dim[0].dim_param = "N"
-        graph.input.append(value)
+        # Some tests leave lengths open that their data give.
+        shape: list[int | str] = ["N", *array.shape[1:]] if batched else list(array.shape)
+        kind = value.type.tensor_type.elem_type
+        graph.input.append(onnx.helper.make_tensor_value_info(value.name, kind, shape))
     if dummy:
         graph.input.append(onnx.helper.make_tensor_value_info("unused", onnx.TensorProto.FLOAT, [1]))
     return model
