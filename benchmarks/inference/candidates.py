@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from hepml_root.inference.compiler import FLAGS, find_compiler
+from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, find_compiler
 
 SLICE = 1.5e-3  # seconds
 BLOCK = 48  # events that our kernels take at once
@@ -123,9 +123,8 @@ class Driver:
     def __init__(self, folder: Path) -> None:
         library = folder / "driver.so"
         source = Path(__file__).with_name("driver.cxx")
-        find_compiler().run(
-            [*FLAGS, "-pthread", "-fvisibility=default", str(source), "-o", str(library)], folder
-        )
+        flags = [*FLAGS, *INSTRUCTIONS["native"], "-shared", "-pthread", "-fvisibility=default"]
+        find_compiler().run([*flags, str(source), "-o", str(library)], folder)
         self.library = ctypes.CDLL(str(library))
         for name in ("operations", "peak", "in_block", "one_by_one", "in_threads", "runtime_run"):
             getattr(self.library, name).restype = ctypes.c_double

@@ -19,7 +19,7 @@ from hepml_root.errors import UnsupportedOperationError
 from hepml_root.export.cpp import generate
 from hepml_root.export.parity import onnxruntime_predict
 from hepml_root.inference.compile import compile
-from hepml_root.inference.compiler import FLAGS, find_compiler
+from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, find_compiler
 from hepml_root.inference.interface import INFER, call, library_source
 
 TOLERANCE = 1e-5  # of the largest value of an output: about a hundred roundings of one float32 number
@@ -46,7 +46,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
         source.save(folder)
         text.append(library_source(source.name, f"zoo_symbol_{number}"))
     (folder / "zoo.cxx").write_text("\n".join(text))
-    flags = ["-O1" if flag == "-O3" else flag for flag in FLAGS]
+    flags = ["-O1" if flag == "-O3" else flag for flag in (*FLAGS, *INSTRUCTIONS["native"], "-shared")]
     find_compiler().run([*flags, "zoo.cxx", "-o", "zoo.so"], folder)
     library = ctypes.CDLL(str(folder / "zoo.so"))
     for number, name in enumerate(files):
