@@ -106,11 +106,11 @@ def constant(node: Node, array: np.ndarray) -> np.ndarray:
 
 def output_shape(node: Node, values: Sequence[Value]) -> tuple[int, ...]:
     """Return the broadcast shape of some inputs, for one event."""
-    batch = (1,) * node.leading
+    at, batch = node.batch_axis, (1,) * node.leading
     shapes = [
         value.array.shape
         if isinstance(value, Dimensions)
-        else (*batch, *value.shape)
+        else (*value.shape[:at], *batch, *value.shape[at:])
         if isinstance(value, Tensor)
         else value.shape
         for value in values
@@ -121,10 +121,10 @@ def output_shape(node: Node, values: Sequence[Value]) -> tuple[int, ...]:
         raise node.refuse(f"its inputs of shapes {shapes} cannot be broadcast.") from None
     if node.batched:
         rank = max(len(v.shape) + 1 for v in values if isinstance(v, Tensor))
-        if len(full) != rank or full[0] != 1:
+        if len(full) != rank or full[at] != 1:
             raise node.refuse("a constant has more axes than the events' values, or several along the batch.")
     check_size(math.prod(full))
-    return tuple(full[node.leading :])
+    return tuple(full[:at] + full[at + node.leading :])
 
 
 def elementwise(

@@ -41,8 +41,10 @@ def fold(entry: onnx.NodeProto, node: Node) -> list[Value | None] | None:
 
 def _shape(node: Node) -> Value:
     """Return the shape of a value of the events, or a part of it, or its product."""
-    shape = node.tensor().shape
-    full = np.array(([Dimensions.BATCH] if node.batched else []) + list(shape), dtype=np.int64)
+    shape, batch = list(node.tensor().shape), node.tensor().batch_axis
+    full = np.array(
+        [*shape[:batch], *([Dimensions.BATCH] if node.batched else []), *shape[batch:]], dtype=np.int64
+    )
     if node.operator == "Size":
         return Dimensions(full.prod()) if node.batched else np.array(full.prod(), dtype=np.int64)
     full = full[slice(node.attributes.get("start", 0), node.attributes.get("end"))]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,7 @@ class Tensor:
     # float; bool, held as 0 and 1; int, held as a float without fraction (exact up to 2^24).
     kind: str = "float"
     offset: int = 0
+    batch_axis: int = 0  # where the file has the batch; in memory it has no place among the axes
 
     @property
     def size(self) -> int:
@@ -70,6 +71,7 @@ class Node:
     opset: int  # the version of the operator's domain
     domain: str = ""
     batched: bool = True
+    batch_axis: int = 0  # where the batch stands in the inputs of rules that take it anywhere
     # The types of inputs and outputs as numpy types, None where they are not known.
     input_types: list[np.dtype | None] = field(default_factory=list)
     output_types: list[np.dtype | None] = field(default_factory=list)
@@ -120,19 +122,40 @@ class Node:
         if not -full <= axis < full:
             raise self.refuse(f"axis {axis} of a value with {full} axes.")
         axis %= full
-        if axis < self.leading:
+        if self.batched and axis == self.batch_axis:
             raise self.refuse("works along the batch axis; every event must be computed on its own.")
-        return axis - self.leading
+        return axis - (self.leading if axis > self.batch_axis else 0)
+
+    def full_shape(self, value: Tensor, batch_axis: int, rank: int) -> tuple[int, ...]:
+        """Return the shape that an input of ``rank`` axes has in the file, with 1 for the batch, which must
+        stand at ``batch_axis``.
+        """
+        shape = value.shape
+        if self.batched:
+            if value.batch_axis != batch_axis:
+                raise self.refuse(f"an input has its batch at axis {value.batch_axis}, not at {batch_axis}.")
+            shape = (*shape[:batch_axis], 1, *shape[batch_axis:])
+        if len(shape) != rank:
+            raise self.refuse(f"an input has {len(shape)} axes; {rank} are needed.")
+        return shape
+
+    def without_batch(self, value: Tensor, batch_axis: int) -> Tensor:
+        """Return an output that has the file's shape, with 1 at ``batch_axis``, as a value of one event."""
+        if not self.batched:
+            return value
+        shape = value.shape[:batch_axis] + value.shape[batch_axis + 1 :]
+        return replace(value, shape=shape, batch_axis=batch_axis)
 
     def aligned(self, array: np.ndarray, rank: int) -> np.ndarray:
         """Return a constant without its batch axis, to be combined with a tensor of ``rank`` axes."""
-        if not self.batched or array.ndim <= rank:
+        axis = array.ndim - rank - 1 + self.batch_axis
+        if not self.batched or axis < 0:
             return array
         if array.ndim > rank + 1:
             raise self.refuse(f"a constant of shape {array.shape} has more axes than the events' values.")
-        if array.shape[0] != 1:
+        if array.shape[axis] != 1:
             raise self.refuse(f"a constant of shape {array.shape} has a value per event of the batch.")
-        return array[0]
+        return array.squeeze(axis)
 
 
 def check_size(size: int) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepml_root.errors import HepmlError, ModelFileError, UnsupportedOperationError
+from hepml_root.export.cpp_batch import before_rule
 from hepml_root.export.cpp_folding import fold
 from hepml_root.export.cpp_graph import RULES, Dimensions, Graph, Lowering, Node, Tensor, Value
 from hepml_root.export.cpp_types import dtype_of, kind_of, output_types
@@ -91,6 +92,7 @@ class Reader:
         load_rules()
         self.model = model
         self.lowering = Lowering(batched=batched)
+        self.fixed_batch = False  # whether a batch of 1 is written out in the file
         self.opsets: dict[str, int] = {}
         for entry in model.opset_import:
             self.opsets["" if entry.domain == "ai.onnx" else entry.domain] = entry.version
@@ -202,7 +204,13 @@ class Reader:
                 "hr.Session(file, engine='onnxruntime'), hr.apply(..., engine='onnxruntime')."
             )
         try:
-            return list(found(node, self.lowering))
+            batch_axis = before_rule(node, self.fixed_batch)
+            return [
+                replace(value, batch_axis=batch_axis)
+                if isinstance(value, Tensor) and batch_axis is not None
+                else value
+                for value in found(node, self.lowering)
+            ]
         except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError) as error:
             # It breaks its operator's own rules: a missing input or attribute, shapes that do not fit.
             raise node.refuse(f"it is malformed ({type(error).__name__}: {error}).") from error
@@ -221,6 +229,11 @@ class Reader:
             raise UnsupportedOperationError(f"output {name!r} does not depend on any input.")
         if value.size == 0:
             raise UnsupportedOperationError(f"output {name!r} is empty.")
+        if value.batch_axis:
+            raise UnsupportedOperationError(
+                f"output {name!r} has the batch at axis {value.batch_axis}; it must be the first: put a "
+                "Transpose before it."
+            )
         return value
 
     def _input_type(self, declared: onnx.ValueInfoProto) -> tuple[tuple[int, ...], np.dtype]:
@@ -248,6 +261,7 @@ class Reader:
         shape = []
         for axis, dimension in enumerate(dimensions):
             if batched and axis == 0:
+                self.fixed_batch |= dimension.HasField("dim_value")
                 continue
             if not dimension.HasField("dim_value") or dimension.dim_value < (1 if batched else 0):
                 free = "; only the first one, the batch, may be free" if batched else " (static model)"

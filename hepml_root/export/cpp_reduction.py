@@ -30,7 +30,8 @@ REDUCTIONS = {
 @rule(*REDUCTIONS)
 def reduction(node: Node, lowering: Lowering) -> list[Tensor]:
     source = node.tensor()
-    floats(node, [source])
+    if source.kind != "int" or node.operator not in ("ReduceSum", "ReduceMax", "ReduceMin"):
+        floats(node, [source])
     rank = len(source.shape)
     given = node.attributes.get("axes")
     if node.optional(1) is not None:
