@@ -37,7 +37,7 @@ std::string Command() {
 std::string Compiled(const std::string& model, const std::string& folder) {
    const std::string library = folder + "/model.so";
    const std::string command =
-       Command() + " compile " + Quoted(model) + " -o " + Quoted(library) + " > /dev/null";
+       Command() + " compile " + Quoted(model) + " --isa native -o " + Quoted(library) + " > /dev/null";
    if (gSystem->Exec(command.c_str()) != 0)
       throw std::runtime_error("the model '" + model + "' was not compiled; the lines above say why");
    return library;

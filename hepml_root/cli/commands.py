@@ -137,7 +137,13 @@ def _export(options: argparse.Namespace) -> int:
 def _compile(options: argparse.Namespace) -> int:
     from hepml_root.cli.files import compile_file
 
-    compile_file(options.model, options.output, compiler=options.compiler, overwrite=options.overwrite)
+    compile_file(
+        options.model,
+        options.output,
+        compiler=options.compiler,
+        isa=options.isa,
+        overwrite=options.overwrite,
+    )
     return 0
 
 
@@ -306,13 +312,13 @@ examples:
         """\
 The header needs only the C++17 standard library:
   #include "higgs.hxx"
-  TMVA_SOFIE_higgs::Session session;                 // one per thread
+  TMVA_SOFIE_higgs::Session session;                 // may be copied and shared by threads
   std::vector<float> score = session.infer(x);
 
 examples:
   hepml-root compile higgs.onnx                         compile into the cache, as define and apply do
   hepml-root compile higgs.onnx -o higgs.hxx            the header alone
-  hepml-root compile higgs.onnx -o libhiggs.so          the library, and the header beside it""",
+  hepml-root compile higgs.onnx -o libhiggs.so          a library for any processor, and the header""",
     )  # fmt: skip
     compile_.add_argument("model", metavar="MODEL.onnx", help="a file that hepml-root export wrote")
     compile_.add_argument(
@@ -320,6 +326,12 @@ examples:
     )
     compile_.add_argument(
         "--compiler", metavar="CXX", help="the C++ compiler; else $CXX, else g++, else clang++"
+    )
+    compile_.add_argument(
+        "--isa",
+        metavar="NAME",
+        help="the processors to compile for: portable (any; for libraries by default), native (this one; for "
+        "the cache), avx512, avx2 or plain",
     )
     overwriting(compile_)
 

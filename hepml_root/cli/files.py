@@ -79,7 +79,12 @@ def export_file(
 
 
 def compile_file(
-    model: str, output: str | None, *, compiler: str | None = None, overwrite: bool = False
+    model: str,
+    output: str | None,
+    *,
+    compiler: str | None = None,
+    isa: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Generate the C++ header of a model file, or compile its library."""
     if output is not None and Path(output).suffix == ".hxx":
@@ -94,7 +99,7 @@ def compile_file(
         )
     from hepml_root import compile
 
-    compiled = compile(model, output, overwrite=overwrite, compiler=compiler)
+    compiled = compile(model, output, overwrite=overwrite, compiler=compiler, isa=isa)
     print(compiled.library)
     print(compiled.header)
 

@@ -147,3 +147,34 @@ def test_header_in_a_macro(folder, features, tmp_path, compiled):
     words = done.stdout.split("mean score ")[1].replace(",", "").split()
     assert float(words[0]) == pytest.approx(expected.mean(), rel=1e-4)
     assert abs(int(words[1]) - np.count_nonzero(expected > 0.5)) <= 1  # one may lie on the border
+
+
+@pytest.mark.parametrize("compiled", ["", pytest.param("+", marks=pytest.mark.slow)])
+def test_functors_in_a_macro(folder, features, tmp_path, compiled):
+    """Numbers and jagged columns, two networks, two threads, and a variation of an input."""
+    from hepml_root.export.cpp import generate
+
+    higgs, jets = folder / "of_numbers.onnx", folder / "of_jets.onnx"
+    if not jets.exists():
+        write_mlp(higgs, seed=8)
+        write_deep_sets(jets, ["jet_pt", "jet_eta"], length=3)
+    generate(higgs, "higgs").save(tmp_path)
+    generate(jets, "jets").save(tmp_path)
+    shutil.copy(MACROS / "functors.C", tmp_path)
+    (tmp_path / "hepml_root").symlink_to(Path(hr.__file__).parent / "include" / "hepml_root")
+    done = run_root(f"functors.C{compiled}", shipped_file("Higgs_data.root"), "sig_tree", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    means = dict(line.split(": ") for line in done.stdout.splitlines() if line.startswith("mean"))
+    for name, scale in (("nominal", 1.0), ("m_bb:down", 0.9), ("m_bb:up", 1.1)):
+        varied = features.copy()
+        varied[:, HIGGS.index("m_bb")] *= np.float32(scale)
+        expected = runtime_scores(higgs, features=varied).mean(dtype=np.float64)
+        assert float(means[f"mean score, {name}"]) == pytest.approx(expected, abs=1e-6)
+    padded, mask = np.zeros((len(features), 3, 2), np.float32), np.zeros((len(features), 3), np.float32)
+    pt, eta = ([HIGGS.index(f"jet{jet}_{what}") for jet in (1, 2, 3, 4)] for what in ("pt", "eta"))
+    for event, row in enumerate(features):
+        kept = np.flatnonzero(row[pt] > 0.7)[:3]
+        padded[event, : len(kept), 0], padded[event, : len(kept), 1] = row[pt][kept], row[eta][kept]
+        mask[event, : len(kept)] = 1
+    expected = runtime_scores(jets, jets=padded, jets_mask=mask).mean(dtype=np.float64)
+    assert float(means["mean top score"]) == pytest.approx(expected, abs=1e-6)

@@ -74,6 +74,8 @@ struct Network {
 };
 
 struct Session {
+   using Sizes = Network; // the numbers of inputs and outputs, and of the values of each
+
 #ifndef HEPML_ROOT_WEIGHTS_APART
    // begin constructor
    // The argument, SOFIE's file of weights, is not used: the weights are in this header.
