@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from hepml_root.export.cpp_expression import Expression, Load, Sum, loads, replace
 from hepml_root.export.cpp_graph import Graph, Tensor
-from hepml_root.export.cpp_steps import Dense, Input, Map, Step
+from hepml_root.export.cpp_steps import Input, Map, Product, Step
 
 ALIGNMENT = 16  # floats
 
@@ -43,7 +43,7 @@ def _whole(load: Load) -> bool:
 def _fuse(graph: Graph) -> None:
     """Move a step into the element-wise step that is its only reader.
 
-    A ``Map`` read only by another ``Map`` becomes part of its formula; a ``Dense`` read only by a ``Map``
+    A ``Map`` read only by another ``Map`` becomes part of its formula; a ``Product`` read only by a ``Map``
     takes the formula as its epilogue. The fused step stands where the reader stood, so that all that the
     reader needs is there; it keeps the identity of the reader, to which later steps and outputs refer.
     """
@@ -78,11 +78,10 @@ def _substitute(source: Step, new: Expression) -> Callable[[Expression], Express
 def _into_product(graph: Graph, step: Map, readers: Counter[Step]) -> None:
     for source in dict.fromkeys(load.tensor.step for load in loads(step.expression)):
         of_source = [load for load in loads(step.expression) if load.tensor.step is source]
-        if not (isinstance(source, Dense) and isinstance(source.epilogue, Sum)):
+        if not (isinstance(source, Product) and isinstance(source.epilogue, Sum)):
             continue
         if readers[source] == 1 and source.size == step.size and all(map(_whole, of_source)):
-            fused = Dense(source.source, source.matrix, source.bias, source.rows)
-            fused.epilogue = replace(step.expression, _substitute(source, Sum()))
+            fused = source.with_epilogue(replace(step.expression, _substitute(source, Sum())))
             graph.steps[graph.steps.index(step)] = fused
             graph.steps.remove(source)
             _rename(graph, step, fused)

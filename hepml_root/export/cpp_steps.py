@@ -5,6 +5,7 @@ Every step has its own storage of ``size`` floats per event.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -80,7 +81,26 @@ class Map(Step):
         ]
 
 
-class Dense(Step):
+class Product(Step):
+    """Sums of inputs times weights, and a formula of them (the epilogue) that is computed before storing."""
+
+    epilogue: Expression = Sum()
+
+    def with_epilogue(self, epilogue: Expression) -> Product:
+        """Return the same sums with a formula of them: ``Sum()`` in it stands for a sum."""
+        fused = copy.copy(self)
+        fused.epilogue = epilogue
+        return fused
+
+
+class Scratch(Step):
+    """Room that a step needs while it is computed, and that keeps nothing."""
+
+    def code(self, to: str, place: Place, weights: Weights) -> list[str]:  # noqa: ARG002
+        return []
+
+
+class Dense(Product):
     """``rows`` products with one constant matrix (inputs, neurons), a bias, and a formula of the sums."""
 
     headers = ("dense", "functions")
@@ -89,7 +109,6 @@ class Dense(Step):
     def __init__(self, source: Tensor, matrix: np.ndarray, bias: np.ndarray, rows: int) -> None:
         super().__init__(rows * matrix.shape[1])
         self.source, self.matrix, self.bias, self.rows = source, matrix, bias, rows
-        self.epilogue: Expression = Sum()
 
     def reads(self) -> Iterator[Tensor]:
         yield self.source
