@@ -241,9 +241,11 @@ def _write(name: str, graph: Graph, manifest: dict[str, Any], digest: str) -> Cp
     compute = ["(void)w;", "(void)v;"]
     for step in graph.steps:
         compute += step.code(f"v + {places[step]} * M::lanes", where, weights)
-    array = weights.array()
-    in_header = array.size <= MOST_WEIGHTS_IN_HEADER
-    data = array.astype("<f4").tobytes()
+    array, tables = weights.array(), weights.tables()
+    in_header = array.size + tables.size <= MOST_WEIGHTS_IN_HEADER
+    data = array.astype("<f4").tobytes() + tables.astype("<i4").tobytes()
+    if tables.size:
+        compute.insert(0, f"const auto* const tables = reinterpret_cast<const unsigned char*>(w + {array.size});")
 
     engine, engine_namespace = _engine_text(_headers(graph, not in_header))
     namespace = f"TMVA_SOFIE_{name}"
@@ -255,7 +257,7 @@ def _write(name: str, graph: Graph, manifest: dict[str, Any], digest: str) -> Cp
         "endguard": ["#endif"],
         "engine": engine.splitlines(),
         "alias": [f"namespace engine = {engine_namespace};"],
-        "weights": _weights(array, in_header),
+        "weights": _weights(array, tables, in_header),
         "sizes": _sizes(graph, room),
         "read": [
             f"engine::read_rows<M, {tensor.size}>(x[{i}] + first * {tensor.size}, events, {where(tensor)});"
@@ -276,7 +278,7 @@ def _write(name: str, graph: Graph, manifest: dict[str, Any], digest: str) -> Cp
         "manifest": [f"return {string_literal(json.dumps(manifest, sort_keys=True), '       ')};"],
     }
     if not in_header:
-        blocks |= _side_file(name, array, data)
+        blocks |= _side_file(name, array.size + tables.size, data)
     header = _fill(TEMPLATE.read_text(encoding="ascii"), blocks).replace("TMVA_SOFIE_model", namespace)
     header = header.replace('#include "model.hxx"', f'#include "{name}.hxx"')
     return CppSource(name, namespace, header, digest, manifest, data, not in_header)
@@ -295,14 +297,21 @@ def _fill(template: str, blocks: dict[str, Iterable[str]]) -> str:
     return re.sub(r"^// This template is valid.*?\n(?=#)", "", text, flags=re.M | re.S)
 
 
-def _weights(array: np.ndarray, in_header: bool) -> Iterable[str]:
+def _weights(array: np.ndarray, tables: np.ndarray, in_header: bool) -> Iterable[str]:
     if not in_header:
-        return [f"constexpr std::size_t weight_count = {array.size};"]
-    return [
+        return [f"constexpr std::size_t weight_count = {array.size + tables.size};"]
+    lines = [
         f"alignas(64) inline const float weights[{array.size}] = {{",
         *(f"   {line}" for line in cpp_weights.lines(array)),
         "};",
     ]
+    if tables.size:
+        # The tables of 32-bit words follow the weights, as in a file of weights.
+        lines[0] = f"alignas(64) inline const struct {{\n   float numbers[{array.size}];"
+        lines[0] += f"\n   std::uint32_t words[{tables.size}];\n}} numbers_and_words = {{{{"
+        lines[-1:] = ["}, {", *(f"   {line}" for line in cpp_weights.lines(tables)), "}};"]
+        lines += ["inline const float* const weights = numbers_and_words.numbers;"]
+    return lines
 
 
 def _sizes(graph: Graph, room: int) -> list[str]:
@@ -354,13 +363,13 @@ def _infer(graph: Graph) -> list[str]:
     return lines
 
 
-def _side_file(name: str, array: np.ndarray, data: bytes) -> dict[str, Iterable[str]]:
+def _side_file(name: str, count: int, data: bytes) -> dict[str, Iterable[str]]:
     """Return the blocks of a header whose weights are in a file: read by a Session, shared by its copies."""
     return {
         "constructor": [
             f'// The file of weights, SOFIE\'s own argument; by default "{name}.weights" in this folder.',
             f'explicit Session(const std::string& file = "{name}.weights")',
-            f"   : values(engine::read_weights(file, {array.size}, {checksum(data)}ull))",
+            f"   : values(engine::read_weights(file, {count}, {checksum(data)}ull))",
             "{",
             "}",
         ],

@@ -1,4 +1,7 @@
-"""The constants of a network: one array, each piece once, aligned; as C++ numbers or as a side file."""
+"""The constants of a network: one array, each piece once, aligned; as C++ numbers or as a side file.
+
+Besides the weights there may be tables of 32-bit words (decision trees), an array of its own.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ class Weights:
         self._pieces: list[np.ndarray] = []
         self._places: dict[bytes, int] = {}
         self._length = 0
+        self._tables: list[np.ndarray] = []
+        self._words = 0
 
     def place(self, array: np.ndarray) -> int:
         """Return the offset of ``array`` (flattened), adding it if it is new."""
@@ -27,6 +32,18 @@ class Weights:
             self._pieces.append(flat)
             self._length += -(-flat.size // ALIGNMENT) * ALIGNMENT
         return self._places[key]
+
+    def table(self, words: np.ndarray) -> str:
+        """Return, as C++, the address of a table of 32-bit words, adding it."""
+        flat = np.ascontiguousarray(words).ravel().view(np.int32)
+        flat = np.concatenate([flat, np.zeros(-flat.size % ALIGNMENT, np.int32)])
+        self._tables.append(flat)
+        self._words += flat.size
+        return f"tables + {4 * (self._words - flat.size)}"
+
+    def tables(self) -> np.ndarray:
+        """Return all tables as one array of int32."""
+        return np.concatenate(self._tables) if self._tables else np.zeros(0, np.int32)
 
     def array(self) -> np.ndarray:
         """Return everything as one array, with a register's length of zeros at the end that may be read."""
@@ -56,8 +73,11 @@ def number(value: float) -> str:
 
 
 def lines(array: np.ndarray, per_line: int = 12) -> Iterator[str]:
-    """Yield the lines of a C++ initialiser of ``array``."""
-    if np.isfinite(array).all():
+    """Yield the lines of a C++ initialiser of ``array``, floats or 32-bit integers."""
+    if array.dtype.kind == "i":
+        # As unsigned numbers: the smallest int has no literal.
+        texts = [f"{value}u" for value in array.view(np.uint32).tolist()]
+    elif np.isfinite(array).all():
         texts = [f"{value:.9g}" for value in array.tolist()]
         texts = [text + ("f" if "." in text or "e" in text else ".0f") for text in texts]
     else:
