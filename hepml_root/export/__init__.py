@@ -3,6 +3,7 @@
 The package is callable: ``hr.export(model, "higgs.onnx")`` is :func:`export`.
 
 - :mod:`hepml_root.export.onnx` Keras → ONNX, with the rules in ``onnx_*.py``
+- :mod:`hepml_root.export.trees` LightGBM → ONNX
 - :mod:`hepml_root.export.manifest` the JSON manifest inside the file
 - :mod:`hepml_root.export.parity` whether two runtimes agree
 - :mod:`hepml_root.export.cpp` ONNX → C++ header
@@ -32,13 +33,14 @@ def export(
 
     The file holds the network with its variable transforms, named inputs ``(events, ...)`` in float32 with
     any number of events, and a manifest: column expressions and units, classes, working points, provenance,
-    and some real events with their scores. Keras and ONNX Runtime are compared on real events and on extreme
-    ones before the file gets its name.
+    and some real events with their scores. Keras (or LightGBM) and ONNX Runtime are compared on real events
+    and on extreme ones before the file gets its name.
 
     Arguments
     ---------
     model
-        A Keras model, or the path of a ``.keras`` file.
+        A Keras model, or the path of a ``.keras`` file; boosted trees of :func:`hepml_root.models.boosted`,
+        their file ``.trees``, or a LightGBM model (with ``data``).
     path
         The file to write.
     data
@@ -62,7 +64,7 @@ def export(
     UnsupportedOperationError
         A layer or an operation has no counterpart in ONNX; it is named, and nothing is written.
     ParityError
-        Keras and ONNX Runtime differ; nothing is written.
+        Keras, or LightGBM, and ONNX Runtime differ; nothing is written.
     ModelFileError
         The model carries no manifest and ``data`` is not given.
     ShapeError

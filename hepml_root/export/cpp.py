@@ -245,7 +245,9 @@ def _write(name: str, graph: Graph, manifest: dict[str, Any], digest: str) -> Cp
     in_header = array.size + tables.size <= MOST_WEIGHTS_IN_HEADER
     data = array.astype("<f4").tobytes() + tables.astype("<i4").tobytes()
     if tables.size:
-        compute.insert(0, f"const auto* const tables = reinterpret_cast<const unsigned char*>(w + {array.size});")
+        compute.insert(
+            0, f"const auto* const tables = reinterpret_cast<const unsigned char*>(w + {array.size});"
+        )
 
     engine, engine_namespace = _engine_text(_headers(graph, not in_header))
     namespace = f"TMVA_SOFIE_{name}"
@@ -307,10 +309,12 @@ def _weights(array: np.ndarray, tables: np.ndarray, in_header: bool) -> Iterable
     ]
     if tables.size:
         # The tables of 32-bit words follow the weights, as in a file of weights.
-        lines[0] = f"alignas(64) inline const struct {{\n   float numbers[{array.size}];"
-        lines[0] += f"\n   std::uint32_t words[{tables.size}];\n}} numbers_and_words = {{{{"
+        both = f"{{ float numbers[{array.size}]; std::uint32_t words[{tables.size}]; }}"
+        lines[0] = (
+            f"struct NumbersAndWords {both};\nalignas(64) inline const NumbersAndWords all_weights = {{{{"
+        )
         lines[-1:] = ["}, {", *(f"   {line}" for line in cpp_weights.lines(tables)), "}};"]
-        lines += ["inline const float* const weights = numbers_and_words.numbers;"]
+        lines += ["inline const float* const weights = all_weights.numbers;"]
     return lines
 
 

@@ -166,8 +166,8 @@ def check_size(size: int) -> None:
         )
 
 
-# A rule gives one value per output; those at the end that it cannot give, it may leave out.
-Rule = Callable[[Node, "Lowering"], "list[Tensor] | list[Value]"]
+# A rule gives one value per output; None, or nothing at the end, for those that it cannot give.
+Rule = Callable[[Node, "Lowering"], "list[Tensor] | list[Value] | list[Value | None]"]
 RULES: dict[tuple[str, str], Rule] = {}
 
 

@@ -10,8 +10,8 @@ from hepml_root.export.cpp_steps import AlongAxis, Join, Map
 
 EXACT_INTEGERS = 1 << 24
 
-# sqrt(2) times the inverse error function of 2 p - 1, in the approximation that ONNX Runtime takes (Winitzki);
-# in double precision, as numbers cancel near p = 1/2.
+# sqrt(2) times the inverse error function of 2 p - 1, in Winitzki's approximation, as ONNX Runtime has it; in
+# double precision, as numbers cancel near p = 1/2.
 PROBIT = (
     "engine::lane_by_lane({0}, [](float p) {{ const double x = 2.0 * p - 1.0, a = 0.147; "
     "const double l = std::log((1.0 - x) * (1.0 + x)), v = 2.0 / (3.14159 * a) + 0.5 * l; "

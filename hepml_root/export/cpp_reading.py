@@ -225,6 +225,10 @@ class Reader:
             if kind_of(value.dtype) is None:
                 raise UnsupportedOperationError(f"output {name!r} is {value.dtype}, which is not supported.")
             value = self.lowering.constant(value)
+        if name in scope.absent:
+            raise UnsupportedOperationError(
+                f"output {name!r} is one that its operator's rule does not give (names of classes, for one)."
+            )
         if not isinstance(value, Tensor):
             raise UnsupportedOperationError(f"output {name!r} does not depend on any input.")
         if value.size == 0:

@@ -1,8 +1,8 @@
 """The attributes of TreeEnsemble operators as trees of one kind of node: "key <= threshold ? left : right".
 
-ONNX knows seven comparisons, missing values that go one way or the other at every node, and two ways to write
-it all down (ai.onnx.ml 1 and 3, and 5). Each becomes nodes of that one kind: x > t is x <= t with the children
-exchanged, x < t is x <= the float below t, x == t is two nodes, membership a chain of those.
+ONNX knows seven comparisons, missing values that go one way or the other at every node, and two ways to
+write it all down (ai.onnx.ml 1 and 3, and 5). Each becomes nodes of that one kind: x > t is x <= t with the
+children exchanged, x < t is x <= the float below t, x == t is two nodes, membership a chain of those.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Ensemble:
 
 
 def numbers(node: Node, name: str, dtype: Any, length: int | None = None) -> np.ndarray:
-    """Return a list or tensor attribute as an array; of zeros where it is left out and ``length`` is given."""
+    """Return a list or tensor attribute as an array; zeros where it is left out and ``length`` is given."""
     import onnx
 
     value = node.attributes.get(f"{name}_as_tensor", node.attributes.get(name))
@@ -56,7 +56,12 @@ def numbers(node: Node, name: str, dtype: Any, length: int | None = None) -> np.
 
 
 def leaf_values(
-    node: Node, leaf: np.ndarray, output: np.ndarray, weight: np.ndarray, shape: tuple[int, int], aggregate: str
+    node: Node,
+    leaf: np.ndarray,
+    output: np.ndarray,
+    weight: np.ndarray,
+    shape: tuple[int, int],
+    aggregate: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return values (leaves, outputs) and which are given, from one entry per leaf and output."""
     if shape[0] * shape[1] > MOST_VALUES:
@@ -81,7 +86,9 @@ def read_by_node(node: Node, features: int, outputs: int, entries: str, aggregat
     count = len(tree)
     if not count or len(name) != count:
         raise node.refuse("it has no nodes, or nodes without a name.")
-    texts = [m.decode(errors="replace") if isinstance(m, bytes) else str(m) for m in node.attributes["nodes_modes"]]
+    texts = [
+        m.decode(errors="replace") if isinstance(m, bytes) else str(m) for m in node.attributes["nodes_modes"]
+    ]
     codes = {text: code for code, text in enumerate((*MODES[:MEMBER], "", "LEAF")) if text}
     unknown = sorted(set(texts) - set(codes))
     if unknown or len(texts) != count:
@@ -96,13 +103,17 @@ def read_by_node(node: Node, features: int, outputs: int, entries: str, aggregat
     for which in ("true", "false"):
         named = numbers(node, f"nodes_{which}nodeids", np.int64, count)
         found = np.full(count, -1)
-        found[inner] = [place.get(key, -1) for key in zip(tree[inner].tolist(), named[inner].tolist(), strict=True)]
+        found[inner] = [
+            place.get(key, -1) for key in zip(tree[inner].tolist(), named[inner].tolist(), strict=True)
+        ]
         if (found[inner] < 0).any():
             raise node.refuse("a node has a child that is not there.")
         children.append(found)
 
     at = (numbers(node, f"{entries}_{which}", np.int64) for which in ("treeids", "nodeids"))
-    owner = np.array([place.get(key, -1) for key in zip(*(ids.tolist() for ids in at), strict=True)], np.int64)
+    owner = np.array(
+        [place.get(key, -1) for key in zip(*(ids.tolist() for ids in at), strict=True)], np.int64
+    )
     output = numbers(node, f"{entries}_ids", np.int64, len(owner))
     weight = numbers(node, f"{entries}_weights", np.float32, len(owner))
     if owner.size and (owner.min() < 0 or (mode[owner] != LEAF).any()):
@@ -121,7 +132,8 @@ def read_by_node(node: Node, features: int, outputs: int, entries: str, aggregat
         mode,
         numbers(node, "nodes_featureids", np.int64, count),
         numbers(node, "nodes_values", np.float32, count),
-        *children,
+        children[0],
+        children[1],
         numbers(node, "nodes_missing_value_tracks_true", np.int64, count) != 0,
         leaf,
         roots.tolist(),
@@ -164,7 +176,8 @@ def read_by_leaf(node: Node, features: int, outputs: int, aggregate: str) -> Ens
         np.concatenate([mode, more + LEAF]),
         np.concatenate([numbers(node, "nodes_featureids", np.int64, count), more]),
         np.concatenate([numbers(node, "nodes_splits", np.float32, count), more.astype(np.float32)]),
-        *children,
+        children[0],
+        children[1],
         np.concatenate([numbers(node, "nodes_missing_value_tracks_true", np.int64, count), more]) != 0,
         np.concatenate([np.full(count, -1), np.arange(leaves)]),
         roots,
@@ -227,7 +240,7 @@ def _expand(ensemble: Ensemble, trees: Trees, row: np.ndarray, stride: int, spec
     """Write nodes that ask for equality as pairs: x <= t, and then x <= the float below t."""
     columns = [trees.threshold, trees.row, trees.left, trees.right, trees.leaf]
     lists = [column.tolist() for column in columns]
-    threshold, rows, left, right, leaf = lists
+    threshold, rows, left, right, _ = lists
 
     def pair(at: int, where: int, key: int, equal: int, other: int, nan_equal: bool) -> None:
         second = len(threshold)
@@ -255,5 +268,6 @@ def _expand(ensemble: Ensemble, trees: Trees, row: np.ndarray, stride: int, spec
             at = after
         if not keys:
             threshold[n], rows[n], left[n], right[n] = -NEVER_RIGHT - 1, where + stride * missing, yes, no
-    arrays = [np.array(column, original.dtype) for column, original in zip(lists, columns, strict=True)]
-    return Trees(*arrays, trees.roots, trees.values, trees.given)
+    for name, column in zip(("threshold", "row", "left", "right", "leaf"), lists, strict=True):
+        setattr(trees, name, np.array(column, getattr(trees, name).dtype))
+    return trees

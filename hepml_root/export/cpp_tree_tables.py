@@ -174,7 +174,7 @@ def walked_tables(
     waiting: list[int] = []
     for position, i in enumerate(order):
         of_tree = np.arange(places[i], ends[i])[is_leaf[places[i] : ends[i]]]
-        numbers = chosen[np.ix_(trees.leaf[at[of_tree]], list(outputs[i]))]
+        numbers = chosen[trees.leaf[at[of_tree]]][:, np.array(outputs[i], np.int64)]
         table[of_tree, 3] = length + np.arange(len(of_tree)) * len(outputs[i])
         values.append(numbers.astype(np.float32).ravel())
         length += numbers.size

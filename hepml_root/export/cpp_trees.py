@@ -76,21 +76,15 @@ class Forest(Step):
             words, groups = bit_tables(self.trees, small, neutral)
             parameters = f"M, {combine}, {step.source.size}, {step.stride}, {step.size}"
             table = weights.table(words)
-            code.append(
-                f"engine::bit_trees<{parameters}>({place(self.keys)}, {table}, {groups}, {to});"
-            )
+            code.append(f"engine::bit_trees<{parameters}>({place(self.keys)}, {table}, {groups}, {to});")
         if large:
             *tables, groups = walked_tables(self.trees, large, neutral)
             placed = ", ".join(weights.table(words) for words in tables)
-            code.append(
-                f"engine::walked_trees<M, {combine}>({place(self.keys)}, {placed}, {groups}, {to});"
-            )
+            code.append(f"engine::walked_trees<M, {combine}>({place(self.keys)}, {placed}, {groups}, {to});")
         return code
 
 
-def forest(
-    node: Node, lowering: Lowering, source: Tensor, ensemble: Ensemble, outputs: int, aggregate: str
-) -> Tensor:
+def forest(lowering: Lowering, source: Tensor, ensemble: Ensemble, outputs: int, aggregate: str) -> Tensor:
     """Add the steps that give the aggregated values of all trees, without base values."""
     check_size(outputs)
     inner = ensemble.mode != LEAF
@@ -109,7 +103,7 @@ def forest(
     if aggregate == "AVERAGE":
         formula = Call("{0} / {1}", (Load(result), Number(len(ensemble.roots))))
         return lowering.add(Map(outputs, formula), (outputs,))
-    if aggregate in NEUTRAL and not _always_given(ensemble, trees):
+    if aggregate in NEUTRAL and not all(given_by_some_tree(ensemble)):
         # An output to which no leaf of the event adds is 0.
         none = Call("engine::equal({0}, {1})", (Load(result), Number(NEUTRAL[aggregate])))
         formula = Call("engine::where({0}, {1}, {2})", (none, Number(0.0), Load(result)))
@@ -117,11 +111,7 @@ def forest(
     return result
 
 
-def _always_given(ensemble: Ensemble, trees: Trees) -> bool:
-    return all(given_by_some_tree(ensemble, trees))
-
-
-def given_by_some_tree(ensemble: Ensemble, trees: Trees | None = None) -> list[bool]:
+def given_by_some_tree(ensemble: Ensemble) -> list[bool]:
     """Return for each output whether there is a tree all of whose leaves have it."""
     outputs = ensemble.given.shape[1]
     found = np.zeros(outputs, bool)
@@ -183,7 +173,7 @@ def regressor(node: Node, lowering: Lowering) -> list[Tensor]:
         ensemble = read_by_leaf(node, features, outputs, aggregate)
     else:
         ensemble = read_by_node(node, features, outputs, "target", aggregate)
-    raw = forest(node, lowering, source, ensemble, outputs, aggregate)
+    raw = forest(lowering, source, ensemble, outputs, aggregate)
     base = numbers(node, "base_values", np.float32)
     if base.size not in (0, outputs):
         raise node.refuse(f"{base.size} base_values for {outputs} targets.")
@@ -209,8 +199,8 @@ def classifier(node: Node, lowering: Lowering) -> list[Value | None]:
     base = numbers(node, "base_values", np.float32)
     ids = numbers(node, "class_ids", np.int64)
     weights = numbers(node, "class_weights", np.float32)
-    always, ever = given_by_some_tree(ensemble), ensemble.given.any(axis=0).tolist()
-    raw = forest(node, lowering, source, ensemble, classes, "SUM")
+    always, ever = given_by_some_tree(ensemble), ensemble.given.sum(axis=0) > 0
+    raw = forest(lowering, source, ensemble, classes, "SUM")
     if classes > 2:
         if base.size not in (0, classes):
             raise node.refuse(f"{base.size} base_values for {classes} classes.")
@@ -222,4 +212,4 @@ def classifier(node: Node, lowering: Lowering) -> list[Value | None]:
     if always[1] != ever[1]:
         raise node.refuse("some leaves have no value for the second class, others do.")
     binary, positive = len(set(ids.tolist())) == 1, bool((weights >= 0).all())
-    return list(two_scores(node, lowering, raw, labels, base, transform, ever[1], binary, positive))
+    return list(two_scores(node, lowering, raw, labels, base, transform, bool(ever[1]), binary, positive))

@@ -16,6 +16,7 @@ from hepml_root.export import manifest as manifests
 from hepml_root.export import parity
 from hepml_root.export.onnx import emit, input_names, predict
 from hepml_root.layers.manifest import ManifestLayer, describe, manifest_layer, outputs_for
+from hepml_root.models.boosted import BoostedModel, labels_of
 from hepml_root.output import refuse_existing
 
 Points = Sequence[Mapping[str, Any]] | Mapping[str, float] | None
@@ -26,6 +27,9 @@ def write_checked(
 ) -> Path:
     """The work of :func:`hepml_root.export.export`."""
     refuse_existing(path, overwrite)
+    boosted = boosted_model(model, data)
+    if boosted is not None:
+        return _write_boosted(boosted, path, data, overwrite, points, tolerance)
     model = _keras_model(model)
     description, carried = _description(model, data)
     names = [block["name"] for block in description["inputs"]]
@@ -54,6 +58,61 @@ def write_checked(
     complete = _completed(
         description, points, {"onnxruntime": {**result, "events_from": source}}, held, outputs
     )
+    return manifests.write_model(proto, complete, path, overwrite)
+
+
+def boosted_model(model: Any, data: Any) -> BoostedModel | None:
+    """Return trees as our own model: one of those, its file, or a LightGBM model; None for anything else.
+
+    Raises
+    ------
+    ModelFileError
+        The file is damaged, or nothing says which columns a LightGBM model takes.
+    """
+    if isinstance(model, BoostedModel):
+        return model
+    if isinstance(model, (str, Path)) and Path(model).suffix == ".trees":
+        return BoostedModel.load(model)
+    if type(model).__module__.partition(".")[0] != "lightgbm":
+        return None
+    booster = getattr(model, "booster_", model)  # that of LightGBM's classes for scikit-learn
+    if not hasattr(booster, "model_to_string") or data is None:
+        raise ModelFileError(
+            "a LightGBM model carries no manifest, so nothing says which columns it takes. Give the dataset "
+            "it was trained on: hr.export(booster, path, data=dataset)."
+        )
+    description = dict(data) if isinstance(data, Mapping) else describe(data)
+    return BoostedModel(booster, {"name": "boosted", **description})
+
+
+def _write_boosted(
+    model: BoostedModel, path: Path, data: Any, overwrite: bool, points: Points, tolerance: float
+) -> Path:
+    from hepml_root.export.trees import emit_boosted
+
+    description = dict(model.manifest)
+    description.setdefault("name", model.name)
+    features = len(labels_of(description))
+    if model.booster.num_feature() != features:
+        raise ShapeError(f"the trees take {model.booster.num_feature()} numbers; the data have {features}.")
+    events, source = _events(description, data, {})
+    output = (_output_names(description) or ["score"])[0]
+    proto = emit_boosted(model.booster, description["inputs"], output, str(description["name"]))
+    description["outputs"] = _outputs(description, proto)
+    kinds = {block["name"]: block["kind"] for block in description["inputs"]}
+    held = parity.reference(
+        lambda blocks: [model.predict(blocks)],
+        events,
+        kinds,
+        probabilities=description["task"] != "regression",
+        missing=True,
+        tolerance=tolerance,
+    )
+    runtime = parity.onnxruntime_predict(proto, list(kinds))
+    outputs = [block["name"] for block in description["outputs"]]
+    result = parity.check(held, runtime, outputs, ("LightGBM", "ONNX Runtime"))
+    agreement = {"onnxruntime": {**result, "events_from": source}}
+    complete = _completed(description, points, agreement, held, outputs)
     return manifests.write_model(proto, complete, path, overwrite)
 
 
@@ -103,8 +162,8 @@ def _keras_model(model: Any) -> keras.Model:
         except (ValueError, OSError, TypeError) as error:
             raise ModelFileError(f"'{model}' cannot be read as a Keras model: {error}") from error
     raise UnsupportedOperationError(
-        f"a {type(model).__name__} cannot be exported: hr.export takes a Keras model or the path of a "
-        ".keras file."
+        f"a {type(model).__name__} cannot be exported: hr.export takes a Keras model, boosted trees, or the "
+        "path of a .keras or .trees file."
     )
 
 

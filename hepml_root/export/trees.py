@@ -67,19 +67,23 @@ def ensemble_attributes(booster: Any) -> dict[str, Any]:
 def _sections(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
     """Return the header of LightGBM's text format, and its trees, as {name: text}."""
     sections = text.split("\nend of trees")[0].split("\nTree=")
-    header, *trees = (
-        dict(line.partition("=")[::2] for line in section.splitlines()) for section in sections
-    )
+    header, *trees = (dict(line.partition("=")[::2] for line in section.splitlines()) for section in sections)
     return header, trees
 
 
 def _add_tree(
-    index: int, tree: Mapping[str, str], output: int, nodes: dict[str, list[Any]], leaves: dict[str, list[Any]]
+    index: int,
+    tree: Mapping[str, str],
+    output: int,
+    nodes: dict[str, list[Any]],
+    leaves: dict[str, list[Any]],
 ) -> None:
     values = _numbers(tree, "leaf_value", float)
     inner = len(values) - 1
     if tree.get("is_linear", "0").strip() == "1":
-        raise UnsupportedOperationError("LightGBM's linear trees cannot be exported; train without linear_tree.")
+        raise UnsupportedOperationError(
+            "LightGBM's linear trees cannot be exported; train without linear_tree."
+        )
     if inner:
         kinds = _numbers(tree, "decision_type", int).astype(np.int64)
         if (kinds & _CATEGORICAL).any():
@@ -149,7 +153,9 @@ def score_nodes(objective: str, outputs: int) -> list[tuple[str, dict[str, Any],
     raise UnsupportedOperationError(f"LightGBM's objective '{objective}' cannot be exported.")
 
 
-def emit_boosted(booster: Any, inputs: Sequence[Mapping[str, Any]], output: str, name: str) -> onnx.ModelProto:
+def emit_boosted(
+    booster: Any, inputs: Sequence[Mapping[str, Any]], output: str, name: str
+) -> onnx.ModelProto:
     """Return a LightGBM booster as an ONNX model.
 
     Arguments
@@ -188,7 +194,9 @@ def emit_boosted(booster: Any, inputs: Sequence[Mapping[str, Any]], output: str,
 
     def add(operator: str, *given: str, to: str = "", **settings: Any) -> str:
         to = to or free(operator.lower())
-        nodes.append(helper.make_node(operator, list(given), [to], name=f"{operator}_{len(nodes)}", **settings))
+        nodes.append(
+            helper.make_node(operator, list(given), [to], name=f"{operator}_{len(nodes)}", **settings)
+        )
         return to
 
     def weight(values: Any, dtype: Any) -> str:

@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import hepml_root as hr
-from hepml_root.errors import UnsupportedOperationError
+from hepml_root.errors import ModelFileError, UnsupportedOperationError
 from hepml_root.export.cpp import generate
 from hepml_root.export.trees import emit_boosted, float32_thresholds
 from hepml_root.inference.session import Session
@@ -73,7 +73,9 @@ class Trees:
         self.count += 1
         return self
 
-    def attributes(self, prefix: str, outputs: int, share: float = 1.0, positive: bool = False) -> dict[str, Any]:
+    def attributes(
+        self, prefix: str, outputs: int, share: float = 1.0, positive: bool = False
+    ) -> dict[str, Any]:
         """Return the node attributes, with a value for each leaf and output (or for a share of them)."""
         entries = [(t, n, o) for t, n in self.leaves for o in range(outputs) if self.rng.random() < share]
         weights = np.float32(self.rng.normal(size=len(entries)) / self.count)
@@ -95,7 +97,9 @@ class Family:
     outputs: list[str] = field(default_factory=list)
     weights: list[onnx.TensorProto] = field(default_factory=list)
 
-    def add(self, case: str, operator: str, given: str = "x", label: bool | None = None, **attributes: Any) -> None:
+    def add(
+        self, case: str, operator: str, given: str = "x", label: bool | None = None, **attributes: Any
+    ) -> None:
         names = [case] if label is None else [f"{case} label", case]
         self.outputs += names if label or label is None else [case]
         node = helper.make_node(operator, given.split(), names, name=case, domain="ai.onnx.ml", **attributes)
@@ -119,13 +123,17 @@ def events(features: int, count: int = 1000, missing: float = 0.03, seed: int = 
     x = rng.normal(size=(count, features)).astype(np.float32)
     chosen = rng.random(x.shape)
     x = np.where(chosen < 0.3, np.round(x), x)
-    x = np.where(chosen < 0.02, rng.choice(np.float32([np.inf, -np.inf, -0.0, 1e-42, -1e-42, 3e38]), x.shape), x)
+    x = np.where(
+        chosen < 0.02, rng.choice(np.float32([np.inf, -np.inf, -0.0, 1e-42, -1e-42, 3e38]), x.shape), x
+    )
     nan = rng.random(x.shape) < missing
     nan[: count // 2] = False
     return np.where(nan, np.float32(np.nan), x).astype(np.float32)
 
 
-def assert_agrees(model: onnx.ModelProto, path: Path, feed: Mapping[str, np.ndarray], tolerance: float = 2e-6) -> None:
+def assert_agrees(
+    model: onnx.ModelProto, path: Path, feed: Mapping[str, np.ndarray], tolerance: float = 2e-6
+) -> None:
     """Hold our C++ to ONNX Runtime with all batch sizes, and name every wrong case."""
     onnx.save(model, path)
     options = onnxruntime.SessionOptions()
@@ -149,10 +157,14 @@ def assert_agrees(model: onnx.ModelProto, path: Path, feed: Mapping[str, np.ndar
                 )
             except AssertionError as error:
                 wrong.append(f"{name}, batch of {batch}: {error}")
-    assert not wrong, "\n".join(wrong[:4]) + f"\nwrong: {sorted({line.split(', batch')[0] for line in wrong})}"
+    assert not wrong, (
+        "\n".join(wrong[:4]) + f"\nwrong: {sorted({line.split(', batch')[0] for line in wrong})}"
+    )
 
 
-def trees(sizes: list[int], seed: int, features: int = FEATURES, modes: tuple[str, ...] = COMPARISONS) -> Trees:
+def trees(
+    sizes: list[int], seed: int, features: int = FEATURES, modes: tuple[str, ...] = COMPARISONS
+) -> Trees:
     grown = Trees(np.random.default_rng(seed), features, modes)
     for size in sizes:
         grown.grow(size)
@@ -169,7 +181,9 @@ def test_regressors(tmp_path: Path) -> None:
         some = trees(many, outputs).attributes("target", outputs)
         family.add(f"sum of {outputs}", "TreeEnsembleRegressor", **some, n_targets=outputs)
         for name in ("AVERAGE", "MIN", "MAX"):
-            few = trees([20, 5, 40, 200, 1], outputs + 5).attributes("target", outputs, 0.6 if outputs > 1 else 1)
+            few = trees([20, 5, 40, 200, 1], outputs + 5).attributes(
+                "target", outputs, 0.6 if outputs > 1 else 1
+            )
             base = np.linspace(-1, 1, outputs).tolist()
             family.add(
                 f"{name} of {outputs}",
@@ -182,9 +196,13 @@ def test_regressors(tmp_path: Path) -> None:
     for transform in TRANSFORMS:
         few = trees([9, 31, 3], 11)
         attributes = few.attributes("target", 3, positive=True)
-        family.add(f"{transform} of 3", "TreeEnsembleRegressor", **attributes, n_targets=3, post_transform=transform)
+        family.add(
+            f"{transform} of 3", "TreeEnsembleRegressor", **attributes, n_targets=3, post_transform=transform
+        )
         attributes = few.attributes("target", 1, positive=True)
-        family.add(f"{transform} of 1", "TreeEnsembleRegressor", **attributes, n_targets=1, post_transform=transform)
+        family.add(
+            f"{transform} of 1", "TreeEnsembleRegressor", **attributes, n_targets=1, post_transform=transform
+        )
     model = family.model({"x": FEATURES})
     assert_agrees(model, tmp_path / "regressors.onnx", {"x": events(FEATURES)})
 
@@ -223,7 +241,9 @@ def test_classifiers(tmp_path: Path) -> None:
                     case = f"first {sign} {transform} {len(base)}"
                     family.add(case, "TreeEnsembleClassifier", label=True, **one, **settings, **more)
                 more = {"base_values": [0.2]}
-                family.add(f"second {sign} {transform}", "TreeEnsembleClassifier", label=True, **second, **settings)
+                family.add(
+                    f"second {sign} {transform}", "TreeEnsembleClassifier", label=True, **second, **settings
+                )
                 case = f"second {sign} {transform} base"
                 family.add(case, "TreeEnsembleClassifier", label=True, **second, **settings, **more)
             five = trees([7, 31, 3, 12], 4).attributes("class", 5, positive=positive)
@@ -304,3 +324,72 @@ def test_large_forests_go_to_a_side_file(tmp_path: Path, monkeypatch: pytest.Mon
     model = family.model({"x": FEATURES})
     assert generate(model).weights is not None
     assert_agrees(model, tmp_path / "large.onnx", {"x": events(FEATURES)})
+
+
+def test_thresholds_decide_the_same_in_both_precisions() -> None:
+    rng = np.random.default_rng(1)
+    t = np.concatenate([rng.normal(size=300), 10.0 ** rng.uniform(-46, 39, 300), [0.0, -0.0, 1e300, -1e300]])
+    x = np.float32(t)
+    near = np.concatenate([x, np.nextafter(x, np.float32(np.inf)), np.nextafter(x, np.float32(-np.inf))])
+    rounded = float32_thresholds(t)
+    with np.errstate(over="ignore"):
+        right = near.astype(np.float64)[:, None] <= t
+    np.testing.assert_array_equal(near[:, None] <= rounded, right)
+
+
+def boosted_data(task: str) -> hr.Dataset:
+    """Features with missing values and jagged constituents."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(1500, 5)).astype(np.float32)
+    jets = rng.exponential(size=(1500, 3, 2)).astype(np.float32)
+    mask = np.arange(3) < rng.integers(0, 4, (1500, 1))
+    signal = x[:, 0] + np.where(mask[:, 0], jets[:, 0, 0], 0) + 0.3 * rng.normal(size=1500)
+    x[::4, 1] = np.nan
+    x[::7, 0] = np.nan
+    blocks = {"features": x, "jets": jets, "jets_mask": mask}
+    if task == "regression":
+        return hr.Dataset.from_arrays(blocks, target=50 + 10 * signal, targets=["mass"], missing="keep")
+    classes = ["a", "b"] if task == "binary" else ["a", "b", "c"]
+    labels = np.digitize(signal, [0.5] if task == "binary" else [0.0, 1.0])
+    return hr.Dataset.from_arrays(blocks, labels, classes=classes, missing="keep")
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_boosted_trees_become_model_files(task: str, tmp_path: Path) -> None:
+    data = boosted_data(task)
+    model = hr.models.boosted(data, trees=30, leaves=12)
+    path = hr.export(model, tmp_path / "trees.onnx", data=data)
+    manifest = hr.export.read_manifest(path)
+    assert manifest["task"] == task
+    assert manifest["parity"]["onnxruntime"]["events"] == 1500
+    wanted = model.predict(data)
+    found = Session(path, engine="cpp").infer(data.X)
+    scale = max(1.0, float(np.abs(wanted).max()))
+    np.testing.assert_allclose(found, wanted, atol=1e-6 * scale, rtol=2e-6)
+    if task == "binary":
+        saved = model.save(tmp_path / "model.trees")
+        again = hr.export(saved, tmp_path / "again.onnx")
+        assert hr.export.read_manifest(again)["parity"]["onnxruntime"]["events_from"] == "random numbers"
+        again = hr.export(model.booster, tmp_path / "booster.onnx", data=data)
+        np.testing.assert_array_equal(Session(again, engine="onnxruntime").infer(data.X).shape, wanted.shape)
+        with pytest.raises(ModelFileError, match="data=dataset"):
+            hr.export(model.booster, tmp_path / "none.onnx")
+
+
+def test_splits_that_have_no_counterpart_are_refused() -> None:
+    import lightgbm
+
+    x = np.random.default_rng(1).integers(0, 5, size=(500, 2)).astype(float)
+    quiet = {"verbosity": -1, "min_data_in_leaf": 5}
+    block = {"name": "features", "kind": "flat", "shape": [2]}
+
+    def refused(settings: dict[str, Any], words: str, **of_data: Any) -> None:
+        table = lightgbm.Dataset(x, (x[:, 0] == 2) | (x[:, 0] == 4), params=settings | quiet, **of_data)
+        booster = lightgbm.train(settings | quiet, table, 3)
+        with pytest.raises(UnsupportedOperationError, match=words):
+            emit_boosted(booster, [block], "score", "trees")
+
+    refused({"objective": "binary"}, "by category", categorical_feature=[0])
+    refused({"objective": "regression", "zero_as_missing": True}, "zeros as missing")
+    refused({"objective": "regression", "linear_tree": True}, "linear")
+    refused({"objective": "regression", "reg_sqrt": True}, "objective 'regression sqrt'")

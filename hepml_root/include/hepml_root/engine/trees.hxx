@@ -90,8 +90,8 @@ template <class V> HEPML_ROOT_INLINE void rule_out(Mask<V>& ruled_out, V key, V 
 #ifdef HEPML_ROOT_AVX512
    if constexpr (width<V> == 16) {
       const __mmask16 right = _mm512_cmpgt_epi32_mask(__m512i(bits(key)), __m512i(bits(threshold)));
-      ruled_out = Mask<V>(
-         _mm512_mask_or_epi32(__m512i(ruled_out), right, __m512i(ruled_out), __m512i(bits(left))));
+      ruled_out =
+          Mask<V>(_mm512_mask_or_epi32(__m512i(ruled_out), right, __m512i(ruled_out), __m512i(bits(left))));
       return;
    }
 #endif
@@ -111,7 +111,8 @@ template <class V> HEPML_ROOT_INLINE Mask<V> place_of(Mask<V> leaf) {
 template <class V> HEPML_ROOT_INLINE V one_of_32(Table values, Mask<V> place) {
 #ifdef HEPML_ROOT_AVX512
    if constexpr (width<V> == 16)
-      return V(_mm512_permutex2var_ps(__m512(word<V>(values, 0)), __m512i(place), __m512(word<V>(values, 16))));
+      return V(
+          _mm512_permutex2var_ps(__m512(word<V>(values, 0)), __m512i(place), __m512(word<V>(values, 16))));
 #endif
    V result;
    for (std::size_t i = 0; i < width<V>; ++i)
@@ -126,7 +127,7 @@ struct BitGroup {
    std::size_t trees, pieces, outputs;
 
    HEPML_ROOT_INLINE explicit BitGroup(Table t)
-      : table(t), trees(count(t, 0)), pieces(count(t, 1)), outputs(count(t, 2)) {}
+       : table(t), trees(count(t, 0)), pieces(count(t, 1)), outputs(count(t, 2)) {}
    HEPML_ROOT_INLINE std::size_t rows(std::size_t piece) const { return count(table, 3 + piece); }
    HEPML_ROOT_INLINE std::size_t output(std::size_t i) const { return count(table, 3 + pieces + i); }
    HEPML_ROOT_INLINE std::size_t size() const { return padded(3 + pieces + outputs); }
@@ -138,9 +139,9 @@ struct BitPiece {
    Table rows_of_tree, feature, threshold, left, values, end;
 
    HEPML_ROOT_INLINE BitPiece(Table t, std::size_t rows, std::size_t outputs)
-      : rows_of_tree(t), feature(t + 4 * group_trees), threshold(feature + 4 * padded(rows * group_trees / 2)),
-        left(threshold + 4 * rows * group_trees), values(left + 4 * rows * group_trees),
-        end(values + 4 * outputs * group_trees * piece_leaves) {}
+       : rows_of_tree(t), feature(t + 4 * group_trees),
+         threshold(feature + 4 * padded(rows * group_trees / 2)), left(threshold + 4 * rows * group_trees),
+         values(left + 4 * rows * group_trees), end(values + 4 * outputs * group_trees * piece_leaves) {}
 };
 
 HEPML_ROOT_INLINE std::size_t key_row(Table feature, std::size_t i) {
@@ -151,8 +152,8 @@ HEPML_ROOT_INLINE std::size_t key_row(Table feature, std::size_t i) {
 
 // The values of one tree, events in lanes.
 template <class M, class Combine>
-__attribute__((noinline)) void bit_tree(const float* keys, const BitGroup& group, std::size_t tree, Table pieces,
-                                        float* y) {
+__attribute__((noinline)) void bit_tree(const float* keys, const BitGroup& group, std::size_t tree,
+                                        Table pieces, float* y) {
    using V = typename M::V;
    using I = Mask<V>;
    I found[M::vectors] = {};
@@ -199,7 +200,7 @@ template <int Pages> struct KeysOfOneEvent {
    }
    HEPML_ROOT_INLINE V operator()(Table feature) const {
       const __m512i index =
-         _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(feature)));
+          _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(feature)));
       if constexpr (Pages == 0) {
          return V(_mm512_mask_i32gather_ps(__m512(V{}), 0xffff, index, keys, 4));
       } else {
@@ -225,8 +226,10 @@ template <int Pages> struct KeysOfOneEvent {
 template <class V> HEPML_ROOT_INLINE V one_per_tree(Table values, Mask<V> place) {
    V result;
 #ifdef HEPML_ROOT_AVX512
-   const __m512i first = _mm512_set_epi32(480, 448, 416, 384, 352, 320, 288, 256, 224, 192, 160, 128, 96, 64, 32, 0);
-   result = V(_mm512_mask_i32gather_ps(__m512(V{}), 0xffff, _mm512_add_epi32(__m512i(place), first), values, 4));
+   const __m512i first =
+       _mm512_set_epi32(480, 448, 416, 384, 352, 320, 288, 256, 224, 192, 160, 128, 96, 64, 32, 0);
+   result =
+       V(_mm512_mask_i32gather_ps(__m512(V{}), 0xffff, _mm512_add_epi32(__m512i(place), first), values, 4));
 #else
    for (std::size_t k = 0; k < group_trees; ++k)
       result[k] = word<float>(values, k * piece_leaves + static_cast<std::size_t>(place[k]));
@@ -261,8 +264,8 @@ __attribute__((noinline)) void bit_trees_of_one_event(const float* keys, Table t
             const V value = one_per_tree<V>(values, place);
             float& to = y[group.output(o)];
             to = Combine::template add<Vector<1>::Float>(
-               Vector<1>::Float{to},
-               Vector<1>::Float{over_lanes<Combine, V>(select<V>(here, value, Combine::template start<V>()))})[0];
+                Vector<1>::Float{to}, Vector<1>::Float{over_lanes<Combine, V>(
+                                          select<V>(here, value, Combine::template start<V>()))})[0];
          }
          table = piece.end;
       }
@@ -274,7 +277,12 @@ __attribute__((noinline)) void bit_trees_of_one_event(const float* keys, Table t
 template <class M, class Combine, std::size_t Features, std::size_t Plain, std::size_t Rows>
 void bit_trees(const float* keys, Table table, std::size_t groups, float* y) {
    if constexpr (M::single) {
-      constexpr int pages = Rows <= 32 ? 1 : Rows <= 64 ? 2 : 0, plain_pages = Plain <= 32 ? 1 : Plain <= 64 ? 2 : 0;
+      constexpr int pages = Rows <= 32   ? 1
+                            : Rows <= 64 ? 2
+                                         : 0,
+                    plain_pages = Plain <= 32   ? 1
+                                  : Plain <= 64 ? 2
+                                                : 0;
       bool nan = false;
       if constexpr (pages != plain_pages)
          for (std::size_t f = 0; f < Features; ++f)
@@ -310,7 +318,8 @@ HEPML_ROOT_INLINE WalkedNode walked_node(Table nodes, std::uint32_t i) {
 }
 
 // Goes down N trees, or one tree with N events, until all are at a leaf: independent walks hide that each
-// step waits for memory. `Row` is the length of a row of keys, `Lane` the distance of neighbouring walks in it.
+// step waits for memory. `Row` is the length of a row of keys, `Lane` the distance of neighbouring walks in
+// it.
 template <std::size_t N, std::size_t Row, std::size_t Lane>
 __attribute__((noinline)) void walk(Table keys, Table nodes, std::uint32_t (&at)[N]) {
    std::uint32_t moved = 1;
@@ -328,7 +337,8 @@ __attribute__((noinline)) void walk(Table keys, Table nodes, std::uint32_t (&at)
 
 // Adds the values of a leaf to the outputs of one lane.
 template <class Combine, std::size_t Lanes>
-HEPML_ROOT_INLINE void add_leaf(Table values, const WalkedNode& leaf, Table outputs, std::size_t n, float* y) {
+HEPML_ROOT_INLINE void add_leaf(Table values, const WalkedNode& leaf, Table outputs, std::size_t n,
+                                float* y) {
    using One = Vector<1>::Float;
    for (std::size_t o = 0; o < n; ++o) {
       float& to = y[count(outputs, o) * Lanes];
@@ -341,7 +351,8 @@ HEPML_ROOT_INLINE void add_leaf(Table values, const WalkedNode& leaf, Table outp
 template <class M, class Combine>
 void walked_trees(const float* keys, Table table, Table nodes, Table values, std::size_t groups, float* y) {
    const auto all_keys = reinterpret_cast<Table>(keys);
-   constexpr std::size_t walks = M::single || M::lanes % group_trees == 0 ? group_trees : width<typename M::V>;
+   constexpr std::size_t walks =
+       M::single || M::lanes % group_trees == 0 ? group_trees : width<typename M::V>;
    for (std::size_t g = 0; g < groups; ++g) {
       const std::size_t trees = count(table, 0), outputs = count(table, 1);
       const Table roots = table + 8, output = roots + 4 * group_trees;
