@@ -1,184 +1,246 @@
-"""Rules for operators that only move features: reshapes, slices, joins, transposes, gathers."""
+"""Rules for operators that change the shape of a value, or the order of its axes."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from hepml_root.export.cpp_graph import Lowering, Node, Tensor, check_size, rule
-from hepml_root.export.cpp_steps import Join, Pick
+from hepml_root.export.cpp_graph import Lowering, Node, Tensor, Value, check_size, rule
+from hepml_root.export.cpp_moves import numbered, pick, product_of, view
+
+__all__ = ["numbered", "pick", "view"]
 
 
-def view(source: Tensor, shape: tuple[int, ...]) -> list[Tensor]:
-    """Return the same features under another shape: no step is needed."""
-    return [Tensor(source.step, shape, source.kind, source.offset)]
-
-
-def pick(lowering: Lowering, source: Tensor, indices: np.ndarray) -> Tensor:
-    """Return the features ``indices`` (in the shape wanted) of ``source``; a run of them is only a view."""
-    check_size(indices.size)
-    flat = indices.ravel()
-    if flat.size and np.array_equal(flat, np.arange(flat[0], flat[0] + flat.size)):
-        return Tensor(source.step, indices.shape, source.kind, source.offset + int(flat[0]))
-    return lowering.add(Pick(source, flat), indices.shape, source.kind)
-
-
-def numbered(source: Tensor) -> np.ndarray:
-    """Return the index of every feature of a value, in its shape."""
-    return np.arange(source.size).reshape(source.shape)
-
-
-@rule("Identity", "Dropout")
+@rule("Identity")
 def identity(node: Node, lowering: Lowering) -> list[Tensor]:  # noqa: ARG001
-    training = node.optional(2) if node.operator == "Dropout" else None
-    if training is not None and (isinstance(training, Tensor) or bool(training)):
+    return [node.tensor()]
+
+
+@rule("Dropout")
+def dropout(node: Node, lowering: Lowering) -> list[Tensor]:
+    """Nothing is dropped at inference, and nothing at a ratio of 0."""
+    source, training = node.tensor(), node.optional(2)
+    ratio = 0.5 if node.optional(1) is None else float(node.constant(1, "the ratio").ravel()[0])
+    if training is not None and ratio and bool(node.constant(2, "training_mode").ravel()[0]):
         raise node.refuse("training_mode is on.")
-    return view(node.tensor(), node.tensor().shape)
+    if len(node.outputs) < 2 or not node.outputs[1]:
+        return [source]
+    return [source, lowering.constant(np.ones(source.shape, bool))]
 
 
 @rule("Reshape")
-def reshape(node: Node, lowering: Lowering) -> list[Tensor]:  # noqa: ARG001
+def reshape(node: Node, lowering: Lowering) -> list[Value]:  # noqa: ARG001
+    wanted = node.dimensions(1, "the shape")
+    source = node.inputs[0]
+    if isinstance(source, np.ndarray):  # a constant under a shape with the number of events
+        return [source.reshape(_for_one_event(node, wanted, source.size))]
     source = node.tensor()
-    wanted = [int(n) for n in node.constant(1, "the shape").ravel()]
-    full: tuple[int | None, ...] = (None, *source.shape)
+    full: list[int | None] = [*([None] if node.batched else []), *source.shape]
     if not node.attributes.get("allowzero", 0):
-        wanted = [(full[i] if i < len(full) else 0) if n == 0 else n for i, n in enumerate(wanted)]  # type: ignore[misc]
-    if not wanted:
-        raise node.refuse("a shape without the batch axis.")
-    batch, rest = wanted[0], wanted[1:]
-    if batch not in (None, -1, 1) or None in rest:
-        raise node.refuse(f"the new shape {wanted} does not leave the first axis, the batch, free.")
-    known = math.prod(n for n in rest if n != -1)
-    if -1 in rest:
-        if batch == -1 or rest.count(-1) > 1 or not known or source.size % known:
-            raise node.refuse(f"the new shape {wanted} does not fit {source.shape} features per event.")
-        rest = [source.size // known if n == -1 else n for n in rest]
-    if math.prod(rest) != source.size:
-        raise node.refuse(f"the new shape {wanted} does not hold the {source.size} features of an event.")
-    return view(source, tuple(rest))
+        if any(n == 0 and i >= len(full) for i, n in enumerate(wanted)):
+            raise node.refuse(f"the new shape {wanted} copies an axis that {source.shape} does not have.")
+        wanted = [full[i] if n == 0 else n for i, n in enumerate(wanted)]
+    if node.batched:
+        if not wanted or wanted[0] not in (None, -1, 1) or None in wanted[1:]:
+            raise node.refuse(
+                f"the new shape {_text(wanted)} does not leave the first axis, the batch, free."
+            )
+        if wanted[0] == -1 and -1 in wanted[1:]:
+            raise node.refuse(f"the new shape {_text(wanted)} has -1 twice.")
+        wanted = wanted[1:]
+    return [view(source, _fitted(node, wanted, source.size))]
+
+
+def _fitted(node: Node, wanted: Sequence[int | None], size: int) -> list[int]:
+    """Return a shape with its -1, if there is one, replaced by what is left of ``size``."""
+    known = math.prod(n for n in wanted if n is not None and n != -1)
+    rest = [n for n in wanted if n is not None]
+    if rest.count(-1) > 1 or (-1 in rest and (known <= 0 or size % known)):
+        raise node.refuse(f"the new shape {_text(wanted)} does not fit {size} features.")
+    shape = [size // known if n == -1 else n for n in rest]
+    if len(rest) != len(wanted) or any(n <= 0 for n in shape) or math.prod(shape) != size:
+        raise node.refuse(f"the new shape {_text(wanted)} does not hold the {size} features.")
+    return shape
+
+
+def _for_one_event(node: Node, wanted: Sequence[int | None], size: int) -> list[int]:
+    """Return a shape with the number of events replaced by one: constants are the same for all."""
+    if not wanted or wanted[0] is not None:
+        raise node.refuse(f"the new shape {_text(wanted)} does not begin with the number of events.")
+    return [1, *_fitted(node, wanted[1:], size)]
+
+
+def _text(wanted: Sequence[int | None]) -> str:
+    return "[" + ", ".join("batch" if n is None else str(n) for n in wanted) + "]"
 
 
 @rule("Flatten")
 def flatten(node: Node, lowering: Lowering) -> list[Tensor]:  # noqa: ARG001
     source = node.tensor()
-    if node.attributes.get("axis", 1) != 1:
-        raise node.refuse("only axis=1 keeps the events apart.")
-    return view(source, (source.size,))
+    rank = len(source.shape) + node.leading
+    axis = node.attributes.get("axis", 1)
+    if not -rank <= axis <= rank:
+        raise node.refuse(f"axis {axis} of a value with {rank} axes.")
+    axis += rank if axis < 0 else 0
+    if node.batched:
+        if axis != 1:
+            raise node.refuse("only axis=1 keeps the events apart.")
+        return [view(source, (source.size,))]
+    first = math.prod(source.shape[:axis])
+    return [view(source, (first, source.size // first))]
 
 
 @rule("Squeeze")
 def squeeze(node: Node, lowering: Lowering) -> list[Tensor]:  # noqa: ARG001
     source = node.tensor()
-    if node.optional(1) is None:
+    rank = len(source.shape)
+    if node.optional(1) is not None:
+        axes = {node.axis(int(a), rank) for a in node.constant(1, "the axes").ravel()}
+    elif node.batched:
         raise node.refuse("without axes it could remove the batch axis.")
-    axes = {node.axis(int(a), len(source.shape)) for a in node.constant(1, "the axes").ravel()}
+    else:
+        axes = {axis for axis in range(rank) if source.shape[axis] == 1}
     if any(source.shape[axis] != 1 for axis in axes):
         raise node.refuse(
-            f"axes {sorted(a + 1 for a in axes)} of shape {source.shape} are not all of length 1."
+            f"axes {sorted(a + node.leading for a in axes)} of shape {source.shape} are not all of length 1."
         )
-    return view(source, tuple(n for i, n in enumerate(source.shape) if i not in axes))
+    return [view(source, [n for i, n in enumerate(source.shape) if i not in axes])]
 
 
 @rule("Unsqueeze")
 def unsqueeze(node: Node, lowering: Lowering) -> list[Tensor]:  # noqa: ARG001
     source = node.tensor()
     given = [int(a) for a in node.constant(1, "the axes").ravel()]
-    axes = {node.axis(a, len(source.shape) + len(given)) for a in given}
+    rank = len(source.shape) + len(given)
+    axes = {node.axis(a, rank) for a in given}
+    if len(axes) != len(given):
+        raise node.refuse(f"axes {given} name an axis twice.")
     lengths = iter(source.shape)
-    return view(
-        source, tuple(1 if i in axes else next(lengths) for i in range(len(source.shape) + len(axes)))
-    )
+    return [view(source, [1 if i in axes else next(lengths) for i in range(rank)])]
 
 
 @rule("Transpose")
 def transpose(node: Node, lowering: Lowering) -> list[Tensor]:
     source = node.tensor()
-    order = list(node.attributes.get("perm", range(len(source.shape), -1, -1)))
-    if order[0] != 0:
+    rank = len(source.shape) + node.leading
+    order = [int(axis) for axis in node.attributes.get("perm", range(rank - 1, -1, -1))]
+    if sorted(order) != list(range(rank)):
+        raise node.refuse(f"perm={order} is no order of {rank} axes.")
+    if node.batched and order[0] != 0:
         raise node.refuse(f"perm={order} moves the batch axis.")
-    return [pick(lowering, source, numbered(source).transpose([axis - 1 for axis in order[1:]]))]
+    own = [axis - node.leading for axis in order[node.leading :]]
+    return [pick(lowering, source, numbered(source).transpose(own))]
 
 
 @rule("Expand")
-def expand(node: Node, lowering: Lowering) -> list[Tensor]:
+def expand(node: Node, lowering: Lowering) -> list[Value]:
+    wanted = node.dimensions(1, "the shape")
+    given = node.inputs[0]
+    if isinstance(given, np.ndarray):  # a constant, for every event the same
+        if not wanted or wanted[0] is not None or None in wanted[1:]:
+            raise node.refuse(f"the shape {_text(wanted)} does not begin with the number of events.")
+        lengths = [1, *(n for n in wanted if n is not None)]
+        if given.ndim == len(wanted) and given.shape[0] != 1:
+            raise node.refuse(f"a constant of shape {given.shape} has a value per event of the batch.")
+        shape = _broadcast(node, given.shape, lengths)
+        return [np.broadcast_to(given, shape)]
     source = node.tensor()
-    wanted = [int(n) for n in node.constant(1, "the shape").ravel()]
-    if len(wanted) > len(source.shape) + 1 or (len(wanted) == len(source.shape) + 1 and wanted[0] != 1):
-        raise node.refuse(f"the shape {wanted} expands the batch axis.")
-    rest = tuple(wanted if len(wanted) <= len(source.shape) else wanted[1:])
-    try:
-        shape = np.broadcast_shapes(source.shape, rest)
-    except ValueError:
-        raise node.refuse(f"{source.shape} cannot be expanded to {wanted}.") from None
+    if node.batched and len(wanted) == len(source.shape) + 1 and wanted[0] in (None, 1):
+        wanted = wanted[1:]
+    if None in wanted or (node.batched and len(wanted) > len(source.shape)):
+        raise node.refuse(f"the shape {_text(wanted)} expands the batch axis.")
+    shape = _broadcast(node, source.shape, [n for n in wanted if n is not None])
     return [pick(lowering, source, np.broadcast_to(numbered(source), shape))]
 
 
-@rule("Slice")
-def cut(node: Node, lowering: Lowering) -> list[Tensor]:
-    source = node.tensor()
-    starts, ends = (node.constant(i, what).ravel() for i, what in ((1, "the starts"), (2, "the ends")))
-    axes = range(len(starts)) if node.optional(3) is None else node.constant(3, "the axes").ravel()
-    steps = [1] * len(starts) if node.optional(4) is None else node.constant(4, "the steps").ravel()
-    if not len(starts) == len(ends) == len(axes) == len(steps):
-        raise node.refuse("starts, ends, axes and steps differ in length.")
-    index = [slice(None)] * len(source.shape)
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        begin, stop, stride = int(start), int(end), int(step)
-        if int(axis) in (0, -len(source.shape) - 1) and begin == 0 and stride == 1 and stop > 1 << 30:
-            continue  # the whole batch
-        place = node.axis(int(axis), len(source.shape))
-        length = source.shape[place]
-        # ONNX clamps; with a negative step "before the first" is below -length, which Python writes as None.
-        low = begin if begin >= -length else (-length if stride > 0 else None)
-        if stride < 0 and begin < -length:
-            raise node.refuse("a backward slice that starts before the first element is empty.")
-        index[place] = slice(low, None if stride < 0 and stop < -length else stop, stride)
-    indices = numbered(source)[tuple(index)]
-    if not indices.size:
-        raise node.refuse("the slice is empty.")
-    return [pick(lowering, source, indices)]
+def _broadcast(node: Node, shape: Sequence[int], wanted: Sequence[int]) -> tuple[int, ...]:
+    product_of(wanted)
+    try:
+        result = np.broadcast_shapes(tuple(shape), tuple(wanted))
+    except ValueError:
+        raise node.refuse(f"{tuple(shape)} cannot be expanded to {list(wanted)}.") from None
+    if product_of(result) == 0:
+        raise node.refuse(f"the shape {list(wanted)} is empty.")
+    return result
 
 
-@rule("Split")
-def split(node: Node, lowering: Lowering) -> list[Tensor]:
+@rule("ConstantOfShape")
+def constant_of_shape(node: Node, lowering: Lowering) -> list[Value]:  # noqa: ARG001
+    """A constant whose first axis is the number of events: the same for every event."""
+    from onnx import numpy_helper
+
+    wanted = node.dimensions(0, "the shape")
+    if not wanted or wanted[0] is not None or None in wanted[1:]:
+        raise node.refuse(f"the shape {_text(wanted)} does not begin with the number of events.")
+    lengths = [1, *(n for n in wanted if n is not None)]
+    if min(lengths) <= 0:
+        raise node.refuse(f"the shape {_text(wanted)} is empty.")
+    product_of(lengths)
+    fill = node.attributes.get("value")
+    number = np.zeros(1, np.float32) if fill is None else numpy_helper.to_array(fill).ravel()
+    return [np.full(lengths, number[0])]
+
+
+@rule("Tile")
+def tile(node: Node, lowering: Lowering) -> list[Tensor]:
     source = node.tensor()
-    axis = node.axis(node.attributes.get("axis", 0), len(source.shape))
-    length, count = source.shape[axis], len(node.outputs)
-    if node.optional(1) is not None:
-        sizes = [int(n) for n in node.constant(1, "the sizes").ravel()]
+    repeats = [int(n) for n in node.constant(1, "the repeats").ravel()]
+    if len(repeats) != len(source.shape) + node.leading:
+        raise node.refuse(f"{len(repeats)} repeats for {len(source.shape) + node.leading} axes.")
+    if node.batched and repeats[0] != 1:
+        raise node.refuse("repeats the events.")
+    repeats = repeats[node.leading :]
+    if any(n <= 0 for n in repeats):
+        raise node.refuse(f"repeats {repeats}; each must be at least 1.")
+    check_size(math.prod(repeats) * source.size)
+    return [pick(lowering, source, np.tile(numbered(source), repeats) if repeats else numbered(source))]
+
+
+@rule("DepthToSpace")
+def depth_to_space(node: Node, lowering: Lowering) -> list[Tensor]:
+    source, side, shape = _image(node)
+    mode = node.attributes.get("mode", b"DCR")
+    channels, height, width = shape
+    if mode not in (b"DCR", b"CRD") or channels % (side * side):
+        raise node.refuse(f"mode={mode!r}, blocksize={side} for {channels} channels.")
+    rest = channels // (side * side)
+    numbers = numbered(source)
+    if mode == b"DCR":
+        numbers = numbers.reshape(-1, side, side, rest, height, width).transpose(0, 3, 4, 1, 5, 2)
     else:
-        each = -(-length // count)
-        sizes = [min(each, length - each * i) for i in range(count)]
-    if len(sizes) != count or sum(sizes) != length or min(sizes) <= 0:
-        raise node.refuse(f"sizes {sizes} do not cut {length} elements into {count} outputs.")
-    pieces = np.split(numbered(source), np.cumsum(sizes)[:-1], axis=axis)
-    return [pick(lowering, source, piece) for piece in pieces]
+        numbers = numbers.reshape(-1, rest, side, side, height, width).transpose(0, 1, 4, 2, 5, 3)
+    return [pick(lowering, source, numbers.reshape(*source.shape[:-3], rest, height * side, width * side))]
 
 
-@rule("Gather")
-def gather(node: Node, lowering: Lowering) -> list[Tensor]:
+@rule("SpaceToDepth")
+def space_to_depth(node: Node, lowering: Lowering) -> list[Tensor]:
+    source, side, shape = _image(node)
+    mode = node.attributes.get("mode", b"DCR")
+    channels, height, width = shape
+    if mode not in (b"DCR", b"CRD") or height % side or width % side:
+        raise node.refuse(f"mode={mode!r}, blocksize={side} for {height} x {width}.")
+    small = (height // side, width // side)
+    numbers = numbered(source).reshape(-1, channels, small[0], side, small[1], side)
+    numbers = numbers.transpose((0, 3, 5, 1, 2, 4) if mode == b"DCR" else (0, 1, 3, 5, 2, 4))
+    return [pick(lowering, source, numbers.reshape(*source.shape[:-3], channels * side * side, *small))]
+
+
+@rule("EyeLike")
+def eye_like(node: Node, lowering: Lowering) -> list[Value]:  # noqa: ARG001
+    """A constant, of the shape of a value."""
     source = node.tensor()
-    indices = node.constant(1, "the indices")
-    axis = node.axis(node.attributes.get("axis", 0), len(source.shape))
-    if indices.size == 0 or indices.min() < -source.shape[axis] or indices.max() >= source.shape[axis]:
-        raise node.refuse(f"indices out of range of axis {axis + 1} of length {source.shape[axis]}.")
-    return [pick(lowering, source, np.take(numbered(source), indices.astype(np.int64), axis=axis))]
+    if node.batched or len(source.shape) != 2:
+        raise node.refuse("makes a matrix of one row per event; every event must be computed on its own.")
+    rows, columns = source.shape
+    dtype = node.output_types[0] if node.output_types else None
+    return [np.eye(rows, columns, node.attributes.get("k", 0), dtype or np.float32)]
 
 
-@rule("Concat")
-def concat(node: Node, lowering: Lowering) -> list[Tensor]:
-    values = [value for value in node.inputs if value is not None]
-    tensors = [value for value in values if isinstance(value, Tensor)]
-    if len(tensors) != len(values):
-        raise node.refuse("joins constants with values of the events; expand them over the batch first.")
-    rank = len(tensors[0].shape)
-    axis = node.axis(node.attributes["axis"], rank)
-    kinds = {tensor.kind for tensor in tensors}
-    rests = {tensor.shape[:axis] + tensor.shape[axis + 1 :] for tensor in tensors}
-    if len(rests) != 1 or len(kinds) != 1:
-        raise node.refuse(f"shapes {[tensor.shape for tensor in tensors]} or their types do not fit.")
-    starts = np.cumsum([0] + [tensor.size for tensor in tensors])
-    joined = lowering.add(Join(tensors), (int(starts[-1]),), kinds.pop())
-    numbers = [start + numbered(tensor) for start, tensor in zip(starts[:-1], tensors, strict=True)]
-    return [pick(lowering, joined, np.concatenate(numbers, axis=axis))]
+def _image(node: Node) -> tuple[Tensor, int, tuple[int, int, int]]:
+    source, side = node.tensor(), int(node.attributes["blocksize"])
+    if len(source.shape) + node.leading != 4 or side < 1:
+        raise node.refuse(f"blocksize={side} of a value of shape {source.shape}; an image is needed.")
+    channels, height, width = source.shape[-3:]
+    return source, side, (channels, height, width)

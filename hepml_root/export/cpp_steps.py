@@ -172,50 +172,6 @@ def pack(matrix: np.ndarray) -> np.ndarray:
     return np.concatenate([tiled.ravel(), left_over.ravel()])
 
 
-class Pick(Step):
-    """Features of one value in another order: slices, gathers, transposes, repeats."""
-
-    def __init__(self, source: Tensor, indices: np.ndarray) -> None:
-        super().__init__(indices.size)
-        self.source, self.indices = source, indices
-
-    def reads(self) -> Iterator[Tensor]:
-        yield self.source
-
-    def redirect(self, moved: Moved) -> None:
-        self.source = moved(self.source)
-
-    def code(self, to: str, place: Place, weights: Weights) -> list[str]:  # noqa: ARG002
-        indices = ", ".join(map(str, self.indices.tolist()))
-        return [
-            "{",
-            f"   static constexpr std::uint32_t table[] = {{{indices}}};",
-            f"   engine::pick<M, {self.size}>({place(self.source)}, table, {to});",
-            "}",
-        ]
-
-
-class Join(Step):
-    """Several values one after the other."""
-
-    def __init__(self, sources: list[Tensor]) -> None:
-        super().__init__(sum(source.size for source in sources))
-        self.sources = sources
-
-    def reads(self) -> Iterator[Tensor]:
-        return iter(self.sources)
-
-    def redirect(self, moved: Moved) -> None:
-        self.sources = [moved(source) for source in self.sources]
-
-    def code(self, to: str, place: Place, weights: Weights) -> list[str]:  # noqa: ARG002
-        code, offset = [], 0
-        for source in self.sources:
-            code.append(f"engine::copy<M, {source.size}>({place(source)}, {to} + {offset} * M::lanes);")
-            offset += source.size
-        return code
-
-
 class AlongAxis(Step):
     """A kernel of engine/reduce.hxx on a value seen as (outer, axis, inner)."""
 
