@@ -140,7 +140,7 @@ def _sizes(node: Node, source: Tensor) -> tuple[list[int], list[np.float32], lis
         own = node.axis(axis, rank)
         if scales is not None:
             factors[own] = np.float32(scales[i])
-            lengths[own] = math.floor(source.shape[own] * float(factors[own]))
+            lengths[own] = math.floor(np.float32(source.shape[own]) * factors[own])
         elif sizes is not None:
             lengths[own] = int(sizes[i])
             factors[own] = np.float32(lengths[own] / source.shape[own])

@@ -37,7 +37,8 @@ template <class V, std::size_t K> struct Best {
    // An element goes where its rank belongs, those behind move up, the last is lost.
    HEPML_ROOT_INLINE void add(Mask<V> r, Mask<V> p) {
       HEPML_ROOT_UNROLL
-      for (std::size_t j = K; j-- > 1;) {
+      for (std::size_t i = 1; i < K; ++i) {
+         const std::size_t j = K - i;
          place[j] = r < rank[j - 1] ? place[j - 1] : (r < rank[j] ? p : place[j]);
          rank[j] = r < rank[j - 1] ? rank[j - 1] : (r < rank[j] ? r : rank[j]);
       }
