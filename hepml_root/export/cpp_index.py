@@ -321,7 +321,7 @@ def _within(node: Node, index: np.ndarray, length: int) -> np.ndarray:
 # ---- scattering ------------------------------------------------------------------------------------------
 
 
-@rule("ScatterElements", "Scatter")
+@rule("ScatterElements")
 def scatter_elements(node: Node, lowering: Lowering) -> list[Tensor]:
     source, index, place, base = _elements(node)
     stride = math.prod(source.shape[place + 1 :])
