@@ -6,7 +6,8 @@ import numpy as np
 
 from hepml_root.export.cpp_expression import Broadcast, Call, Expression, Load, Number, broadcast
 from hepml_root.export.cpp_graph import Lowering, Node, Tensor, Value
-from hepml_root.export.cpp_steps import AlongAxis, Join, Map
+from hepml_root.export.cpp_moves import join
+from hepml_root.export.cpp_steps import AlongAxis, Map
 
 EXACT_INTEGERS = 1 << 24
 
@@ -113,15 +114,15 @@ def two_scores(
     if second:
         if base.size and not alone:
             first = mapped(lowering, "{0} + {1}", first, Number(float(base[0])))
-        scores = written(lowering, lowering.add(Join([first, score]), (2,)), transform)
+        scores = written(lowering, join(lowering, [first, score]), transform)
     elif base.size == 2:
-        scores = written(lowering, lowering.add(Join([score, element(raw, 1)]), (2,)), transform)
+        scores = written(lowering, join(lowering, [score, element(raw, 1)]), transform)
     elif transform == "PROBIT":
         raise node.refuse("post_transform PROBIT of a single score for two classes.")
     else:
         other = "1.0f - {0}" if positive else "-{0}"
         pair = [mapped(lowering, "-{0}" if transform == "LOGISTIC" else other, score), score]
-        scores = lowering.add(Join(pair), (2,))
+        scores = join(lowering, pair)
         if transform == "LOGISTIC":
             scores = written(lowering, scores, transform)
     if len(labels) != 2 or np.abs(labels).max() > EXACT_INTEGERS:

@@ -165,6 +165,11 @@ def pick(lowering: Lowering, source: Tensor, indices: np.ndarray) -> Tensor:
     return assemble(lowering, [source], indices, source.kind)
 
 
+def join(lowering: Lowering, sources: Sequence[Tensor]) -> Tensor:
+    """Return the features of several values one after the other, as a list."""
+    return assemble(lowering, sources, np.arange(sum(source.size for source in sources)), sources[0].kind)
+
+
 def assemble(
     lowering: Lowering, sources: Sequence[Tensor | np.ndarray], indices: np.ndarray, kind: str
 ) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from hepml_root.export.cpp_elementwise import constant, floats
 from hepml_root.export.cpp_expression import Call, Expression, Load, Weight, broadcast
 from hepml_root.export.cpp_graph import Lowering, Node, Tensor, rule
-from hepml_root.export.cpp_shape import numbered, pick
+from hepml_root.export.cpp_moves import numbered, pick
 from hepml_root.export.cpp_steps import AlongAxis, Map
 from hepml_root.export.cpp_weights import number
 

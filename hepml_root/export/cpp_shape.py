@@ -10,8 +10,6 @@ import numpy as np
 from hepml_root.export.cpp_graph import Lowering, Node, Tensor, Value, check_size, rule
 from hepml_root.export.cpp_moves import numbered, pick, product_of, view
 
-__all__ = ["numbered", "pick", "view"]
-
 
 @rule("Identity")
 def identity(node: Node, lowering: Lowering) -> list[Tensor]:  # noqa: ARG001

@@ -9,7 +9,7 @@ import numpy as np
 from hepml_root.export.cpp_expression import Call, Expression, Load, Number, Weight
 from hepml_root.export.cpp_graph import Lowering, Node, Tensor, Value, check_size, rule
 from hepml_root.export.cpp_ml_scores import labelled, probit, two_scores, written
-from hepml_root.export.cpp_shape import pick
+from hepml_root.export.cpp_moves import pick
 from hepml_root.export.cpp_steps import Map, Moved, Place, Step
 from hepml_root.export.cpp_tree_reading import LEAF, Ensemble, canonical, numbers, read_by_leaf, read_by_node
 from hepml_root.export.cpp_tree_tables import MOST_BIT_LEAVES, Trees, bit_tables, in_order, walked_tables
