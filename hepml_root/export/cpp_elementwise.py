@@ -33,10 +33,12 @@ UNARY = {
     "Sqrt": "engine::square_root({0})",
     "Tanh": "engine::hyperbolic_tangent({0})",
     **{
-        operator: f"engine::lane_by_lane({{0}}, [](float x) {{{{ return std::{function}(x); }}}})"
+        operator: f"engine::{function}({{0}})"
         for operator, function in {
-            "Sin": "sin", "Cos": "cos", "Tan": "tan", "Asin": "asin", "Acos": "acos", "Atan": "atan",
-            "Sinh": "sinh", "Cosh": "cosh", "Asinh": "asinh", "Acosh": "acosh", "Atanh": "atanh",
+            "Sin": "sine", "Cos": "cosine", "Tan": "tangent",
+            "Asin": "arc_sine", "Acos": "arc_cosine", "Atan": "arc_tangent",
+            "Sinh": "hyperbolic_sine", "Cosh": "hyperbolic_cosine",
+            "Asinh": "area_sine", "Acosh": "area_cosine", "Atanh": "area_tangent",
         }.items()
     },
 }  # fmt: skip

@@ -76,9 +76,30 @@ def main() -> None:
     weight = np.abs(f**3 / np.log1p(f))
     show("log(1 + f) = f - f^2/2 + f^3 P(f)", *minimax(np.vander(f, 9, increasing=True), tail, weight))
 
-    show("tanh = x P(x^2) / Q(x^2)", *odd_quotient(np.tanh, 9.02, 4, 4))
+    basis = np.vander(r, 5, increasing=True) * r[:, None]
+    show("e^r = 1 + r P(r), of sigmoid", *minimax(basis, np.expm1(r), 1 / np.exp(r)))
+
+    show("tanh = x P(x^2) / Q(x^2)", *odd_quotient(np.tanh, 7.95, 3, 4))
+
+    r = points(1e-3, np.pi / 4)
+    z = r * r
+    tail = (np.sin(r) / r - 1) / z
+    show("sin r = r + r z P(z), z = r^2", *minimax(np.vander(z, 3, increasing=True), tail, z * r / np.sin(r)))
+    tail = (np.cos(r) - 1 + z / 2) / z**2
+    show("cos r = 1 - z/2 + z^2 P(z)", *minimax(np.vander(z, 3, increasing=True), tail, z**2 / np.cos(r)))
+
+    t = points(1e-3, np.tan(np.pi / 8) * 1.001)
+    tail = (np.arctan(t) / t - 1) / t**2
+    show("atan t = t + t z P(z)", *minimax(np.vander(t**2, 4, increasing=True), tail, t**3 / np.arctan(t)))
+
+    s = points(1e-3, 0.5)
+    tail = (np.arcsin(s) / s - 1) / s**2
+    show("asin s = s + s z P(z)", *minimax(np.vander(s**2, 5, increasing=True), tail, s**3 / np.arcsin(s)))
 
     x = points(1e-3, 1.0)
+    tail = (np.sinh(x) / x - 1) / x**2
+    show("sinh x = x + x z P(z)", *minimax(np.vander(x**2, 3, increasing=True), tail, x**3 / np.sinh(x)))
+
     y = special.erf(x) / x
     show("erf = x P(x^2) below 1", *minimax(np.vander(x * x, 6, increasing=True), y, 1 / y))
 
