@@ -38,6 +38,8 @@ def before_rule(node: Node, fixed: bool = False) -> int | None:
     None where the rule itself says so. ``fixed`` is whether the file writes out a batch of 1.
     """
     tensors = [value for value in node.inputs if isinstance(value, Tensor)]
+    if node.domain and any(tensor.batch_axis for tensor in tensors):
+        raise node.refuse("takes the batch as its first axis.")
     if not node.batched or not tensors or node.domain or node.operator in KNOWING:
         return None
     axes = {tensor.batch_axis for tensor in tensors}

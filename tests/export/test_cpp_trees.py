@@ -314,6 +314,50 @@ def test_ensembles_of_version_5(tmp_path: Path) -> None:
     assert_agrees(family.model(dict.fromkeys(feed, FEATURES), 5), tmp_path / "five.onnx", feed)
 
 
+def test_linear_models_support_vectors_and_transforms(tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    family = Family()
+    n = FEATURES
+
+    def some(*shape: int) -> list[float]:
+        return rng.normal(size=shape).astype(np.float32).ravel().tolist()
+
+    def add(case: str, operator: str, given: str = "x", **attributes: Any) -> None:
+        family.add(case, operator, given, **attributes)
+
+    add("scaler", "Scaler", offset=some(n), scale=some(n))
+    add("one scale", "Scaler", offset=[0.3], scale=[1.7])
+    for norm in ("MAX", "L1", "L2"):
+        add(f"normalizer {norm}", "Normalizer", norm=norm)
+        add(f"normalizer of zeros {norm}", "Normalizer", "zeros", norm=norm)
+    add("binarizer", "Binarizer", threshold=0.4)
+    add("imputer", "Imputer", "missing", imputed_value_floats=some(n), replaced_value_float=float("nan"))
+    add("imputer of 1", "Imputer", "whole", imputed_value_floats=[7.0], replaced_value_float=1.0)
+    add("vectorizer", "FeatureVectorizer", "x whole", inputdimensions=[n, n])
+    family.weights.append(numpy_helper.from_array(np.array([3, 0, 3, 19]), "chosen"))
+    add("extractor", "ArrayFeatureExtractor", "x chosen")
+    family.nodes.append(helper.make_node("Cast", ["whole"], ["integer"], to=TensorProto.INT64))
+    add("one-hot", "OneHotEncoder", "integer", cats_int64s=[1, -2, 0], zeros=1)
+    keys, values = {"keys_int64s": [1, -2, 0]}, {"values_floats": [0.5, 3.5, -1.0]}
+    add("encoder", "LabelEncoder", "integer", **keys, **values, default_float=9.0)
+    add("float encoder", "LabelEncoder", "missing", keys_floats=[1.0, float("nan")], values_floats=[2.0, 4.0])
+    add("linear regressor", "LinearRegressor", coefficients=some(3, n), intercepts=some(3), targets=3)
+    for transform in ("NONE", "LOGISTIC", "SOFTMAX"):
+        coefficients = {"coefficients": some(3, n), "intercepts": some(3), "classlabels_ints": [4, 2, 9]}
+        case = f"linear classifier {transform}"
+        family.add(case, "LinearClassifier", label=True, **coefficients, post_transform=transform)
+    for kernel in ("LINEAR", "POLY", "RBF", "SIGMOID"):
+        vectors = {"support_vectors": some(11, n), "n_supports": 11, "coefficients": some(11), "rho": [0.2]}
+        parameters = {"kernel_type": kernel, "kernel_params": [0.02, 0.5, 3.0]}
+        add(f"support vectors {kernel}", "SVMRegressor", **vectors, **parameters)
+    parameters = {"kernel_type": "LINEAR", "kernel_params": [0.0, 0.0, 0.0]}
+    add("linear support", "SVMRegressor", coefficients=some(n), rho=[0.2], n_supports=0, **parameters)
+    x = rng.normal(size=(1000, n)).astype(np.float32)
+    feed = {"x": x, "whole": np.round(2 * x), "missing": np.where(x > 1.0, np.float32(np.nan), np.round(x))}
+    feed["zeros"] = x * (np.arange(1000) % 3 > 0)[:, None].astype(np.float32)
+    assert_agrees(family.model(dict.fromkeys(feed, n)), tmp_path / "linear.onnx", feed, 5e-6)
+
+
 def test_large_forests_go_to_a_side_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from hepml_root.export import cpp
 
