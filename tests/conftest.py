@@ -11,3 +11,5 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # OpenMP threads that spin while they wait make LightGBM crawl when the workers are more than the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Exports compile nothing, but where the certificate is what is tested.
+os.environ.setdefault("HEPML_ROOT_CERTIFY", "0")

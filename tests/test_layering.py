@@ -37,6 +37,7 @@ ALLOWED_SIBLINGS = {
     ("output", "errors"),
     ("solvers", "training"),
     ("inference", "export"),  # a library is generated from the exported file
+    ("export", "inference"),  # the certificate of an exported file runs its library
     ("evaluation", "inference"),  # an exported file is evaluated as a Keras model is
 }
 ROOT_ALLOWED = ("data/", "inference/", "export/sofie.py", "evaluation/root_file.py", "tmva/")

@@ -130,7 +130,10 @@ def _export(options: argparse.Namespace) -> int:
     from hepml_root.cli.files import export_file
 
     points = _numbers(options.working_point, "--working-point")
-    export_file(options.model, options.output, working_points=points, overwrite=options.overwrite)
+    export_file(
+        options.model, options.output, working_points=points, overwrite=options.overwrite,
+        certify=options.certify,
+    )  # fmt: skip
     return 0
 
 
@@ -295,7 +298,8 @@ examples:
         "export", _export, "write a trained Keras model as one self-contained .onnx file",
         """\
 The file holds the graph with its variable transforms, and a manifest: input expressions, units, working
-points, provenance. Its scores are compared with Keras on real events before it gets its name.
+points, provenance. Keras, ONNX Runtime and our C++ (and SOFIE, in a ROOT that has it) score the same events
+before it gets its name, real ones and extreme ones; the file holds the differences.
 
 examples:
   hepml-root export runs/higgs/higgs.keras -o higgs.onnx
@@ -305,6 +309,8 @@ examples:
     export.add_argument("-o", "--output", required=True, metavar="MODEL.onnx", help="the file to write")
     export.add_argument("--working-point", action="append", default=[], metavar="NAME=THRESHOLD",
                         help="a cut on the score to keep in the file (may be repeated)")  # fmt: skip
+    export.add_argument("--no-certify", dest="certify", action="store_false",
+                        help="compare with ONNX Runtime only; nothing is compiled")  # fmt: skip
     overwriting(export)
 
     compile_ = command(

@@ -64,7 +64,12 @@ def _model_and_job(model: Path, job_file: str | None, changes: Sequence[str]) ->
 
 
 def export_file(
-    model: str, output: str, *, working_points: Mapping[str, float] | None = None, overwrite: bool = False
+    model: str,
+    output: str,
+    *,
+    working_points: Mapping[str, float] | None = None,
+    overwrite: bool = False,
+    certify: bool = True,
 ) -> None:
     """Write a saved Keras model as an ONNX file."""
     refuse_existing(output, overwrite)
@@ -72,10 +77,10 @@ def export_file(
         raise SettingError(f"export: '{output}' must end in .onnx.")
     import_keras()
     from hepml_root.export import export, read_manifest
+    from hepml_root.export.certificate import lines
 
-    file = export(model, output, working_points=working_points, overwrite=overwrite)
-    parity = read_manifest(file)["parity"]["onnxruntime"]
-    print(f"{file}: Keras and ONNX Runtime agree within {parity['max_abs_difference']:.1e}")
+    file = export(model, output, working_points=working_points, overwrite=overwrite, certify=certify)
+    print(file, *lines(read_manifest(file)["parity"]), sep="\n  ")
 
 
 def compile_file(
@@ -98,10 +103,13 @@ def compile_file(
             f"compile: '{output}' must end in .hxx (the header) or .so (the library and its header)."
         )
     from hepml_root import compile
+    from hepml_root.export.certificate import lines
 
     compiled = compile(model, output, overwrite=overwrite, compiler=compiler, isa=isa)
     print(compiled.library)
     print(compiled.header)
+    for line in lines(compiled.certificate):
+        print(f"  {line}")
 
 
 def apply_file(model: str, source: Sequence[str], output: str, **settings: Any) -> None:

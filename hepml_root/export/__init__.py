@@ -6,6 +6,7 @@ The package is callable: ``hr.export(model, "higgs.onnx")`` is :func:`export`.
 - :mod:`hepml_root.export.trees` LightGBM → ONNX
 - :mod:`hepml_root.export.manifest` the JSON manifest inside the file
 - :mod:`hepml_root.export.parity` whether two runtimes agree
+- :mod:`hepml_root.export.certificate` the record of it in the manifest, generated code included
 - :mod:`hepml_root.export.cpp` ONNX → C++ header
 """
 
@@ -28,13 +29,15 @@ def export(
     overwrite: bool = False,
     working_points: Sequence[Mapping[str, Any]] | Mapping[str, float] | None = None,
     tolerance: float = 1e-5,
+    certify: bool | Sequence[str] = True,
 ) -> Path:
     """Write a trained model to one self-contained ``.onnx`` file, after checking that it computes the same.
 
     The file holds the network with its variable transforms, named inputs ``(events, ...)`` in float32 with
     any number of events, and a manifest: column expressions and units, classes, working points, provenance,
-    and some real events with their scores. Keras (or LightGBM) and ONNX Runtime are compared on real events
-    and on extreme ones before the file gets its name.
+    and some real events with their scores. Keras (or LightGBM), ONNX Runtime and our C++ (and SOFIE, in a
+    ROOT that has it) are compared on real events and on extreme ones before the file gets its name; the
+    manifest's "parity" is the certificate (:mod:`hepml_root.export.certificate`).
 
     Arguments
     ---------
@@ -53,6 +56,11 @@ def export(
         ``{"tight": 0.9}``, or a list of ``{"name", "threshold", ...}`` with whatever else describes them.
     tolerance
         Largest difference allowed, relative to the scale of the outputs.
+    certify
+        Compare generated code, too, or which: ``["cpp", "sofie"]``. It is compiled, some seconds, and stays
+        in the cache for `define`, `apply` and `compile`. Without a compiler, or for a network that the engine
+        refuses, the manifest says why it was not compared. ``HEPML_ROOT_CERTIFY=0`` in the environment
+        switches it off everywhere.
 
     Returns
     -------
@@ -64,7 +72,7 @@ def export(
     UnsupportedOperationError
         A layer or an operation has no counterpart in ONNX; it is named, and nothing is written.
     ParityError
-        Keras, or LightGBM, and ONNX Runtime differ; nothing is written.
+        ONNX Runtime or generated code differs from Keras, or LightGBM; nothing is written.
     ModelFileError
         The model carries no manifest and ``data`` is not given.
     ShapeError
@@ -86,8 +94,9 @@ def export(
     from hepml_root.export.model_file import write_checked
 
     return write_checked(
-        model, Path(path), data=data, overwrite=overwrite, points=working_points, tolerance=tolerance
-    )
+        model, Path(path), data=data, overwrite=overwrite, points=working_points, tolerance=tolerance,
+        certify=certify,
+    )  # fmt: skip
 
 
 def adopt(
@@ -97,6 +106,7 @@ def adopt(
     data: Any,
     overwrite: bool = False,
     working_points: Sequence[Mapping[str, Any]] | Mapping[str, float] | None = None,
+    certify: bool | Sequence[str] = True,
 ) -> Path:
     """Give an ONNX file from elsewhere (PyTorch, scikit-learn, tf2onnx) a manifest, so that it can be
     applied.
@@ -108,19 +118,23 @@ def adopt(
     data
         The :class:`Dataset` (or its ``describe()`` dictionary) whose blocks the network takes. The graph's
         inputs carry the names of the blocks; a single input takes the name of a single block.
-    overwrite, working_points
+    overwrite, working_points, certify
         As in :func:`export`.
 
     Raises
     ------
     ModelFileError
         ``onnx_in`` is no ONNX file, or ONNX Runtime does not run it.
+    ParityError
+        Generated code differs from ONNX Runtime; nothing is written.
     ShapeError
         Its inputs are not the blocks of ``data``.
     """
     from hepml_root.export.model_file import write_adopted
 
-    return write_adopted(Path(onnx_in), Path(onnx_out), data=data, overwrite=overwrite, points=working_points)
+    return write_adopted(
+        Path(onnx_in), Path(onnx_out), data=data, overwrite=overwrite, points=working_points, certify=certify
+    )
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:

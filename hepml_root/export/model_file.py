@@ -12,24 +12,33 @@ import onnx
 from numpy.typing import NDArray
 
 from hepml_root.errors import ModelFileError, ShapeError, SourceNotFoundError, UnsupportedOperationError
+from hepml_root.export import certificate, parity
 from hepml_root.export import manifest as manifests
-from hepml_root.export import parity
 from hepml_root.export.onnx import emit, input_names, predict
 from hepml_root.layers.manifest import ManifestLayer, describe, manifest_layer, outputs_for
 from hepml_root.models.boosted import BoostedModel, labels_of
 from hepml_root.output import refuse_existing
 
+Certify = bool | Sequence[str]
 Points = Sequence[Mapping[str, Any]] | Mapping[str, float] | None
 
 
 def write_checked(
-    model: Any, path: Path, *, data: Any, overwrite: bool, points: Points, tolerance: float
+    model: Any,
+    path: Path,
+    *,
+    data: Any,
+    overwrite: bool,
+    points: Points,
+    tolerance: float,
+    certify: Certify,
 ) -> Path:
     """The work of :func:`hepml_root.export.export`."""
+    generated = certificate.wanted(certify)
     refuse_existing(path, overwrite)
     boosted = boosted_model(model, data)
     if boosted is not None:
-        return _write_boosted(boosted, path, data, overwrite, points, tolerance)
+        return _write_boosted(boosted, path, data, overwrite, points, tolerance, generated)
     model = _keras_model(model)
     description, carried = _description(model, data)
     names = [block["name"] for block in description["inputs"]]
@@ -52,12 +61,34 @@ def write_checked(
         missing=any(type(layer).__name__ == "Impute" for layer in model._flatten_layers()),
         tolerance=tolerance,
     )
-    outputs = [block["name"] for block in description["outputs"]]
-    runtime = parity.onnxruntime_predict(proto, names)
-    result = parity.check(held, runtime, outputs, ("Keras", "ONNX Runtime"))
-    complete = _completed(
-        description, points, {"onnxruntime": {**result, "events_from": source}}, held, outputs
+    return _write(
+        proto, description, held, ("Keras", "ONNX Runtime"), source, path, overwrite, points, generated
     )
+
+
+def _write(
+    proto: onnx.ModelProto,
+    description: dict[str, Any],
+    held: parity.Reference,
+    runtimes: tuple[str, str],
+    events_from: str,
+    path: Path,
+    overwrite: bool,
+    points: Points,
+    generated: Sequence[str],
+) -> Path:
+    """Hold ONNX Runtime and generated code to the reference, and only then write the file."""
+    outputs = [block["name"] for block in description["outputs"]]
+    runtime = parity.onnxruntime_predict(proto, [block["name"] for block in description["inputs"]])
+    result = parity.check(held, runtime, outputs, runtimes)
+    reference = runtimes[0] if runtimes[1] == "ONNX Runtime" else "ONNX Runtime"
+    version = certificate.onnxruntime_version()
+    agreement = {
+        "reference": reference,
+        "onnxruntime": {**result, "events_from": events_from, "version": version},
+    }
+    complete = _completed(description, points, agreement, held, outputs)
+    complete["parity"] |= certificate.generated(proto, complete, path.name, held, reference, generated)
     return manifests.write_model(proto, complete, path, overwrite)
 
 
@@ -86,7 +117,13 @@ def boosted_model(model: Any, data: Any) -> BoostedModel | None:
 
 
 def _write_boosted(
-    model: BoostedModel, path: Path, data: Any, overwrite: bool, points: Points, tolerance: float
+    model: BoostedModel,
+    path: Path,
+    data: Any,
+    overwrite: bool,
+    points: Points,
+    tolerance: float,
+    generated: Sequence[str],
 ) -> Path:
     from hepml_root.export.trees import emit_boosted
 
@@ -108,16 +145,15 @@ def _write_boosted(
         missing=True,
         tolerance=tolerance,
     )
-    runtime = parity.onnxruntime_predict(proto, list(kinds))
-    outputs = [block["name"] for block in description["outputs"]]
-    result = parity.check(held, runtime, outputs, ("LightGBM", "ONNX Runtime"))
-    agreement = {"onnxruntime": {**result, "events_from": source}}
-    complete = _completed(description, points, agreement, held, outputs)
-    return manifests.write_model(proto, complete, path, overwrite)
+    runtimes = ("LightGBM", "ONNX Runtime")
+    return _write(proto, description, held, runtimes, source, path, overwrite, points, generated)
 
 
-def write_adopted(source: Path, path: Path, *, data: Any, overwrite: bool, points: Points) -> Path:
+def write_adopted(
+    source: Path, path: Path, *, data: Any, overwrite: bool, points: Points, certify: Certify
+) -> Path:
     """The work of :func:`hepml_root.export.adopt`."""
+    generated = certificate.wanted(certify)
     refuse_existing(path, overwrite)
     proto = manifests.load_onnx(source)
     description = {**_described(data), "name": source.stem}
@@ -134,7 +170,6 @@ def write_adopted(source: Path, path: Path, *, data: Any, overwrite: bool, point
     del proto.graph.input[:]
     proto.graph.input.extend([*ordered, *weights])
     description["outputs"] = _outputs(description, proto)
-    outputs = [block["name"] for block in description["outputs"]]
     manifests.require_names(description, proto)
     _require_float32(source, proto)
     events, kind = _events(description, data, {})
@@ -142,11 +177,7 @@ def write_adopted(source: Path, path: Path, *, data: Any, overwrite: bool, point
     runtime = parity.onnxruntime_predict(proto, names)
     held = parity.reference(runtime, events, kinds, probabilities=description["task"] != "regression")
     runtimes = ("ONNX Runtime in one batch", "ONNX Runtime in batches")
-    result = parity.check(held, runtime, outputs, runtimes)
-    complete = _completed(
-        description, points, {"onnxruntime": {**result, "events_from": kind}}, held, outputs
-    )
-    return manifests.write_model(proto, complete, path, overwrite)
+    return _write(proto, description, held, runtimes, kind, path, overwrite, points, generated)
 
 
 def _keras_model(model: Any) -> keras.Model:

@@ -14,7 +14,7 @@ determined no better.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,23 @@ TOLERANCE = 1e-5
 MOST_EVENTS = 2048
 PROBE_EVENTS = 64
 _PROBE_BYTES = 256 * 1024
-_BATCHES = (1, 7)
+_BATCHES = (1, 7, 67)  # 67: a large block, a small one and a rest, in our own kernels
+_FEW = 3  # batches of real events in each of these sizes; edge events are in all of them
+
+# Edge events by name: what the values of an event are multiplied with, or how its constituents are there.
+EDGES: dict[str, float | str] = {
+    "zeros": 0.0,
+    "10 times the largest": 10.0,
+    "-10 times the largest": -10.0,
+    "1000 times the largest": 1e3,
+    "-1000 times the largest": -1e3,
+    "denormal": 1e-41,
+    "no constituent": "none",
+    "one constituent": "one",
+    "all constituents": "all",
+    "garbage behind the mask": "garbage",
+    "missing": "missing",
+}
 
 Blocks = Mapping[str, NDArray[Any]]
 Predict = Callable[[Blocks], list[NDArray[Any]]]
@@ -126,11 +142,12 @@ def spread(events: int, most: int) -> NDArray[np.intp]:
 
 def edge_events(
     real: Blocks, kinds: Mapping[str, str], missing: bool = False
-) -> dict[str, NDArray[np.float32]]:
-    """Return extreme events made from real ones, the same number for each block.
+) -> tuple[dict[str, NDArray[np.float32]], list[str]]:
+    """Return extreme events made from real ones, the same number for each block, and what each is.
 
     All zero; ten times and a thousand times the largest values, of both signs; denormal numbers; a real event
-    with no constituent, with one, and with all; with ``missing``, a real event full of NaN. Positions of
+    with no constituent, with one, and with all; where there are masks, one constituent and numbers a thousand
+    times the largest in the places of the others; with ``missing``, a real event full of NaN. Positions of
     neighbours stay those of a real event: others would point at nothing.
 
     Arguments
@@ -139,32 +156,43 @@ def edge_events(
         Real events ``{block: (events, ...)}``.
     kinds
         ``{block: "flat" | "parameter" | "jagged" | "mask" | "image" | "edges" | "index"}``.
+
+    Example
+    -------
+    >>> events, names = edge_events({"features": np.ones((5, 2), np.float32)}, {"features": "flat"})
+    >>> names[2], events["features"][2].tolist()
+    ('-10 times the largest', [-10.0, -10.0])
     """
     size = {
         name: np.abs(np.where(np.isfinite(array), array, 0.0)).max(axis=0, initial=1e-3)
         for name, array in real.items()
     }
     first = {name: np.nan_to_num(np.asarray(array[0], np.float32)) for name, array in real.items()}
-    factors: list[float | str] = [0.0, 10.0, -10.0, 1e3, -1e3, 1e-41, "none", "one", "all"]
-    if missing:
-        factors.append("missing")
+    left_out = set() if missing else {"missing"}
+    if "mask" not in kinds.values():
+        left_out.add("garbage")
+    edges = {name: factor for name, factor in EDGES.items() if factor not in left_out}
     events: dict[str, list[NDArray[Any]]] = {name: [] for name in real}
-    for factor in factors:
+    for factor in edges.values():
         for name in real:
             if kinds.get(name) == "mask":
                 mask = np.ones_like(first[name])
-                if factor in ("none", "one"):
-                    mask[1 if factor == "one" else 0 :] = 0
+                if factor in ("none", "one", "garbage"):
+                    mask[0 if factor == "none" else 1 :] = 0
                 events[name].append(mask)
             elif kinds.get(name) == "index":
                 events[name].append(first[name] * (factor != 0.0))
+            elif factor == "garbage" and kinds.get(name) in ("jagged", "edges"):
+                garbage = np.asarray(1e3 * size[name], np.float32)
+                garbage[:1] = first[name][:1]
+                events[name].append(garbage)
             elif isinstance(factor, str):
                 events[name].append(np.full_like(first[name], np.nan) if factor == "missing" else first[name])
-            elif factor == 1e-41:
+            elif factor == EDGES["denormal"]:
                 events[name].append(np.full_like(first[name], factor))
             else:
                 events[name].append(np.asarray(factor * size[name], np.float32))
-    return {name: np.stack(rows).astype(np.float32) for name, rows in events.items()}
+    return {name: np.stack(rows).astype(np.float32) for name, rows in events.items()}, list(edges)
 
 
 def _nudged(blocks: Blocks, kinds: Mapping[str, str], rng: np.random.Generator) -> dict[str, NDArray[Any]]:
@@ -183,7 +211,7 @@ def _nudged(blocks: Blocks, kinds: Mapping[str, str], rng: np.random.Generator) 
 class Reference:
     """What one runtime gives on some events, and how closely another has to meet it.
 
-    ``events`` counts the real ones, which come first; edge events follow.
+    ``events`` counts the real ones, which come first; edge events follow, ``edges`` says what they are.
     """
 
     blocks: dict[str, NDArray[np.float32]]
@@ -191,6 +219,7 @@ class Reference:
     bounds: list[NDArray[np.float64]]
     events: int
     flushed: list[NDArray[np.float32]]
+    edges: list[str] = field(default_factory=list)
 
 
 def reference(
@@ -220,7 +249,7 @@ def reference(
         Relative to the scale of the outputs.
     """
     count = len(next(iter(real.values())))
-    edges = edge_events(real, kinds, missing)
+    edges, names = edge_events(real, kinds, missing)
     blocks = {name: np.concatenate([np.asarray(real[name], np.float32), edges[name]]) for name in real}
     outputs = [np.asarray(output, np.float32) for output in predict(blocks)]
     # A runtime may treat denormal numbers as zero: what it gives then is as good.
@@ -240,13 +269,20 @@ def reference(
         with np.errstate(invalid="ignore"):
             size = np.maximum(scale, np.where(np.isfinite(output), np.abs(output), 0.0))
         bounds.append(tolerance * size + 8.0 * moved)
-    return Reference(blocks, outputs, bounds, count, [np.asarray(output, np.float32) for output in flushed])
+    flushed = [np.asarray(output, np.float32) for output in flushed]
+    return Reference(blocks, outputs, bounds, count, flushed, names)
 
 
 def check(
-    held: Reference, predict: Predict, names: Sequence[str], runtimes: tuple[str, str]
+    held: Reference,
+    predict: Predict,
+    names: Sequence[str],
+    runtimes: tuple[str, str],
+    batches: Sequence[int] = _BATCHES,
 ) -> dict[str, Any]:
     """Hold one runtime to the reference, in one batch and in small ones; return the entry for the manifest.
+
+    The small batches hold some of the real events and all edge events, also each of them alone.
 
     Raises
     ------
@@ -254,28 +290,33 @@ def check(
         They differ by more than the bound; the message names the output, the event and both values.
     """
     total = len(next(iter(held.blocks.values())))
-    worst_real, worst_edge = 0.0, 0.0
-    for batch in (total, *_BATCHES):
-        events = min(total, 3 * batch)
+    worst = np.zeros(total)
+    for batch in (total, *batches):
+        chosen = (
+            np.r_[: min(held.events, _FEW * batch), held.events : total] if batch < total else np.r_[:total]
+        )
         parts = [
-            predict({name: array[i : i + batch] for name, array in held.blocks.items()})
-            for i in range(0, events, batch)
+            predict({name: array[chosen[i : i + batch]] for name, array in held.blocks.items()})
+            for i in range(0, len(chosen), batch)
         ]
         for index, name in enumerate(names):
             found = np.concatenate([part[index] for part in parts])
-            wanted = held.outputs[index][:events]
-            difference = np.minimum(_absolute(found, wanted), _absolute(found, held.flushed[index][:events]))
-            excess = difference > held.bounds[index][:events]
+            wanted, flushed = held.outputs[index][chosen], held.flushed[index][chosen]
+            difference = np.minimum(_absolute(found, wanted), _absolute(found, flushed))
+            excess = difference > held.bounds[index][chosen]
             if excess.any():
                 where = np.unravel_index(int(np.argmax(np.where(excess, difference, -1.0))), difference.shape)
-                _refuse(held, name, index, where, found, batch, runtimes)
-            worst_real = max(worst_real, float(difference[: held.events].max(initial=0.0)))
-            worst_edge = max(worst_edge, float(difference[held.events :].max(initial=0.0)))
+                value = float(found[where])
+                _refuse(held, name, index, (int(chosen[where[0]]), *where[1:]), value, batch, runtimes)
+            largest = difference.reshape(len(chosen), -1).max(axis=1, initial=0.0)
+            worst[chosen] = np.maximum(worst[chosen], largest)
+    edges = worst[held.events :]
     return {
         "events": held.events,
-        "max_abs_difference": worst_real,
+        "max_abs_difference": float(worst[: held.events].max(initial=0.0)),
         "edge_events": total - held.events,
-        "edge_max_abs_difference": worst_edge,
+        "edge_max_abs_difference": float(edges.max(initial=0.0)),
+        "edges": dict(zip(held.edges, edges.tolist(), strict=False)),
     }
 
 
@@ -284,18 +325,20 @@ def _refuse(
     name: str,
     index: int,
     where: tuple[Any, ...],
-    found: NDArray[Any],
+    got: float,
     batch: int,
     runtimes: tuple[str, str],
 ) -> None:
     event = int(where[0])
-    kind = "event" if event < held.events else "edge event"
     number = event if event < held.events else event - held.events
+    kind = f"event {number}"
+    if event >= held.events:
+        kind = f"edge event {number}" + (f" ({held.edges[number]})" if held.edges else "")
     shown = ", ".join(
         f"{block}={np.array2string(array[event].reshape(-1)[:6], precision=4)}"
         for block, array in held.blocks.items()
     )
-    wanted, got = float(held.outputs[index][where]), float(found[where])
+    wanted = float(held.outputs[index][where])
     bound = float(held.bounds[index][where])
     if np.isfinite(wanted) and np.isfinite(got):
         advice = "Please report this with the model."
@@ -304,7 +347,7 @@ def _refuse(
             "Numbers above 3.4e38 overflow in float32: look for 'exponential', powers, or weights that large."
         )
     raise ParityError(
-        f"{runtimes[0]} and {runtimes[1]} do not agree: output '{name}' of {kind} {number} is "
+        f"{runtimes[0]} and {runtimes[1]} do not agree: output '{name}' of {kind} is "
         f"{wanted:.9g} in {runtimes[0]} and {got:.9g} in {runtimes[1]} (allowed difference {bound:.3g}, "
         f"batches of {batch}); inputs: {shown}. Nothing was written. {advice}"
     )

@@ -48,6 +48,7 @@ from hepml_root.errors import (
     SourceNotFoundError,
     unknown,
 )
+from hepml_root.export.identity import identity
 from hepml_root.inference.compiler import (
     FLAGS,
     INSTALL,
@@ -66,7 +67,7 @@ from hepml_root.inference.interface import (
     interpreted_source,
     library_source,
 )
-from hepml_root.inference.probe import check
+from hepml_root.inference.probe import certify, check
 from hepml_root.output import cache_folder, refuse_existing, writing
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class CompiledModel:
 
     ``library`` is the shared library (None if the network was compiled by ROOT's interpreter), ``header`` the
     C++ header it was made of, ``symbol`` the beginning of the names of its functions, ``manifest`` what the
-    model is, ``name`` its C++ name: the header's namespace is ``TMVA_SOFIE_<name>``.
+    model is, ``name`` its C++ name: the header's namespace is ``TMVA_SOFIE_<name>``. ``certificate`` is how
+    closely it met the model's own scores and ONNX Runtime when it was compiled (inference/probe.py).
     """
 
     name: str
@@ -93,6 +95,7 @@ class CompiledModel:
     symbol: str
     manifest: dict[str, Any]
     address: int | None = field(default=None, repr=False)
+    certificate: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def function(self) -> Any:
         """Return ``<symbol>_infer`` as a ctypes function; calling it releases Python's global lock."""
@@ -147,7 +150,7 @@ def compile(
     The library is kept in ``$HEPML_ROOT_CACHE`` (``~/.cache/hepml_root`` by default) under a name made of the
     hashes of the model, of the generator and its engine, of the compiler, its flags and the processor: the
     next call for the same model takes milliseconds. A library is used only after it has given the model's
-    own probe events their right scores, in blocks and one by one.
+    own probe events their right scores, in blocks and one by one, and those of ONNX Runtime on edge values.
 
     Arguments
     ---------
@@ -177,7 +180,7 @@ def compile(
     CompilerError
         The compiler is missing or fails.
     ParityError
-        The compiled network does not reproduce the model's probe events.
+        The compiled network does not reproduce the model's probe events, or differs from ONNX Runtime.
     OutputExistsError, OutputWriteError
         ``output`` exists already; the cache or the output cannot be written.
 
@@ -258,10 +261,11 @@ def _cached(path: Path, compiler: Compiler, isa: str) -> CompiledModel:
         if not source.side_file:
             weights.unlink()
         made = _model_in(work, key)
-        check(made)
+        certificate = certify(made, path)
         if isa == "portable":
             for function in made.builds().values():
-                check(made, functools.partial(_call_build, function))
+                certify(made, path, functools.partial(_call_build, function))
+        _note(work, certificate=certificate)
 
     if not _is_complete(folder):
         _fill(path, folder, build)
@@ -325,7 +329,15 @@ def _model_in(folder: Path, key: str, library: bool = True) -> CompiledModel:
     entry = json.loads((folder / ENTRY).read_text(encoding="utf-8"))
     name = entry["name"]
     path = folder / f"{name}.so" if library else None
-    return CompiledModel(name, path, folder / f"{name}.hxx", _symbol(key), entry["manifest"])
+    header, certificate = folder / f"{name}.hxx", entry.get("certificate", {})
+    return CompiledModel(name, path, header, _symbol(key), entry["manifest"], certificate=certificate)
+
+
+def _note(folder: Path, **facts: Any) -> None:
+    """Add to what is written down about a model in the cache."""
+    path = folder / ENTRY
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    path.write_text(json.dumps({**known, **facts}), encoding="utf-8")
 
 
 def _is_complete(folder: Path, library: bool = True) -> bool:
@@ -340,7 +352,7 @@ def _is_complete(folder: Path, library: bool = True) -> bool:
 def _key(path: Path, *marks: str) -> str:
     """Return a hash of the model and of everything that takes part in making its code."""
     digest = hashlib.sha256()
-    parts = [path.stem.encode(), read_model(path), *(mark.encode() for mark in marks)]
+    parts = [path.stem.encode(), identity(read_model(path)), *(mark.encode() for mark in marks)]
     files = [
         *(PACKAGE / "include" / "hepml_root" / "engine").glob("*.hxx"),
         *(PACKAGE / "export").glob("cpp*.py"),
@@ -368,8 +380,7 @@ def _fill(path: Path, folder: Path, build: Callable[[CppSource, Path], None] | N
             work = Path(name) / "model"
             work.mkdir()
             source.save(work)
-            entry = {"name": source.name, "manifest": source.manifest}
-            (work / ENTRY).write_text(json.dumps(entry), encoding="utf-8")
+            _note(work, name=source.name, manifest=source.manifest)
             if build is not None:
                 build(source, work)
             try:
@@ -399,4 +410,4 @@ def _copy(compiled: CompiledModel, output: Path, overwrite: bool) -> CompiledMod
     for from_path, to_path in copies:
         with writing(to_path, overwrite) as temporary:
             shutil.copyfile(from_path, temporary)
-    return CompiledModel(compiled.name, output, header, compiled.symbol, compiled.manifest)
+    return dataclasses.replace(compiled, library=output, header=header)

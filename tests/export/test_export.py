@@ -307,7 +307,7 @@ def test_graphs_and_their_positions_export(tmp_path: Path) -> None:
     model = hr.models.interaction_network(shapes, relation=[4], objects=[4], hidden=[3])
     manifest = hr.export.read_manifest(hr.export(model, tmp_path / "graph.onnx"))
     assert [block["kind"] for block in manifest["inputs"]] == ["jagged", "mask", "index", "edges", "mask"]
-    assert manifest["parity"]["onnxruntime"]["edge_events"] == 9
+    assert manifest["parity"]["onnxruntime"]["edge_events"] == 10
     positions = hr.export.manifest.probe_arrays(manifest)[0]["particles_neighbours"]
     assert set(np.unique(positions)) <= set(range(6))
 

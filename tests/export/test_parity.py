@@ -46,8 +46,8 @@ def test_compare() -> None:
 
 def test_edge_events_hold_what_breaks_networks() -> None:
     real = events()
-    edges = parity.edge_events(real, KINDS, missing=True)
-    assert {len(array) for array in edges.values()} == {10}
+    edges, names = parity.edge_events(real, KINDS, missing=True)
+    assert {len(array) for array in edges.values()} == {len(names)} == {len(parity.EDGES)}
     assert {name: array.shape[1:] for name, array in edges.items()} == {
         n: a.shape[1:] for n, a in real.items()
     }
@@ -58,6 +58,10 @@ def test_edge_events_hold_what_breaks_networks() -> None:
     assert ((features > 0) & (features < np.finfo(np.float32).tiny)).any()
     assert np.isnan(features[-1]).all()
     assert set(edges["jets_mask"].sum(axis=1)) == {0.0, 1.0, 4.0}
+    garbage = names.index("garbage behind the mask")
+    assert edges["jets_mask"][garbage].tolist() == [1, 0, 0, 0]
+    np.testing.assert_array_equal(edges["jets"][garbage][0], real["jets"][0][0])
+    assert (edges["jets"][garbage][1:] > 900.0).all()
 
 
 def test_edge_events_of_images_and_graphs() -> None:
@@ -69,7 +73,7 @@ def test_edge_events_of_images_and_graphs() -> None:
         "edges_mask": rng.random((20, 4, 2)) < 0.5,
     }
     kinds = {"image": "image", "index": "index", "edges": "edges", "edges_mask": "mask"}
-    edges = parity.edge_events({name: array.astype(np.float32) for name, array in real.items()}, kinds)
+    edges, _ = parity.edge_events({name: array.astype(np.float32) for name, array in real.items()}, kinds)
     assert np.abs(edges["image"]).max() > 900.0
     assert np.abs(edges["edges"]).max() > 900.0
     assert (edges["index"][0] == 0).all()
@@ -82,7 +86,8 @@ def test_the_same_function_passes() -> None:
     single = lambda blocks: network(blocks, precision=np.float32)  # noqa: E731
     entry = parity.check(held, single, ["score"], ("double", "single"))
     assert entry["events"] == 100
-    assert entry["edge_events"] == 9
+    assert entry["edge_events"] == 10
+    assert set(parity.EDGES) - set(entry["edges"]) == {"missing"}
     assert 0.0 < entry["max_abs_difference"] < 1e-6
 
 
@@ -110,7 +115,7 @@ def test_nan_on_one_side_is_a_difference() -> None:
         (output,) = network(blocks)
         return [np.where(np.abs(blocks["features"]).max(axis=-1, keepdims=True) > 100.0, np.nan, output)]
 
-    with pytest.raises(ParityError, match=r"edge event 3 is .* and nan"):
+    with pytest.raises(ParityError, match=r"edge event 3 \(1000 times the largest\) is .* and nan"):
         parity.check(held, broken, ["score"], ("one", "two"))
 
 
