@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hepml_root.export.cpp_dense import product
 from hepml_root.export.cpp_expression import Call, Expression, Load, Number, Weight, broadcast
 from hepml_root.export.cpp_graph import Lowering, Node, Tensor, Value, check_size, rule
 from hepml_root.export.cpp_ml_scores import EXACT_INTEGERS, labelled, mapped, written
+from hepml_root.export.cpp_moves import join
 from hepml_root.export.cpp_shape import numbered, pick
-from hepml_root.export.cpp_steps import AlongAxis, Join, Map
+from hepml_root.export.cpp_steps import AlongAxis, Map
 from hepml_root.export.cpp_tree_reading import numbers
 from hepml_root.export.cpp_trees import ML, TRANSFORMS, source_of, text
 
@@ -88,7 +91,7 @@ def feature_vectorizer(node: Node, lowering: Lowering) -> list[Tensor]:
     ):
         raise node.refuse(f"inputdimensions {lengths} for inputs of shapes {[s.shape for s in sources]}.")
     shape = (*sources[0].shape[:-1], sum(lengths))
-    return [lowering.add(Join(sources), shape)]
+    return [replace(join(lowering, sources), shape=shape)]
 
 
 @rule("ArrayFeatureExtractor", domain=ML)
