@@ -18,7 +18,7 @@ from hepml_root.inference.bindings import (
 from hepml_root.inference.compile import compile_or_interpret
 from hepml_root.inference.declaration import declare
 from hepml_root.inference.frame_columns import FrameColumns
-from hepml_root.inference.lookahead import can_look_ahead, define_ahead
+from hepml_root.inference.lookahead import look_ahead, sizes
 from hepml_root.inference.representing import maker
 
 # Floats of a block that are kept on the stack, which the threads of a loop have little of.
@@ -40,10 +40,11 @@ def define(
     distributed frames of ``ROOT.RDF.Distributed``: machines that do not see the compiled library of this one
     interpret the same C++ from its text.
 
-    Where all inputs are scalar branches of a tree in local files, the next events are read in bulk and scored
-    in blocks, ahead of the loop, which then costs less than having the loop read the inputs. Other inputs
-    (expressions, Defines, jagged columns, friends, RNTuple, remote files) are scored event by event. The two
-    ways add up in another order: their scores agree to float rounding.
+    Where the inputs are branches of a tree in local files, jagged or not, or formulas of scalar ones, the
+    next events are read in bulk and scored in blocks, ahead of the loop, which then costs less than having
+    the loop read the inputs. Other inputs (Defines, jagged expressions, friends, RNTuple, remote files) and
+    varied ones are scored event by event. The two ways add up in another order: their scores agree to float
+    rounding.
 
     Jagged inputs (``RVec`` columns) are padded with zeros to the model's length and get their mask.
     Representations are filled by the same compiled C++ that filled the training data, from the description in
@@ -109,16 +110,20 @@ def define(
     one = names if isinstance(names, str) else names[0]
     together = one if isinstance(names, str) or len(names) == 1 else frame.free_name("rdfscores_{}_")
     outputs = compiled.manifest["outputs"]
-    if ahead and can_look_ahead(blocks, compiled, frame):
-        node = define_ahead(together, blocks, outputs, compiled, frame)
-    else:
+    lookahead = look_ahead(blocks, compiled, frame) if ahead else None
+    node = frame.node
+    by_event = ""
+    if lookahead is None or not lookahead.plain:
+        by_event = together if lookahead is None else frame.free_name("rdfbyevent_{}_")
         code = call_code(blocks, outputs, compiled.symbol, frame, str(path))
         represented = [block.represented for block in blocks if block.represented is not None]
         declare(compiled, distributed=frame.distributed, representations=represented)
         value = "hepml_scores[0]"
         if len(labels) > 1:
             value = f"ROOT::RVecF(hepml_scores, hepml_scores + {len(labels)})"
-        node = frame.node.Define(together, f"{code} return {value};")
+        node = frame.node.Define(by_event, f"{code} return {value};")
+    if lookahead is not None:
+        node = lookahead.define(node, together, sizes(outputs), compiled, by_event)
     if together != one:
         for index, name in enumerate(names):
             node = node.Define(name, f"{together}[{index}]")

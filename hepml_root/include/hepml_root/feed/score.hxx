@@ -2,10 +2,10 @@
 //
 // RDataFrame asks for one event at a time, which keeps a network from using the processor's vector registers
 // across events, and lets its weights and the loop's own data drive each other out of the cache. When the
-// inputs are plain branches of a tree in a local file, this column therefore reads the next entries itself,
-// in bulk, scores them together and hands the scores out one by one. The loop then does not read the inputs
-// at all. Other inputs (Defines, friends, varied columns, remote files) are read from the loop, event by
-// event.
+// inputs are branches of a tree in a local file, or made of such, this column therefore reads the next
+// entries itself, in bulk, scores them together and hands the scores out one by one. The loop then does not
+// read the inputs at all. Other inputs (Defines, friends, varied columns, remote files) are read from the
+// loop, event by event.
 #ifndef HEPML_ROOT_FEED_SCORE_HXX
 #define HEPML_ROOT_FEED_SCORE_HXX
 
@@ -29,24 +29,39 @@ namespace hepml_root::feed {
 struct ScoreModel {
    using Infer = void (*)(const float* const* inputs, std::size_t events, float* const* outputs);
    Infer infer;
-   std::vector<std::string> columns; ///< read for each event
+   std::vector<std::string> columns; ///< branches with one value per event
    std::vector<Type> types;
+   std::vector<std::string> lists;  ///< branches with many values per event
+   std::vector<Kernel> kernels;     ///< expressions of the columns
+   std::vector<int> matrix;         ///< the columns, or kernels after them, that are values of inputs
+   std::vector<Group> groups;       ///< what makes the tensors of jagged inputs
    std::vector<std::size_t> inputs; ///< number of values of each input tensor
-   std::vector<int> sources;     ///< of each value of all inputs: the column it comes from, or -1: a constant
-   std::vector<float> constants; ///< of each value
+   std::vector<int> tensors; ///< of each input: the tensor of all groups that it is, or -1: it has values
+   std::vector<int> sources; ///< of each value: the place in `matrix` that it comes from, or -1: a constant
+   std::vector<float> constants;     ///< of each value
    std::vector<std::size_t> outputs; ///< number of values of each output tensor
+   /// The column with the same scores, computed event by event, that is read where events cannot be scored
+   /// ahead; empty where the inputs are the columns as they are.
+   std::string by_event;
+
+   /// What the column is made of, to RDataFrame.
+   std::vector<std::string> needs() const {
+      return by_event.empty() ? columns : std::vector<std::string>{by_event};
+   }
 };
 
 /// The tables of the trees that the slots of a column are in. Each holds its file open, so that those that
 /// all slots have left are given up: a chain may have more files than a process may open.
 class TableCache {
 public:
-   std::shared_ptr<const Table> find(TTree& tree, const std::vector<std::string>& columns) {
+   std::shared_ptr<const Table> find(TTree& tree, const std::vector<std::string>& columns,
+                                     const std::vector<std::string>& lists) {
       const std::lock_guard<std::mutex> lock(fMutex);
       // A file may be replaced by another of its name while a loop has it open, and may have several trees of
       // one name: the file's own number and the place of the first values tell them apart.
       const TFile& file = *tree.GetCurrentFile();
-      TBranch* const branch = columns.empty() ? nullptr : tree.GetBranch(columns[0].c_str());
+      const std::vector<std::string>& some = columns.empty() ? lists : columns;
+      TBranch* const branch = some.empty() ? nullptr : tree.GetBranch(some[0].c_str());
       const Long64_t place = branch ? branch->GetBasketSeek(0) : 0;
       const std::string key = std::string(file.GetName()) + ':' + tree.GetName() + ':' +
                               file.GetUUID().AsString() + ':' + std::to_string(place) + ':' +
@@ -56,7 +71,7 @@ public:
          std::vector<ColumnPlace> places;
          for (const std::string& column : columns)
             places.push_back({column.c_str(), column.c_str(), 0});
-         table = std::make_shared<TreeTable>(tree, places.data(), places.size());
+         table = std::make_shared<TreeTable>(tree, places.data(), places.size(), lists);
          fTables[key] = table;
       }
       return table;
@@ -67,14 +82,19 @@ private:
    std::map<std::string, std::weak_ptr<const Table>> fTables;
 };
 
-/// Scores of rows of column values.
+/// Scores of rows of column values and tensors.
 class Scorer {
 public:
    explicit Scorer(std::shared_ptr<const ScoreModel> model) : fModel(std::move(model)) {
       for (const std::size_t size : fModel->outputs)
          fValues += size;
+      for (const Group& group : fModel->groups)
+         for (std::size_t i = 0; i < group.representation->outputs(); ++i)
+            fTensorSizes.push_back(group.representation->size(i));
+      fTensors.resize(fTensorSizes.size());
       // Where the columns are the one input as they are, nothing is moved.
-      fDirect = fModel->inputs.size() == 1 && fModel->sources.size() == fModel->columns.size();
+      fDirect = fModel->inputs.size() == 1 && fModel->tensors[0] < 0 &&
+                fModel->sources.size() == fModel->matrix.size();
       for (std::size_t i = 0; fDirect && i < fModel->sources.size(); ++i)
          fDirect = fModel->sources[i] == static_cast<int>(i);
       fInputs.resize(fModel->inputs.size());
@@ -84,10 +104,30 @@ public:
    /// Number of values of one event.
    std::size_t values() const { return fValues; }
 
-   /// Room for the column values of so many events, to be filled before score() is called.
-   float* rows(std::size_t events) {
-      fRows.resize(events * fModel->columns.size());
-      return fRows.data();
+   /// Floats that one event takes before it is scored.
+   std::size_t floats() const {
+      std::size_t sum = fModel->matrix.size();
+      for (const std::size_t size : fTensorSizes)
+         sum += size;
+      return sum;
+   }
+
+   /// Room for so many events, to be filled before score() is called.
+   RowPlaces rows(std::size_t events) {
+      fRows.resize(events * fModel->matrix.size());
+      fTensorPlaces.clear();
+      for (std::size_t i = 0; i < fTensors.size(); ++i) {
+         fTensors[i].resize(events * fTensorSizes[i]);
+         fTensorPlaces.push_back(fTensors[i].data());
+      }
+      return {fRows.data(), nullptr, fTensorPlaces.data(), nullptr};
+   }
+
+   /// Make the second event the same as the first.
+   void repeat_first() {
+      std::copy_n(fRows.data(), fModel->matrix.size(), fRows.data() + fModel->matrix.size());
+      for (std::size_t i = 0; i < fTensors.size(); ++i)
+         std::copy_n(fTensors[i].data(), fTensorSizes[i], fTensors[i].data() + fTensorSizes[i]);
    }
 
    /// Score the rows; value `v` of event `e` is then at(e, v).
@@ -96,9 +136,13 @@ public:
       inputs.clear();
       const int* source = fModel->sources.data();
       const float* constant = fModel->constants.data();
-      const std::size_t width = fModel->columns.size();
+      const std::size_t width = fModel->matrix.size();
       for (std::size_t i = 0; i < fInputs.size(); ++i) {
          const std::size_t size = fModel->inputs[i];
+         if (fModel->tensors[i] >= 0) {
+            inputs.push_back(fTensors[fModel->tensors[i]].data());
+            continue;
+         }
          if (!fDirect) {
             fInputs[i].resize(events * size);
             for (std::size_t v = 0; v < size; ++v)
@@ -132,7 +176,9 @@ private:
    std::size_t fValues = 0;
    bool fDirect = false;
    std::vector<float> fRows;
-   std::vector<std::vector<float>> fInputs, fOutputs;
+   std::vector<std::size_t> fTensorSizes;
+   std::vector<std::vector<float>> fTensors, fInputs, fOutputs;
+   std::vector<void*> fTensorPlaces;
    std::vector<const float*> fInputPlaces;
    std::vector<float*> fOutputPlaces;
 };
@@ -146,12 +192,13 @@ public:
                std::shared_ptr<TableCache> tables, const Register& columns, LoopManager& loop,
                const std::string& variation)
        : RDefineBase(name, Scorer(model).values() == 1 ? "float" : "ROOT::VecOps::RVec<float>", columns, loop,
-                     model->columns, variation),
+                     model->needs(), variation),
          fModel(std::move(model)), fTables(std::move(tables)) {
       // A varied column has other values than its branch.
       fPlain = variation == "nominal";
-      for (const std::string& column : fModel->columns)
-         fPlain = fPlain && !fColRegister.IsDefine(column);
+      for (const auto* names : {&fModel->columns, &fModel->lists})
+         for (const std::string& column : *names)
+            fPlain = fPlain && !fColRegister.IsDefine(column);
       for (unsigned int i = 0; i < loop.GetNSlots(); ++i)
          fSlots.push_back(std::make_unique<Slot>(fModel));
       fLoopManager->Register(this);
@@ -167,14 +214,17 @@ public:
       slot.chain = reader ? reader->GetTree() : source ? source->GetTree() : nullptr;
       slot.tree = nullptr;
       slot.columns.clear();
-      for (std::size_t i = 0; i < fModel->columns.size(); ++i) {
-         const std::string& column = fModel->columns[i];
-         const std::type_info& type =
-             visit(fModel->types[i], [](auto value) -> const std::type_info& { return typeid(value); });
+      const auto add = [&](const std::string& column, const std::type_info& type) {
          slot.columns.push_back(ROOT::Internal::RDF::GetColumnReader(
              number, fColRegister.GetReader(number, column, fVariation, type), *fLoopManager, reader, column,
              type));
-      }
+      };
+      if (!fModel->by_event.empty())
+         add(fModel->by_event, GetTypeId());
+      else
+         for (std::size_t i = 0; i < fModel->columns.size(); ++i)
+            add(fModel->columns[i],
+                visit(fModel->types[i], [](auto value) -> const std::type_info& { return typeid(value); }));
       slot.entry = -1;
    }
 
@@ -196,27 +246,17 @@ public:
          const int tree_number = slot.chain->GetTreeNumber();
          if (tree != slot.tree || tree_number != slot.tree_number)
             enter(slot, tree, tree_number);
-         if (slot.filler) {
-            const auto local = static_cast<std::uint64_t>(tree->GetReadEntry());
-            if (local < slot.first || local >= slot.last)
-               look_ahead(slot, local);
-            ++slot.used;
-            give(slot, local - slot.first);
+         if (slot.filler && scored_ahead(slot, static_cast<std::uint64_t>(tree->GetReadEntry()))) {
             slot.entry = entry;
             return;
          }
       }
-      float* const row = slot.scorer.rows(1);
-      for (std::size_t i = 0; i < slot.columns.size(); ++i)
-         visit(fModel->types[i], [&](auto value) {
-            const auto* place = slot.columns[i]->template TryGet<decltype(value)>(entry);
-            if (!place)
-               throw std::out_of_range("hepml_root: column '" + fModel->columns[i] +
-                                       "' has no value for entry " + std::to_string(entry));
-            row[i] = static_cast<float>(*place);
-         });
-      slot.scorer.score(1);
-      give(slot, 0);
+      if (fModel->by_event.empty())
+         score_event(slot, entry);
+      else if (slot.scorer.values() == 1)
+         slot.value = read<float>(slot, 0, entry);
+      else
+         slot.vector = read<ROOT::RVecF>(slot, 0, entry);
       slot.entry = entry;
    }
 
@@ -246,7 +286,7 @@ public:
    }
 
 private:
-   static constexpr std::size_t least_ahead = 16, most_ahead = 1024;
+   static constexpr std::size_t least_ahead = 16, most_ahead = 1024, most_floats = 1 << 18;
 
    /// What one thread of the loop has at hand.
    struct alignas(64) Slot {
@@ -264,6 +304,9 @@ private:
       std::unique_ptr<Filler> filler;    ///< null: event by event
       std::uint64_t first = 0, last = 0; ///< entries that are scored
       std::size_t used = 0, ahead = least_ahead;
+      std::uint64_t next = 0; ///< the entry after the one before
+      std::size_t in_a_row = 0;
+      bool sparse = false; ///< few of the entries that were scored were asked for
    };
 
    static void give(Slot& slot, std::size_t event) {
@@ -271,6 +314,34 @@ private:
          slot.value = slot.scorer.at(event);
       else
          slot.scorer.copy(event, slot.vector.data());
+   }
+
+   template <typename T> const T& read(Slot& slot, std::size_t column, Long64_t entry) const {
+      const auto* place = slot.columns[column]->template TryGet<T>(entry);
+      if (!place)
+         throw std::out_of_range("hepml_root: column '" + fModel->needs()[column] +
+                                 "' has no value for entry " + std::to_string(entry));
+      return *place;
+   }
+
+   void score_event(Slot& slot, Long64_t entry) {
+      float* const row = slot.scorer.rows(1).matrix;
+      for (std::size_t i = 0; i < slot.columns.size(); ++i)
+         visit(fModel->types[i],
+               [&](auto value) { row[i] = static_cast<float>(read<decltype(value)>(slot, i, entry)); });
+      slot.scorer.score(1);
+      give(slot, 0);
+   }
+
+   /// Give the score of an entry of the tree if it was, or can be, scored with the entries after it.
+   bool scored_ahead(Slot& slot, std::uint64_t local) {
+      slot.in_a_row = local == slot.next ? slot.in_a_row + 1 : 0;
+      slot.next = local + 1;
+      if ((local < slot.first || local >= slot.last) && !look_ahead(slot, local))
+         return false;
+      ++slot.used;
+      give(slot, local - slot.first);
+      return true;
    }
 
    /// Open the tree's file for reading ahead, where that can be done.
@@ -284,11 +355,14 @@ private:
          return;
       }
       try {
-         auto table = fTables->find(*tree, fModel->columns);
+         auto table = fTables->find(*tree, fModel->columns, fModel->lists);
+         if (!fModel->kernels.empty() && table->types() != fModel->types)
+            throw NotPlain("the expressions are compiled for other types");
          if (table != slot.table || !slot.filler) {
             Program program;
-            for (std::size_t i = 0; i < fModel->columns.size(); ++i)
-               program.matrix.push_back(static_cast<int>(i));
+            program.kernels = fModel->kernels;
+            program.matrix = fModel->matrix;
+            program.groups = fModel->groups;
             slot.filler = std::make_unique<Filler>(table, std::move(program));
             slot.table = std::move(table);
          }
@@ -299,24 +373,48 @@ private:
    }
 
    /// Score the entries from `local` on: more at a time as long as all are asked for, fewer after a
-   /// selection.
-   void look_ahead(Slot& slot, std::uint64_t local) {
+   /// selection. False if that does not pay or cannot be done.
+   bool look_ahead(Slot& slot, std::uint64_t local) {
+      if (slot.sparse && slot.in_a_row < least_ahead)
+         return false;
+      slot.sparse = false;
+      const bool other_way = !fModel->by_event.empty();
       const std::size_t before = slot.last - slot.first;
       if (slot.used == before)
-         slot.ahead = std::min(most_ahead, slot.ahead * 2);
+         slot.ahead = std::min(most(slot), slot.ahead * 2);
       else if (4 * slot.used < before)
          slot.ahead = std::max(least_ahead, slot.ahead / 2);
+      // Few events of a selection: what their inputs are made of may take longer than the network.
+      slot.sparse = other_way && slot.ahead == least_ahead && 8 * slot.used < before;
       const std::size_t count = std::min<std::uint64_t>(slot.ahead, slot.table->entries() - local);
       // A single event is computed by other code, which rounds otherwise: score it twice.
       const std::size_t events = std::max<std::size_t>(count, 2);
-      float* const rows = slot.scorer.rows(events);
-      slot.filler->fill(local, local + count, count, {rows, nullptr, nullptr, nullptr});
+      slot.first = slot.last = 0;
+      slot.used = 0;
+      if (slot.sparse) {
+         slot.in_a_row = 0;
+         return false;
+      }
+      try {
+         slot.filler->fill(local, local + count, count, slot.scorer.rows(events));
+      } catch (const std::exception&) {
+         // Something is wrong with an event which the loop may never ask for; if it does, it will be told.
+         if (!other_way)
+            throw;
+         return false;
+      }
       if (count == 1)
-         std::copy_n(rows, fModel->columns.size(), rows + fModel->columns.size());
+         slot.scorer.repeat_first();
       slot.scorer.score(events);
       slot.first = local;
       slot.last = local + count;
-      slot.used = 0;
+      return true;
+   }
+
+   /// Events that are scored together at most: their inputs stay in the cache.
+   static std::size_t most(const Slot& slot) {
+      return std::clamp(most_floats / std::max<std::size_t>(slot.scorer.floats(), 1), least_ahead,
+                        most_ahead);
    }
 
    std::shared_ptr<const ScoreModel> fModel;
@@ -332,8 +430,9 @@ public:
    ScoredNode(const ROOT::RDF::RNode& node, const std::string& name, ScoreModel model)
        : ROOT::RDF::RNode(node) {
       // RDataFrame's columns know nothing of aliases: neither where to read them, nor how they vary.
-      for (std::string& column : model.columns)
-         column = std::string(fColRegister.ResolveAlias(column));
+      for (auto* names : {&model.columns, &model.lists})
+         for (std::string& column : *names)
+            column = std::string(fColRegister.ResolveAlias(column));
       fColRegister.AddDefine(std::make_shared<ScoreColumn>(
           name, std::make_shared<const ScoreModel>(std::move(model)), std::make_shared<TableCache>(),
           fColRegister, *fLoopManager, "nominal"));

@@ -64,6 +64,14 @@ struct Kernel {
    Type type;
 };
 
+/// A kernel as Python describes it.
+struct KernelPlace {
+   void (*run)(const void* const* inputs, std::size_t count, void* result);
+   const int* inputs;
+   std::size_t size;
+   int type;
+};
+
 /// What to compute. Columns are numbered: first those of the table, then one for each kernel.
 struct Program {
    std::vector<Kernel> kernels;

@@ -9,14 +9,6 @@ namespace hepml_root::feed {
 
 using SharedTable = std::shared_ptr<const Table>;
 
-/// A kernel as Python describes it.
-struct KernelPlace {
-   void (*run)(const void* const* inputs, std::size_t count, void* result);
-   const int* inputs;
-   std::size_t size;
-   int type;
-};
-
 } // namespace hepml_root::feed
 
 extern "C" {

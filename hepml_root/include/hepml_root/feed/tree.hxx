@@ -38,8 +38,13 @@ public:
    }
 
    /// A tree of a local file that is open already.
-   TreeTable(TTree& tree, const ColumnPlace* columns, std::size_t count) {
+   TreeTable(TTree& tree, const ColumnPlace* columns, std::size_t count,
+             const std::vector<std::string>& lists = {}) {
       describe(tree, columns, count);
+      for (const std::string& name : lists) {
+         fLists.push_back(list(tree, name.c_str()));
+         fListNames.push_back(name);
+      }
       fBytes = std::make_shared<FileBytes>(*tree.GetCurrentFile());
    }
 

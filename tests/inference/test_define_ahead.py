@@ -1,0 +1,198 @@
+"""Scores ahead of the loop of inputs that are made of branches: formulas, jagged columns, representations."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import ROOT
+from model_files import runtime_scores, write_deep_sets, write_mlp, write_passing
+
+import hepml_root as hr
+from hepml_root.inference.bindings import bind
+from hepml_root.inference.compile import compile
+from hepml_root.inference.frame_columns import FrameColumns
+from hepml_root.inference.lookahead import look_ahead
+
+HERE = Path(__file__).parent
+# A score of order one, float32, added up in another order.
+CLOSE = 2e-6
+EVENTS = 5000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("ahead")
+
+
+@pytest.fixture(scope="module")
+def file(folder):
+    """Events with numbers and lists of several types; some have a jet that is not finite."""
+    frame = ROOT.RDataFrame(EVENTS).Define("n", "(int)(rdfentry_ * 7 % 6)").Define("half", "n / 2")
+    frame = frame.Define("m", "float(sin(.1 * rdfentry_))").Define("w", "1.5 + cos(.2 * rdfentry_)")
+    frame = frame.Define("good", "rdfentry_ % 50 != 7")
+    for name, vector, value in (
+        ("jet_pt", "ROOT::RVecD", ".5 + .07 * i + n + m"),
+        ("jet_eta", "std::vector<float>", ".3 * i - w"),
+        ("jet_phi", "ROOT::RVecF", "good ? w - i : 0.f / (n - n)"),
+        ("jet_flavour", "ROOT::RVecI", "(i * n) % 5"),
+    ):
+        frame = frame.Define(name, f"{vector} v; for (int i = 0; i < n; ++i) v.push_back({value}); return v;")
+    options = ROOT.RDF.RSnapshotOptions()
+    options.fOutputFormat = ROOT.RDF.ESnapshotOutputFormat.kTTree
+    options.fAutoFlush = 700
+    columns = ["n", "half", "m", "w", "good", "jet_pt", "jet_eta", "jet_phi", "jet_flavour"]
+    frame.Snapshot("events", str(folder / "events.root"), columns, options)
+    return str(folder / "events.root")
+
+
+@pytest.fixture
+def frame(file):
+    return ROOT.RDataFrame("events", file)
+
+
+@pytest.fixture(scope="module")
+def models(folder):
+    return {
+        "formulas": write_mlp(
+            folder / "formulas.onnx", ["a := abs(m - w)", "m", "b := m * m + 2 * n", "r := m / w"],
+            labels=("x", "y"), parameters=["mass"],
+        ),
+        "jets": write_deep_sets(folder / "jets.onnx", ["jet_pt", "jet_eta", "jet_flavour"], length=3),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def passing(folder, file):
+    """A model that gives back a number, a padded column and the tensors of a representation."""
+    particles = hr.representations.constituents(
+        "particles", pt="jet_pt", eta="jet_eta", phi="jet_phi", max_length=4,
+        features=("log_pt", "delta_eta", "delta_phi"), extra=("jet_flavour",), axis=("m", "w"),
+    )  # fmt: skip
+    good = hr.Source(f"{file}:events", cut="good")
+    data = hr.Dataset.from_root({"a": good, "b": good}, ["w", particles, "jet_pt"], max_length=2)
+    return write_passing(folder / "passing.onnx", data.describe()["inputs"])
+
+
+def is_ahead(frame, model, **settings) -> bool:
+    compiled = compile(model)
+    return look_ahead(bind(compiled.manifest, **settings), compiled, FrameColumns(frame)) is not None
+
+
+def both_ways(frame, model, **settings):
+    """Scores computed ahead and event by event, (events, values)."""
+    found = []
+    for ahead in (True, False):
+        column = hr.define(frame, model, "p[]", ahead=ahead, **settings).AsNumpy(["p"])["p"]
+        found.append(np.stack([np.atleast_1d(np.asarray(value)) for value in column]))
+    return found
+
+
+CUTS = ["true", "n > 2", "rdfentry_ > 450 && rdfentry_ < 520 || rdfentry_ % 31 == 0"]
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_formulas_of_columns(frame, models, cut):
+    assert is_ahead(frame, models["formulas"], parameters={"mass": "2 * w"})
+    selected = frame.Filter(cut)
+    ahead, by_event = both_ways(selected, models["formulas"], parameters={"mass": "2 * w"})
+    np.testing.assert_allclose(ahead, by_event, atol=CLOSE)
+    columns = selected.AsNumpy(["m", "w", "n"])
+    m, w = columns["m"], columns["w"]
+    features = np.stack([np.abs(m - w), m, m * m + 2 * columns["n"], m / w], axis=1)
+    expected = runtime_scores(models["formulas"], features=features, parameters=2 * w[:, None])
+    np.testing.assert_allclose(ahead, expected, atol=CLOSE)
+    if cut in CUTS[:2]:
+        assert np.any(ahead != by_event)  # added up in another order: it was done in blocks
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_jagged_columns(frame, models, cut):
+    assert is_ahead(frame, models["jets"])
+    selected = frame.Filter(cut)
+    ahead, by_event = both_ways(selected, models["jets"])
+    np.testing.assert_allclose(ahead, by_event, atol=CLOSE)
+    columns = selected.AsNumpy(["jet_pt", "jet_eta", "jet_flavour"])
+    jets, mask = np.zeros((len(ahead), 3, 3), np.float32), np.zeros((len(ahead), 3), np.float32)
+    for feature, lists in enumerate(columns.values()):
+        for event, values in enumerate(lists):
+            kept = min(len(values), 3)
+            jets[event, :kept, feature], mask[event, :kept] = np.asarray(values)[:kept], 1
+    np.testing.assert_allclose(ahead, runtime_scores(models["jets"], jets=jets, jets_mask=mask), atol=CLOSE)
+    if cut in CUTS[:2]:
+        assert np.any(ahead != by_event)
+
+
+@pytest.mark.parametrize("cut", ["good", "good && n > 2", "good && rdfentry_ % 97 == 3"])
+def test_representations_and_events_that_are_never_asked_for(frame, passing, cut):
+    """Events that the selection leaves out may hold anything."""
+    assert is_ahead(frame, passing)
+    ahead, by_event = both_ways(frame.Filter(cut), passing)
+    assert len(ahead) > 40
+    assert np.array_equal(ahead, by_event)
+    assert np.isfinite(ahead).all()
+    with pytest.raises(Exception, match="representation 'particles'"):
+        hr.define(frame, passing, "p[]").Define("first", "p[0]").Sum("first").GetValue()
+
+
+def test_variations_of_what_inputs_are_made_of(frame, models):
+    varied = frame.Vary("m", "ROOT::RVecF{m - 1.f, m + 1.f}", ["down", "up"]).Vary(
+        "jet_pt", "ROOT::RVec<ROOT::RVecD>{jet_pt * 0.5, jet_pt * 2.}", ["softer", "harder"]
+    )
+    means = []
+    for ahead in (True, False):
+        scored = hr.define(varied, models["formulas"], "p", parameters={"mass": 1.5}, ahead=ahead)
+        scored = hr.define(scored, models["jets"], "q", ahead=ahead)
+        means.append([ROOT.RDF.Experimental.VariationsFor(scored.Mean(name)) for name in ("p_x", "q")])
+    for (p, q), (p_alone, q_alone) in [means]:
+        for name in ("nominal", "m:down", "m:up"):
+            assert p[name] == pytest.approx(p_alone[name], abs=1e-6)
+        for name in ("nominal", "jet_pt:softer", "jet_pt:harder"):
+            assert q[name] == pytest.approx(q_alone[name], abs=1e-6)
+        assert abs(p["m:up"] - p["nominal"]) > 1e-4
+        assert abs(q["jet_pt:harder"] - q["nominal"]) > 1e-4
+
+
+def test_what_the_loop_has_to_give_is_left_to_it(frame, models):
+    """Formulas that may do harm in events which are left out, jagged formulas, and defined columns."""
+    mass = {"parameters": {"mass": 1}}
+    for expression in ("n / half", "1 / (m > 0)", "gRandom->Rndm() * m", "n % half"):
+        assert not is_ahead(frame, models["formulas"], inputs={"a": expression}, **mass)
+    selected = frame.Filter("half != 0")
+    scored = hr.define(selected, models["formulas"], "p", inputs={"a": "n / half"}, **mass)
+    assert np.isfinite(scored.AsNumpy(["p_x"])["p_x"]).all()
+    assert not is_ahead(frame, models["jets"], inputs={"jet_pt": "jet_pt * 2"})
+    # A column that was defined anew is no branch, which only the loop finds out.
+    redefined = frame.Redefine("jet_pt", "jet_pt * 2").Redefine("m", "2 * m")
+    for name, settings in (("jets", {}), ("formulas", mass)):
+        ahead, by_event = both_ways(redefined, models[name], **settings)
+        assert np.array_equal(ahead, by_event)
+
+
+def test_slots_do_not_disturb_each_other(file, models):
+    code = """
+        import sys, numpy as np, ROOT, hepml_root as hr
+        ROOT.EnableImplicitMT(4)
+        chain = ROOT.TChain("events")
+        for _ in range(6):
+            chain.Add(sys.argv[1])
+        frame = ROOT.RDataFrame(chain)
+        for ahead in (True, False):
+            frame = hr.define(frame, sys.argv[2], f"p{ahead}", parameters={"mass": 1}, ahead=ahead)
+            frame = hr.define(frame, sys.argv[3], f"q{ahead}", ahead=ahead)
+        found = frame.AsNumpy(["pTrue_x", "pFalse_x", "qTrue", "qFalse"])
+        print(len(found["qTrue"]), *(abs(found[a] - found[b]).max() for a, b in
+              (("pTrue_x", "pFalse_x"), ("qTrue", "qFalse"))))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), file, str(models["formulas"]), str(models["jets"])],
+        cwd=HERE, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    events, *differences = done.stdout.split()
+    assert int(events) == 6 * EVENTS
+    assert max(map(float, differences)) < CLOSE
