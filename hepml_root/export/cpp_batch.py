@@ -22,7 +22,7 @@ ANYWHERE = {
     *("Less", "LessOrEqual", "Log", "LogSoftmax", "Max", "Mean", "Min", "Mish", "Mul", "Neg", "Not", "Or"),
     *("PRelu", "Pow", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Sinh", "Slice"),
     *("Softmax", "Softplus", "Softsign", "Split", "Sqrt", "Sub", "Sum", "Tan", "Tanh", "ThresholdedRelu"),
-    *("Where", "Xor"),
+    *("Bernoulli", "RandomNormalLike", "RandomUniformLike", "Where", "Xor"),
 }
 REDUCING = {
     *("ArgMax", "ArgMin", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax"),

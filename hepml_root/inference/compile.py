@@ -103,6 +103,15 @@ class CompiledModel:
             return INFER(self.address)
         return INFER((f"{self.symbol}_infer", ctypes.CDLL(str(self.library))))
 
+    def seeded_function(self) -> Any:
+        """Return ``<symbol>_infer_seeded``, which takes a seed and the number of the first event, too."""
+        if self.address is not None:
+            import ROOT
+
+            address = int(ROOT.gInterpreter.Calc(f"(long)&{self.symbol}_infer_seeded"))
+            return INFER_SEEDED(address)
+        return INFER_SEEDED((f"{self.symbol}_infer_seeded", ctypes.CDLL(str(self.library))))
+
     @property
     def isa(self) -> str:
         """The instructions that the network uses here: "avx512", "avx2", "avx" or "plain"."""

@@ -24,7 +24,8 @@ from hepml_root.errors import (
 
 ENGINES = ("cpp", "onnxruntime", "auto")
 
-Network = Callable[[list[np.ndarray], list[np.ndarray]], None]
+# Inputs, outputs, and the seed of random operators with the number of the first event.
+Network = Callable[[list[np.ndarray], list[np.ndarray], tuple[int, int]], None]
 
 
 class Session:
@@ -71,7 +72,9 @@ class Session:
         self.path = Path(path)
         self.engine, self.manifest, self._network = _open(self.path, engine)
 
-    def infer(self, inputs: Mapping[str, Any] | Any) -> np.ndarray | dict[str, np.ndarray]:
+    def infer(
+        self, inputs: Mapping[str, Any] | Any, *, seed: int = 0, first_event: int = 0
+    ) -> np.ndarray | dict[str, np.ndarray]:
         """Score events.
 
         Arguments
@@ -80,6 +83,11 @@ class Session:
             ``{input name: array (events, ...)}``, or for a model with one input the array itself. Numbers of
             any type become float32; masks are taken as true where not zero. Inputs of a representation are
             its tensors; :meth:`infer_columns` makes them.
+        seed, first_event
+            Of networks that draw random numbers: the draws of an event are a function of the seed and of its
+            number, counted from ``first_event``, so that a second call continues where the first one ended,
+            and that neither threads nor the sizes of calls change anything. Both from 0 to 2^64 - 1. Only of
+            the engine "cpp": ONNX Runtime draws from a state of its own.
 
         Returns
         -------
@@ -93,12 +101,17 @@ class Session:
             An array does not hold numbers.
         ShapeError
             An array has another shape than the model's input, or the numbers of events differ.
+        SettingError
+            ``seed`` or ``first_event`` is out of its range.
         """
+        for name, value in (("seed", seed), ("first_event", first_event)):
+            if not 0 <= value < 1 << 64:
+                raise SettingError(f"{name}={value}: a whole number from 0 to 2^64 - 1 is needed.")
         arrays = self._arrays(inputs)
         events = len(arrays[0])
         outputs = [np.empty((events, *entry["shape"]), np.float32) for entry in self.manifest["outputs"]]
         if events:
-            self._network(arrays, outputs)
+            self._network(arrays, outputs, (seed, first_event))
         if len(outputs) == 1:
             return outputs[0]
         return {
@@ -197,8 +210,8 @@ def _open_cpp(path: Path) -> tuple[dict[str, Any], Network]:
     from hepml_root.inference.interface import call
 
     compiled = compile(path)
-    function = compiled.function()
-    return compiled.manifest, lambda inputs, outputs: call(function, inputs, outputs)
+    function = compiled.seeded_function()
+    return compiled.manifest, lambda inputs, outputs, seeds: call(function, inputs, outputs, seeds)
 
 
 def _open_onnxruntime(path: Path) -> tuple[dict[str, Any], Network]:
@@ -220,7 +233,7 @@ def _open_onnxruntime(path: Path) -> tuple[dict[str, Any], Network]:
         }
     booleans = {entry.name for entry in session.get_inputs() if entry.type == "tensor(bool)"}
 
-    def run(inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
+    def run(inputs: list[np.ndarray], outputs: list[np.ndarray], seeds: tuple[int, int]) -> None:  # noqa: ARG001
         names = [entry["name"] for entry in manifest["inputs"]]
         fed = {n: a != 0 if n in booleans else a for n, a in zip(names, inputs, strict=True)}
         wanted = [entry["name"] for entry in manifest["outputs"]]
