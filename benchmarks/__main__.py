@@ -9,7 +9,7 @@ import importlib
 import json
 import sys
 
-NAMES = ("feed", "train", "inference", "representations", "top_tagging", "higgs", "higgs_sample")
+NAMES = ("feed", "train", "inference", "trees", "representations", "top_tagging", "higgs", "higgs_sample")
 
 
 def main(arguments: list[str]) -> int:

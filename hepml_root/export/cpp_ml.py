@@ -10,8 +10,7 @@ from hepml_root.export.cpp_dense import product
 from hepml_root.export.cpp_expression import Call, Expression, Load, Number, Weight, broadcast
 from hepml_root.export.cpp_graph import Lowering, Node, Tensor, Value, check_size, rule
 from hepml_root.export.cpp_ml_scores import EXACT_INTEGERS, labelled, mapped, written
-from hepml_root.export.cpp_moves import join
-from hepml_root.export.cpp_shape import numbered, pick
+from hepml_root.export.cpp_moves import join, numbered, pick
 from hepml_root.export.cpp_steps import AlongAxis, Map
 from hepml_root.export.cpp_tree_reading import numbers
 from hepml_root.export.cpp_trees import ML, TRANSFORMS, source_of, text
