@@ -113,6 +113,7 @@ template <class Extents, class Strides> struct Broadcast;
 
 template <> struct Broadcast<Extent<>, Stride<>> {
    static constexpr std::size_t size = 1;
+   static constexpr std::size_t last_extent = 1, last_stride = 0;
    static constexpr std::size_t offset(std::size_t) { return 0; }
 };
 
@@ -120,6 +121,9 @@ template <std::size_t E, std::size_t... Es, std::size_t S, std::size_t... Ss>
 struct Broadcast<Extent<E, Es...>, Stride<S, Ss...>> {
    using Inner = Broadcast<Extent<Es...>, Stride<Ss...>>;
    static constexpr std::size_t size = E * Inner::size;
+   // Of the last axis.
+   static constexpr std::size_t last_extent = sizeof...(Es) > 0 ? Inner::last_extent : E;
+   static constexpr std::size_t last_stride = sizeof...(Es) > 0 ? Inner::last_stride : S;
    // The modulus on every axis keeps the padding lanes beyond the last feature inside the array.
    static constexpr std::size_t offset(std::size_t i) {
       return i / Inner::size % E * S + Inner::offset(i % Inner::size);
@@ -169,6 +173,12 @@ struct Single {
 
       HEPML_ROOT_INLINE V value(const float* x) const { return load<V>(x + feature); }
       template <class B> HEPML_ROOT_INLINE V value(const float* x, B) const {
+         // Most registers of features do not cross the end of the last axis.
+         if constexpr (B::last_stride <= 1 && B::last_extent >= width<V>)
+            if (feature % B::last_extent + width<V> <= B::last_extent) {
+               const float* const from = x + B::offset(feature);
+               return B::last_stride == 1 ? load<V>(from) : splat<V>(*from);
+            }
          V result;
          for (std::size_t i = 0; i < width<V>; ++i)
             result[i] = x[B::offset(feature + i)];
