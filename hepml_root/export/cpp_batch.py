@@ -23,6 +23,8 @@ ANYWHERE = {
     *("PRelu", "Pow", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Sinh", "Slice"),
     *("Softmax", "Softplus", "Softsign", "Split", "Sqrt", "Sub", "Sum", "Tan", "Tanh", "ThresholdedRelu"),
     *("Bernoulli", "RandomNormalLike", "RandomUniformLike", "Where", "Xor"),
+    *("Where", "Xor", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "CastLike", "Mod"),
+    *("Shrink", "Swish"),
 }
 REDUCING = {
     *("ArgMax", "ArgMin", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax"),

@@ -1,4 +1,10 @@
-"""Rules for operators that work element by element: arithmetic, comparison, logic, activations, casts."""
+"""Rules for operators that work element by element: arithmetic, comparison, logic, activations, casts.
+
+Integers are held as floats. Those of all types are exact up to 2^24, and so are their sums, products and
+quotients up to there; 8- and 16-bit results wrap around as the types do. Beyond 2^24 the results of 32- and
+64-bit arithmetic are rounded like floats: indices and counts never come near, and constants that do are
+refused.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +16,10 @@ import numpy as np
 from hepml_root.export.cpp_expression import Call, Expression, Load, Number, Weight, broadcast
 from hepml_root.export.cpp_graph import Dimensions, Lowering, Node, Tensor, Value, check_size, rule
 from hepml_root.export.cpp_steps import Map
-from hepml_root.export.cpp_types import kind_of
+from hepml_root.export.cpp_types import integer_formula, kind_of, wrapped
 
 # Operators of one argument, as C++ of the engine (include/hepml_root/engine/functions.hxx).
 UNARY = {
-    "Abs": "engine::absolute({0})",
     "Ceil": "engine::ceil_of({0})",
     "Erf": "engine::error_function({0})",
     "Exp": "engine::exponential({0})",
@@ -22,12 +27,9 @@ UNARY = {
     "HardSwish": "engine::hard_swish({0})",
     "Log": "engine::logarithm({0})",
     "Mish": "engine::mish({0})",
-    "Neg": "-{0}",
     "Reciprocal": "1.0f / {0}",
-    "Relu": "engine::relu({0})",
     "Round": "engine::round_even({0})",
     "Sigmoid": "engine::sigmoid({0})",
-    "Sign": "engine::sign({0})",
     "Softplus": "engine::softplus({0})",
     "Softsign": "engine::softsign({0})",
     "Sqrt": "engine::square_root({0})",
@@ -43,6 +45,13 @@ UNARY = {
     },
 }  # fmt: skip
 
+# The same for floats and integers.
+EITHER = {
+    "Abs": "engine::absolute({0})",
+    "Neg": "-{0}",
+    "Relu": "engine::relu({0})",
+    "Sign": "engine::sign({0})",
+}
 BINARY = {"Add": "{0} + {1}", "Sub": "{0} - {1}", "Mul": "{0} * {1}", "Div": "{0} / {1}"}
 COMPARISONS = {
     "Less": "engine::less({0}, {1})",
@@ -73,6 +82,8 @@ PARAMETRIC: dict[str, tuple[str, tuple[tuple[str, float], ...]]] = {
         (("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875)),
     ),
     "HardSigmoid": ("engine::hard_sigmoid({0}, {1}, {2})", (("alpha", 0.2), ("beta", 0.5))),
+    "Shrink": ("engine::shrink({0}, {1}, {2})", (("bias", 0.0), ("lambd", 0.5))),
+    "Swish": ("{0} * engine::sigmoid({1} * {0})", (("alpha", 1.0),)),
     "ThresholdedRelu": ("engine::thresholded_relu({0}, {1})", (("alpha", 1.0),)),
 }
 
@@ -130,16 +141,31 @@ def output_shape(node: Node, values: Sequence[Value]) -> tuple[int, ...]:
 
 
 def elementwise(
-    node: Node, lowering: Lowering, formula: str, values: list[Value], kind: str = "float"
+    node: Node,
+    lowering: Lowering,
+    formula: str,
+    values: list[Value],
+    kind: str = "float",
+    headers: tuple[str, ...] = (),
 ) -> list[Tensor]:
     """Add one element-wise step over the broadcast inputs."""
     shape = output_shape(node, values)
-    expression = Call(formula, tuple(operand(node, value, shape) for value in values))
+    arguments = tuple(operand(node, value, shape) for value in values)
+    expression = Call(formula, arguments, ("integers",) if integer(node) is not None else headers)
     return [lowering.add(Map(math.prod(shape), expression), shape, kind)]
 
 
 def given(node: Node) -> list[Value]:
     return [value for value in node.inputs if value is not None]
+
+
+def integer(node: Node) -> np.dtype | None:
+    """Return the type in which a node computes with integers, or None if it computes with floats."""
+    dtype = node.output_types[0] if node.output_types else None
+    if dtype is None:
+        tensors = [value for value in node.inputs if isinstance(value, Tensor)]
+        return np.dtype(np.int64) if any(tensor.kind == "int" for tensor in tensors) else None
+    return dtype if dtype.kind in "iu" else None
 
 
 def floats(node: Node, values: list[Value]) -> None:
@@ -155,10 +181,19 @@ def unary(node: Node, lowering: Lowering) -> list[Tensor]:
     return elementwise(node, lowering, UNARY[node.operator], [node.tensor()])
 
 
+@rule(*EITHER)
+def unary_of_any_type(node: Node, lowering: Lowering) -> list[Tensor]:
+    formula = wrapped(EITHER[node.operator], integer(node))
+    return elementwise(node, lowering, formula, [node.tensor()], node.tensor().kind)
+
+
 @rule(*BINARY)
 def binary(node: Node, lowering: Lowering) -> list[Tensor]:
-    floats(node, given(node))
-    return elementwise(node, lowering, BINARY[node.operator], given(node))
+    dtype = integer(node)
+    if dtype is None:
+        floats(node, given(node))
+        return elementwise(node, lowering, BINARY[node.operator], given(node))
+    return elementwise(node, lowering, integer_formula(node.operator, dtype), given(node), "int")
 
 
 @rule(*COMPARISONS)
@@ -196,7 +231,8 @@ def is_infinite(node: Node, lowering: Lowering) -> list[Tensor]:
 @rule(*VARIADIC)
 def variadic(node: Node, lowering: Lowering) -> list[Tensor]:
     values = given(node)
-    floats(node, values)
+    if integer(node) is None:
+        floats(node, values)
     shape = output_shape(node, values)
     first, *rest = (operand(node, value, shape) for value in values)
     expression: Expression = first
@@ -204,13 +240,15 @@ def variadic(node: Node, lowering: Lowering) -> list[Tensor]:
         expression = Call(VARIADIC[node.operator], (expression, other))
     if node.operator == "Mean":
         expression = Call("{0} / {1}", (expression, Number(len(values))))
-    return [lowering.add(Map(math.prod(shape), expression), shape)]
+    kind = "float" if integer(node) is None else "int"
+    return [lowering.add(Map(math.prod(shape), expression), shape, kind)]
 
 
 @rule("Pow")
 def power(node: Node, lowering: Lowering) -> list[Tensor]:
     base, exponent = node.inputs[0], node.inputs[1]
-    floats(node, given(node))
+    if integer(node) is not None:
+        return elementwise(node, lowering, "engine::integer_power({0}, {1})", given(node), "int")
     if isinstance(base, Tensor) and isinstance(exponent, np.ndarray) and exponent.size == 1:
         simple = {1.0: "{0}", 2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", 0.5: "engine::square_root({0})"}
         value = float(exponent.ravel()[0])
@@ -231,8 +269,8 @@ def parametric(node: Node, lowering: Lowering) -> list[Tensor]:
 
 @rule("PRelu")
 def prelu(node: Node, lowering: Lowering) -> list[Tensor]:
-    floats(node, given(node))
-    return elementwise(node, lowering, "engine::leaky_relu({0}, {1})", given(node))
+    formula = wrapped("engine::leaky_relu({0}, {1})", integer(node))
+    return elementwise(node, lowering, formula, given(node))
 
 
 @rule("Gelu")
@@ -248,17 +286,16 @@ def gelu(node: Node, lowering: Lowering) -> list[Tensor]:
 @rule("Clip")
 def clip(node: Node, lowering: Lowering) -> list[Tensor]:
     source, low, high = node.tensor(), node.optional(1), node.optional(2)
-    floats(node, [source])
     # Where a bound is left out, the standard sets the largest finite number.
     largest = np.finfo(np.float32).max
     bounds: list[Value] = [
-        np.array(-largest) if low is None else low,
-        np.array(largest) if high is None else high,
+        np.array(-largest, np.float32) if low is None else low,
+        np.array(largest, np.float32) if high is None else high,
     ]
     below, above = (operand(node, bound, source.shape) for bound in bounds)
     expression = Call("engine::clip_below({0}, {1})", (Load(source), below))
     expression = Call("engine::clip_above({0}, {1})", (expression, above))
-    return [lowering.add(Map(source.size, expression), source.shape)]
+    return [lowering.add(Map(source.size, expression), source.shape, source.kind)]
 
 
 @rule("Where")
@@ -274,19 +311,24 @@ def _kind(array: np.ndarray) -> str:
     return {"f": "float", "b": "bool"}.get(array.dtype.kind, "int")
 
 
-@rule("Cast")
-def cast(node: Node, lowering: Lowering) -> list[Tensor]:
-    import onnx
-
+@rule("Cast", "CastLike")
+def cast(node: Node, lowering: Lowering) -> list[Tensor] | list[Value]:
+    target = node.output_types[0]
+    given_constant = node.optional(0)
+    if isinstance(given_constant, np.ndarray) and target is not None:
+        # CastLike, of whose second input only the type matters.
+        constants: list[Value] = [given_constant.astype(target)]
+        return constants
     source = node.tensor()
-    target = node.attributes["to"]
-    types = onnx.TensorProto
-    if target == types.FLOAT:
-        return [Tensor(source.step, source.shape, "float", source.offset)]
-    if target == types.BOOL:
+    kind = None if target is None else kind_of(target)
+    if target is None or kind is None:
+        raise node.refuse(f"casts to {target}; float, bool and integers are supported.")
+    if kind == "float" or kind == source.kind == "bool":
+        return [Tensor(source.step, source.shape, kind, source.offset)]
+    if kind == "bool":
         return elementwise(node, lowering, "engine::not_zero({0})", [source], "bool")
-    if target in (types.INT32, types.INT64):
-        if source.kind != "float":
-            return [Tensor(source.step, source.shape, "int", source.offset)]
-        return elementwise(node, lowering, "engine::truncate({0})", [source], "int")
-    raise node.refuse(f"casts to {types.DataType.Name(target)}; float, bool, int32 and int64 are supported.")
+    formula = "engine::truncate({0})" if source.kind == "float" else "{0}"
+    came_from = node.dtype()
+    if source.kind == "bool" or (came_from is not None and np.can_cast(came_from, target)):
+        return [Tensor(source.step, source.shape, "int", source.offset)]
+    return elementwise(node, lowering, wrapped(formula, target), [source], "int")

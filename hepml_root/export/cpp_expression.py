@@ -54,10 +54,14 @@ class Number(Expression):
 
 @dataclass(eq=False, frozen=True)
 class Call(Expression):
-    """``formula`` is C++ with ``{0}``, ``{1}``, … for the arguments."""
+    """``formula`` is C++ with ``{0}``, ``{1}``, … for the arguments.
+
+    ``headers`` are those of the engine that it needs beside functions.hxx.
+    """
 
     formula: str
     arguments: tuple[Expression, ...]
+    headers: tuple[str, ...] = ()
 
 
 @dataclass(eq=False, frozen=True)
@@ -105,6 +109,12 @@ def parts(expression: Expression) -> Iterator[Expression]:
                 todo.extend(current.arguments)
 
 
+def headers(expression: Expression) -> tuple[str, ...]:
+    """Return the headers of the engine that an expression needs."""
+    named = [part.headers for part in parts(expression) if isinstance(part, Call)]
+    return ("functions", *dict.fromkeys(header for some in named for header in some))
+
+
 def loads(expression: Expression) -> list[Load]:
     """Return the loads in an expression."""
     return [part for part in parts(expression) if isinstance(part, Load)]
@@ -118,7 +128,8 @@ def replace(expression: Expression, change: Callable[[Expression], Expression | 
         if id(current) not in done:
             new = change(current)
             if new is None and isinstance(current, Call):
-                new = Call(current.formula, tuple(walk(argument) for argument in current.arguments))
+                arguments = tuple(walk(argument) for argument in current.arguments)
+                new = Call(current.formula, arguments, current.headers)
             done[id(current)] = current if new is None else new
         return done[id(current)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections import ChainMap
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -15,8 +15,10 @@ import numpy as np
 
 from hepml_root.errors import HepmlError, ModelFileError, UnsupportedOperationError
 from hepml_root.export.cpp_batch import before_rule
+from hepml_root.export.cpp_bodies import body, filled
+from hepml_root.export.cpp_control import control
 from hepml_root.export.cpp_folding import fold
-from hepml_root.export.cpp_graph import RULES, Dimensions, Graph, Lowering, Node, Tensor, Value
+from hepml_root.export.cpp_graph import RULES, Dimensions, Graph, Lowering, Node, Rule, Tensor, Value
 from hepml_root.export.cpp_types import dtype_of, kind_of, output_types
 
 if TYPE_CHECKING:
@@ -24,6 +26,18 @@ if TYPE_CHECKING:
 
 # The meaning of Softmax, Reduce* and others differs below.
 OLDEST_OPSET = 13
+
+
+MOST_NODES = 50_000
+DEEPEST = 30
+
+Typed = tuple["Value | None", "np.dtype | None"]
+
+
+def _typed(node: Node, results: Sequence[Typed]) -> list[Value | None]:
+    """Return values, and let the node know their types."""
+    node.output_types = [dtype for _, dtype in results][: len(node.outputs)]
+    return [value for value, _ in results]
 
 
 @cache
@@ -60,14 +74,19 @@ def load(path: Path) -> onnx.ModelProto:
 class Scope:
     """The values of a graph by name, with their types; that of a subgraph sees those around it."""
 
-    values: MutableMapping[str, Value]
+    values: MutableMapping[str, Value | None]
     types: MutableMapping[str, np.dtype | None]
+    opsets: dict[str, int]
+    own: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)  # outputs that no rule gives
 
     def inner(self) -> Scope:
-        return Scope(ChainMap({}, self.values), ChainMap({}, self.types), set(self.absent))
+        return Scope(
+            ChainMap({}, self.values), ChainMap({}, self.types), self.opsets, absent=set(self.absent)
+        )
 
-    def set(self, name: str, value: Value, dtype: np.dtype | None) -> None:
+    def set(self, name: str, value: Value | None, dtype: np.dtype | None) -> None:
+        self.own.add(name)
         self.values[name] = value
         self.types[name] = dtype
 
@@ -83,6 +102,14 @@ def lower(model: onnx.ModelProto, *, batched: bool = True) -> Graph:
     return Reader(model, batched).graph()
 
 
+def _domain(name: str) -> str:
+    return "" if name == "ai.onnx" else name
+
+
+def _opsets(entries: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
+    return {_domain(entry.domain): entry.version for entry in entries}
+
+
 class Reader:
     """Reads one model."""
 
@@ -93,9 +120,10 @@ class Reader:
         self.model = model
         self.lowering = Lowering(batched=batched)
         self.fixed_batch = False  # whether a batch of 1 is written out in the file
-        self.opsets: dict[str, int] = {}
-        for entry in model.opset_import:
-            self.opsets["" if entry.domain == "ai.onnx" else entry.domain] = entry.version
+        self.functions = {(_domain(f.domain), f.name, f.overload): f for f in model.functions}
+        self.nodes_read = 0
+        self.depth = 0
+        self.opsets = _opsets(model.opset_import)
         newest, opset = onnx.defs.onnx_opset_version(), self.opsets.get("", 0)
         only_others = bool(self.opsets) and "" not in self.opsets
         if not OLDEST_OPSET <= opset <= newest and not only_others:
@@ -107,7 +135,7 @@ class Reader:
     def graph(self) -> Graph:
         """Return the lowered graph."""
         graph = self.model.graph
-        scope = Scope({}, {})
+        scope = Scope({}, {}, self.opsets)
         self._initialise(graph, scope)
         inputs = []
         for declared in graph.input:
@@ -135,11 +163,47 @@ class Reader:
         """Compute nodes, in their order, into the values of ``scope``."""
         for entry in entries:
             node = self._node(entry, scope)
+            self.nodes_read += 1
+            if self.nodes_read > MOST_NODES:
+                raise node.refuse(f"more than {MOST_NODES:,} nodes, with loops and functions written out.")
             results = self._results(entry, node, scope)
             for name, value, dtype in zip(entry.output, results, node.output_types, strict=False):
                 if name and value is not None:
                     self._keep(node, name, value, dtype, scope)
             scope.absent.update(name for name in entry.output if name and name not in scope.values)
+
+    def subgraph(
+        self, graph: onnx.GraphProto, scope: Scope, given: Sequence[Typed], node: Node
+    ) -> list[Typed]:
+        """Return what the subgraph of a node gives for some inputs."""
+        if len(given) != len(graph.input):
+            raise node.refuse(f"its subgraph takes {len(graph.input)} inputs, not {len(given)}.")
+        inner = scope.inner()
+        self._initialise(graph, inner)
+        for declared, (value, dtype) in zip(graph.input, given, strict=True):
+            inner.set(declared.name, value, value.dtype if isinstance(value, np.ndarray) else dtype)
+        return self._inside(graph.node, inner, [value.name for value in graph.output], node)
+
+    def _inside(
+        self, entries: Iterable[onnx.NodeProto], inner: Scope, outputs: Sequence[str], node: Node
+    ) -> list[Typed]:
+        """Read nodes that belong to ``node`` and return some of their values."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise node.refuse(f"subgraphs or functions in each other, more than {DEEPEST} deep.")
+        self.read(entries, inner)
+        self.depth -= 1
+        missing = [name for name in outputs if name not in inner.values and name not in inner.absent]
+        if missing:
+            raise node.refuse(f"no node inside it gives {missing[0]!r}.")
+        return [(inner.values.get(name), inner.types.get(name)) for name in outputs]
+
+    def _by_body(self, entry: onnx.NodeProto, node: Node, function: onnx.FunctionProto) -> list[Typed]:
+        """Return what a function gives for a node's inputs."""
+        inner = Scope({}, {}, self.opsets | _opsets(function.opset_import))
+        for index, name in enumerate(function.input):
+            inner.set(name, node.optional(index), node.dtype(index))
+        return self._inside(filled(entry, function, node), inner, list(function.output), node)
 
     def _initialise(self, graph: onnx.GraphProto, scope: Scope) -> None:
         from onnx import numpy_helper
@@ -156,7 +220,7 @@ class Reader:
         domain = "" if entry.domain == "ai.onnx" else entry.domain
         name = entry.name or next((output for output in entry.output if output), "?")
         node = Node(
-            entry.op_type, name, [], {}, list(entry.output), self.opsets.get(domain, 0), domain,
+            entry.op_type, name, [], {}, list(entry.output), scope.opsets.get(domain, 0), domain,
             self.lowering.batched,
         )  # fmt: skip
         for source in entry.input:
@@ -167,7 +231,7 @@ class Reader:
             if source and source not in scope.values:
                 raise node.refuse(f"reads {source!r}, which nothing before it gives.")
             node.inputs.append(scope.values[source] if source else None)
-            node.input_types.append(scope.types[source] if source else None)
+            node.input_types.append(scope.types.get(source) if source else None)
         for attribute in entry.attribute:
             try:
                 node.attributes[attribute.name] = onnx.helper.get_attribute_value(attribute)
@@ -187,22 +251,43 @@ class Reader:
                 raise node.refuse(f"gives {dtype} for the events; float32, bool and integers are computed.")
             if kind != value.kind:
                 value = replace(value, kind=kind)
-        if name in scope.values:
+        if name in scope.own:
             raise node.refuse(f"gives {name!r} a second time.")
         scope.set(name, value, dtype)
 
-    def _results(self, entry: onnx.NodeProto, node: Node, scope: Scope) -> list[Any]:  # noqa: ARG002
+    def _results(self, entry: onnx.NodeProto, node: Node, scope: Scope) -> list[Any]:
         """Return the values of a node's outputs: computed now if they are known, as steps otherwise."""
         known = fold(entry, node)
         if known is not None:
             return known
+        chosen = control(node, self, scope)
+        if chosen is not None:
+            return _typed(node, chosen)
         found = RULES.get((node.domain, node.operator))
-        if found is None:
-            of = f"of the domain {node.domain!r} " if node.domain else ""
-            raise node.refuse(
-                f"the C++ engine has no rule for this operator {of}yet. ONNX Runtime computes the model: "
-                "hr.Session(file, engine='onnxruntime'), hr.apply(..., engine='onnxruntime')."
-            )
+        refused: HepmlError | None = None
+        if found is not None:
+            steps, inputs = len(self.lowering.steps), list(node.inputs)
+            try:
+                return self._by_rule(found, node)
+            except UnsupportedOperationError as error:
+                refused = error
+                del self.lowering.steps[steps:]
+                node.inputs, node.batch_axis = inputs, 0
+        function = body(entry, node, self.functions)
+        if function is not None:
+            try:
+                return _typed(node, self._by_body(entry, node, function))
+            except UnsupportedOperationError as error:
+                refused = refused or node.refuse(f"it is computed by its definition, and there {error}")
+        if refused is not None:
+            raise refused
+        of = f"of the domain {node.domain!r} " if node.domain else ""
+        raise node.refuse(
+            f"the C++ engine has no rule for this operator {of}yet. ONNX Runtime computes the model: "
+            "hr.Session(file, engine='onnxruntime'), hr.apply(..., engine='onnxruntime')."
+        )
+
+    def _by_rule(self, found: Rule, node: Node) -> list[Any]:
         try:
             batch_axis = before_rule(node, self.fixed_batch)
             return [

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hepml_root.export.cpp_expression import Call, Expression, Sum, emit, loads, parts, redirected
+from hepml_root.export.cpp_expression import Call, Expression, Sum, emit, headers, loads, parts, redirected
 from hepml_root.export.cpp_weights import Weights
 
 if TYPE_CHECKING:
@@ -30,13 +30,16 @@ ALWAYS_INLINE = "__attribute__((always_inline))"
 class Step:
     """One storage of ``size`` floats per event. Compared by identity."""
 
-    # The headers of the engine (include/hepml_root/engine) that its code needs.
-    headers: tuple[str, ...] = ()
     # Floats beyond the storage that are written (and mean nothing) when one event is computed alone.
     slack = 0
 
     def __init__(self, size: int) -> None:
         self.size = size
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The headers of the engine (include/hepml_root/engine) that its code needs, without ".hxx"."""
+        return ()
 
     def reads(self) -> Iterator[Tensor]:
         """Yield the values that this step needs."""
@@ -60,11 +63,13 @@ class Input(Step):
 class Map(Step):
     """An element-wise formula, computed in one loop."""
 
-    headers = ("functions",)
-
     def __init__(self, size: int, expression: Expression) -> None:
         super().__init__(size)
         self.expression = expression
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return headers(self.expression)
 
     def reads(self) -> Iterator[Tensor]:
         return (load.tensor for load in loads(self.expression))
@@ -103,12 +108,15 @@ class Scratch(Step):
 class Dense(Product):
     """``rows`` products with one constant matrix (inputs, neurons), a bias, and a formula of the sums."""
 
-    headers = ("dense", "functions")
     slack = TILE
 
     def __init__(self, source: Tensor, matrix: np.ndarray, bias: np.ndarray, rows: int) -> None:
         super().__init__(rows * matrix.shape[1])
         self.source, self.matrix, self.bias, self.rows = source, matrix, bias, rows
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return ("dense", *headers(self.epilogue))
 
     def reads(self) -> Iterator[Tensor]:
         yield self.source

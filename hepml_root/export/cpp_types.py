@@ -75,3 +75,26 @@ def output_types(
         text = schema.outputs[min(index, len(schema.outputs) - 1)].type_str
         types.append(bound.get(text) or (_written(text) if "(" in text else said))
     return types
+
+
+def wrapped(formula: str, dtype: np.dtype | None) -> str:
+    """Return a formula whose result is brought into the range of an integer type, as the type itself does.
+
+    Signed 32 and 64 bits are left as they are: floats do not hold what would have to be wrapped exactly.
+    """
+    if dtype is None or dtype.kind not in "iu" or (dtype.kind == "i" and dtype.itemsize > 2):
+        return formula
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    return f"engine::wrapped({formula}, {float(low)}f, {float(high) + 1}f)"
+
+
+def integer_formula(operator: str, dtype: np.dtype) -> str:
+    """Return the formula of an operation on two integers of a type."""
+    bits = 8 * dtype.itemsize
+    formula = {
+        "Add": "{0} + {1}",
+        "Sub": "{0} - {1}",
+        "Mul": "engine::integer_product({0}, {1})" if bits == 16 else "{0} * {1}",
+        "Div": "engine::truncate({0} / {1})",
+    }[operator]
+    return wrapped(formula, dtype)

@@ -315,13 +315,15 @@ def test_graphs_that_cannot_be_generated_are_refused() -> None:
         "no batch axis": model(relu, []),
         "opset 11": model(relu, ["N", 3], opset=11),
         "DOUBLE": model(relu, ["N", 3], kind=TensorProto.DOUBLE),
-        "moves the batch axis": model([helper.make_node("Transpose", ["x"], ["y"], perm=[1, 0])], ["N", 3]),
+        "has the batch at axis 1": model(
+            [helper.make_node("Transpose", ["x"], ["y"], perm=[1, 0])], ["N", 3]
+        ),
         "mixes events": model([helper.make_node("ReduceSum", ["x"], ["y"])], ["N", 3]),
         "along the batch axis": model([helper.make_node("Concat", ["x", "x"], ["y"], axis=0)], ["N", 3]),
         "domain 'com.example'": model(
             [helper.make_node("Relu", ["x"], ["y"], domain="com.example")], ["N", 3]
         ),
-        "casts to DOUBLE": model([helper.make_node("Cast", ["x"], ["y"], to=TensorProto.DOUBLE)], ["N", 3]),
+        "casts to float64": model([helper.make_node("Cast", ["x"], ["y"], to=TensorProto.DOUBLE)], ["N", 3]),
     }
     shape = helper.make_tensor("shape", TensorProto.INT64, [2], [1, 10**12])
     cases["numbers per event"] = model([helper.make_node("Expand", ["x", "shape"], ["y"])], ["N", 1])

@@ -294,6 +294,9 @@ template <class V> HEPML_ROOT_INLINE V gelu(V x) {
 template <class V> HEPML_ROOT_INLINE V gelu_tanh(V x) {
    return 0.5f * x * (1.0f + hyperbolic_tangent<V>(0.797884561f * (x + 0.044715f * x * x * x)));
 }
+template <class V> HEPML_ROOT_INLINE V shrink(V x, V bias, V lambda) {
+   return select<V>(x < -lambda, x + bias, select<V>(x > lambda, x - bias, V{}));
+}
 template <class V> HEPML_ROOT_INLINE V thresholded_relu(V x, V alpha) { return select<V>(x > alpha, x, V{}); }
 
 // ---- roots and quotients ----------------------------------------------------------------------------------
