@@ -115,13 +115,9 @@ class Row:
             return
         rates = self.rates
         yield result(f"{self.name}: multiply-add peak of the core", self.peak / 1e9, "GFLOP/s", "", 1.0)
-        yield result(
-            f"{self.name}: C++ in blocks, part of the peak ({self.operations / 1e3:.0f} kFLOP/event)",
-            self.share,
-            "of peak",
-            "multiply-add peak",
-            self.share,
-        )
+        if self.operations:
+            name = f"{self.name}: C++ in blocks, part of the peak ({self.operations / 1e3:.0f} kFLOP/event)"
+            yield result(name, self.share, "of peak", "multiply-add peak", self.share)
         for ours, theirs, how in (
             ("block", "runtime best", f"batches of {self.batch}"),
             ("single", "runtime single", "one by one"),
@@ -320,7 +316,7 @@ def table(rows: list[Row]) -> str:
                 row.about,
                 f"{row.operations / 1e3:.0f}",
                 _short(rates["block"]),
-                f"{100 * row.share:.0f} %",
+                f"{100 * row.share:.0f} %" if row.operations else "",
                 runtime[0],
                 f"{rates['block'] / best:.2f}",
                 _short(rates["single"]),

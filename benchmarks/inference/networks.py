@@ -28,7 +28,7 @@ LITE = ["delta_eta", "delta_phi", "log_pt", "log_energy", "log_pt_fraction", "lo
 
 @dataclass(frozen=True)
 class Network:
-    """One architecture: what it is, and the functions that build it in Keras, in both sizes."""
+    """One architecture: what it is, and the functions that build it, in Keras or LightGBM, in both sizes."""
 
     about: str
     full: Callable[[], Any]
@@ -139,6 +139,16 @@ def coupling_flow(features: int, hidden: tuple[int, ...], couplings: int) -> Any
     return keras.Model(inputs, normal + log_volume)
 
 
+def trees(features: int, count: int, leaves: int) -> Any:
+    """Boosted trees on random events, with missing values among them."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(100 * leaves, features)).astype(np.float32)
+    labels = x[:, 0] * x[:, 1] + np.sin(x).sum(axis=1) + rng.normal(size=len(x)) > 0
+    x[rng.random(x.shape) < 0.02] = np.nan
+    data = hepml_root.Dataset.from_arrays(x, labels, missing="keep")
+    return hepml_root.models.boosted(data, None, trees=count, leaves=leaves, threads=1)
+
+
 def _zoo(name: str, shapes: Mapping[str, Any], **settings: Any) -> Callable[[], Any]:
     return lambda: getattr(hepml_root.models, name)(dict(shapes), **settings)
 
@@ -233,11 +243,14 @@ NETWORKS: dict[str, Network] = {
         _keras(coupling_flow, 10, (64, 64), 6),
         _keras(coupling_flow, 5, (8,), 3),
     ),
+    "lightgbm": Network(
+        "LightGBM, 850 trees of 31 leaves", _keras(trees, 28, 850, 31), _keras(trees, 5, 12, 7)
+    ),
 }
 
 
 def build(name: str, small: bool = False) -> onnx.ModelProto:
-    """Return a network as an ONNX model (this starts Keras)."""
+    """Return a network as an ONNX model (this starts Keras, which takes its time)."""
     import keras
 
     from hepml_root.export.onnx import emit, input_names
@@ -246,6 +259,10 @@ def build(name: str, small: bool = False) -> onnx.ModelProto:
     keras.utils.set_random_seed(1)
     network = NETWORKS[name]
     model = network.small() if small else network.full()
+    if isinstance(model, hepml_root.models.BoostedModel):
+        from hepml_root.export.trees import emit_boosted
+
+        return emit_boosted(model.booster, model.manifest["inputs"], "score", name)
     _randomise(model)
     masks = [block for block in input_names(model) if block.endswith("_mask")]
     return emit(model, prefix_masks=masks, name=name)
@@ -281,6 +298,7 @@ def _sources() -> str:
         *package.glob("layers/*.py"),
         *package.glob("models/*.py"),
         *package.glob("export/onnx*.py"),
+        package / "export" / "trees.py",
     ]
     digest = hashlib.sha256()
     for path in sorted(files):
