@@ -203,7 +203,9 @@ class Reader:
         inner = Scope({}, {}, self.opsets | _opsets(function.opset_import))
         for index, name in enumerate(function.input):
             inner.set(name, node.optional(index), node.dtype(index))
-        return self._inside(filled(entry, function, node), inner, list(function.output), node)
+        wanted = [name for name, output in zip(function.output, node.outputs, strict=False) if output]
+        found = iter(self._inside(filled(entry, function, node), inner, wanted, node))
+        return [next(found) if output else (None, None) for output in node.outputs]
 
     def _initialise(self, graph: onnx.GraphProto, scope: Scope) -> None:
         from onnx import numpy_helper

@@ -23,7 +23,12 @@ class Result:
     case: Case
     passed: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    refusal: str = ""
+    refusals: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def refusal(self) -> str:
+        """Why the first form that was refused was."""
+        return next(iter(self.refusals.values()), "it has no form")
 
     @property
     def passes(self) -> bool:
@@ -60,7 +65,7 @@ def results(cases: Iterable[Case], compile: bool = True) -> Iterator[Result]:
 
     for number, case in enumerate(cases):
         generated = forms(case, f"n{number}")
-        result = Result(case, refusal="" if generated.forms else generated.refusal)
+        result = Result(case, refusals=generated.refusals)
         if not compile:
             result.passed = [form.label for form in generated.forms]
         waiting.append(result)
@@ -102,8 +107,10 @@ def tally(operators: list[str], verbose: bool = False, only_generate: bool = Fal
         if complaint(result):
             complaints.append(complaint(result))
         if verbose:
-            said = ", ".join(result.passed) or result.refusal
-            print(f"{result.case.name}: {said}" + "".join(f" | {k}: {v}" for k, v in result.failed.items()))
+            print(f"{result.case.name}: passes {result.passed}")
+            for what, texts in (("fails", result.failed), ("refused", result.refusals)):
+                for label, text in texts.items():
+                    print(f"   {label} {what}: {text}")
     print(f"{'operator':28} {'pass':>5} {'of':>5} {'all inputs vary':>16} {'in batches':>11}  not applicable")
     for operator in sorted(total):
         why = "; ".join(f"{count} x {reason}" for reason, count in reasons[operator].most_common())
