@@ -119,6 +119,8 @@ def evaluate(entry: onnx.NodeProto, node: Node, inputs: Sequence[Any]) -> list[A
     from onnx.reference import ReferenceEvaluator
 
     given = {name: value for name, value in zip(entry.input, inputs, strict=True) if name}
+    if node.operator == "Range":
+        given = _scalars(node, given)
     _check_growth(entry, node, given)
     make = onnx.helper
     graph = make.make_graph(
@@ -136,6 +138,13 @@ def evaluate(entry: onnx.NodeProto, node: Node, inputs: Sequence[Any]) -> list[A
     except Exception as error:  # the reference implementation raises whatever numpy or Python does
         raise node.refuse(f"its constant inputs cannot be evaluated: {error}") from error
     return [np.asarray(next(computed)) if name else None for name in entry.output]
+
+
+def _scalars(node: Node, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the inputs of a Range as scalars: ONNX's own definitions give it lists of one number."""
+    if any(value.size != 1 for value in given.values()):
+        raise node.refuse("its inputs are no single numbers.")
+    return {name: value.reshape(()) for name, value in given.items()}
 
 
 def _check_growth(entry: onnx.NodeProto, node: Node, given: dict[str, np.ndarray]) -> None:

@@ -7,14 +7,14 @@ import math
 import numpy as np
 
 from hepml_root.export.cpp_elementwise import constant
-from hepml_root.export.cpp_graph import Lowering, Node, Tensor, check_size, rule
+from hepml_root.export.cpp_graph import Lowering, Node, Tensor, Value, check_size, rule
 from hepml_root.export.cpp_moves import assemble, numbered, pick
 
 WHOLE = 1 << 30  # ONNX's way to say "to the end" is any large number
 
 
 @rule("Slice")
-def cut(node: Node, lowering: Lowering) -> list[Tensor]:
+def cut(node: Node, lowering: Lowering) -> list[Value]:
     source = node.tensor()
     rank = len(source.shape)
     starts = [int(n) for n in node.constant(1, "the starts").ravel()]
@@ -38,11 +38,22 @@ def cut(node: Node, lowering: Lowering) -> list[Tensor]:
         cut_already.add(where)
         kept = _range(start, end, step, source.shape[where])
         if not kept:
-            raise node.refuse(f"the slice of axis {axis} from {start} to {end} in steps of {step} is empty.")
+            indices = np.take(indices, [], axis=where)
+            continue
         before = kept[-1] + (1 if step > 0 else -1)
         stop = before if before >= 0 else None
         indices = indices[(slice(None),) * where + (slice(kept[0], stop, step),)]
-    return [pick(lowering, source, indices)]
+    return [_piece(node, lowering, source, indices)]
+
+
+def _piece(node: Node, lowering: Lowering, source: Tensor, indices: np.ndarray) -> Value:
+    """Return features of a value; what has none of them is a constant, to be joined with others."""
+    if indices.size:
+        return pick(lowering, source, indices)
+    shape = list(indices.shape)
+    if node.batched:
+        shape.insert(node.batch_axis, 1)
+    return np.zeros(shape, node.dtype() or np.float32)
 
 
 def _range(start: int, end: int, step: int, length: int) -> range:
@@ -55,7 +66,7 @@ def _range(start: int, end: int, step: int, length: int) -> range:
 
 
 @rule("Split")
-def split(node: Node, lowering: Lowering) -> list[Tensor]:
+def split(node: Node, lowering: Lowering) -> list[Value]:
     source = node.tensor()
     axis = node.axis(node.attributes.get("axis", 0), len(source.shape))
     length, count = source.shape[axis], len(node.outputs)
@@ -64,10 +75,10 @@ def split(node: Node, lowering: Lowering) -> list[Tensor]:
     else:
         each = -(-length // count)
         sizes = [min(each, length - each * i) for i in range(count)]
-    if len(sizes) != count or sum(sizes) != length or min(sizes) <= 0:
+    if len(sizes) != count or sum(sizes) != length or min(sizes) < 0:
         raise node.refuse(f"sizes {sizes} do not cut {length} elements into {count} outputs.")
     pieces = np.split(numbered(source), np.cumsum(sizes)[:-1], axis=axis)
-    return [pick(lowering, source, piece) for piece in pieces]
+    return [_piece(node, lowering, source, piece) for piece in pieces]
 
 
 @rule("Concat")

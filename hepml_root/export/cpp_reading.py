@@ -308,6 +308,8 @@ class Reader:
 
     def _output(self, name: str, scope: Scope) -> Tensor:
         value = scope.values.get(name)
+        if isinstance(value, np.ndarray) and value.size == 0:
+            raise UnsupportedOperationError(f"output {name!r} is empty.")
         if isinstance(value, np.ndarray) and not self.lowering.batched:
             if kind_of(value.dtype) is None:
                 raise UnsupportedOperationError(f"output {name!r} is {value.dtype}, which is not supported.")
