@@ -28,7 +28,7 @@ def cut(node: Node, lowering: Lowering) -> list[Value]:
     indices = numbered(source)
     cut_already = set()
     for start, end, axis, step in zip(starts, ends, map(int, axes), map(int, steps), strict=True):
-        if node.batched and axis in (0, -rank - 1):
+        if node.batched and axis in (node.batch_axis, node.batch_axis - rank - 1):
             if start == 0 and step == 1 and (end is None or end > WHOLE):
                 continue  # all events
             raise node.refuse("cuts the batch; every event must be computed on its own.")
