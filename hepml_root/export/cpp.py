@@ -23,7 +23,7 @@ import numpy as np
 
 from hepml_root.export import cpp_reading, cpp_weights
 from hepml_root.export.cpp_graph import Graph, Tensor
-from hepml_root.export.cpp_passes import optimise, place
+from hepml_root.export.cpp_passes import optimise, place, vectors
 from hepml_root.export.identity import identity
 from hepml_root.output import writing
 
@@ -262,6 +262,7 @@ def _write(name: str, graph: Graph, manifest: dict[str, Any], digest: str) -> Cp
         "engine": engine.splitlines(),
         "alias": [f"namespace engine = {engine_namespace};"],
         "weights": _weights(array, tables, in_header),
+        "formulas": weights.formulas(),
         "sizes": _sizes(graph, room),
         "read": [
             f"engine::read_rows<M, {tensor.size}>(x[{i}] + first * {tensor.size}, events, {where(tensor)});"
@@ -323,7 +324,10 @@ def _weights(array: np.ndarray, tables: np.ndarray, in_header: bool) -> Iterable
 def _sizes(graph: Graph, room: int) -> list[str]:
     sizes = [", ".join(str(tensor.size) for _, tensor in values) for values in (graph.inputs, graph.outputs)]
     return [
+        "// Floats per event for all values that are needed at the same time.",
         f"static constexpr std::size_t room = {room};",
+        "// Registers of events per block.",
+        f"static constexpr std::size_t vectors = {vectors(graph, room)};",
         f"static constexpr std::size_t inputs = {len(graph.inputs)};",
         f"static constexpr std::size_t outputs = {len(graph.outputs)};",
         f"static constexpr std::size_t input_sizes[] = {{{sizes[0]}}};",

@@ -14,19 +14,11 @@ import numpy as np
 
 from hepml_root.export.cpp_elementwise import constant, floats
 from hepml_root.export.cpp_expression import (
-    Broadcast,
     Call,
-    Expression,
-    Number,
     Sum,
-    Weight,
-    emit,
-    loads,
-    parts,
-    replace,
 )
 from hepml_root.export.cpp_graph import Lowering, Node, Tensor, check_size, rule
-from hepml_root.export.cpp_steps import ALWAYS_INLINE, TILE, Moved, Place, Product, Scratch
+from hepml_root.export.cpp_steps import LARGEST, TILE, Epilogued, Moved, Place, Scratch
 from hepml_root.export.cpp_weights import Weights
 
 MOST_TAPS = 4096
@@ -88,12 +80,12 @@ class Axis:
         return f"{{{', '.join(map(str, numbers))}, {phases}, {', '.join(map(str, ends))}}}"
 
 
-class Convolution(Product):
+class Convolution(Epilogued):
     """A convolution of ``images`` images of ``groups * inputs`` channels; ``kernel`` is (groups, outputs of a
     group, inputs of a group, depth, height, width).
     """
 
-    headers = ("convolution",)
+    header = "convolution"
     slack = TILE
     has_rows = True
 
@@ -135,76 +127,24 @@ class Convolution(Product):
         planes = self.groups * self.inputs * plane * strides + 2 * TILE
         return max(ring, planes + PASS * (plane + TILE))
 
-    def reads(self) -> Iterator[Tensor]:
+    def sources(self) -> Iterator[Tensor]:
         yield self.source
         yield self.scratch
-        for load in loads(self.epilogue):
-            yield load.tensor
 
     def redirect(self, moved: Moved) -> None:
-        from hepml_root.export.cpp_expression import redirected
-
+        super().redirect(moved)
         self.source, self.scratch = moved(self.source), moved(self.scratch)
-        self.epilogue = redirected(self.epilogue, moved)
 
-    def with_epilogue(self, epilogue: Expression) -> Product:
-        """Return the same sums with a formula of them; scales and shifts of channels go into the weights."""
-        fused = super().with_epilogue(epilogue)
-        assert isinstance(fused, Convolution)
-        while fused._fold():
-            pass
-        return fused
+    def channels(self) -> np.ndarray | None:
+        return np.arange(self.size) // self.pixels % (self.groups * self.outputs)
 
-    def _fold(self) -> bool:
-        """Take one scale or shift of the sums into kernel and bias; return whether there was one."""
-        users = [
-            part for part in parts(self.epilogue) if isinstance(part, Call)
-            and any(isinstance(argument, Sum) for argument in part.arguments)
-        ]  # fmt: skip
-        if len(users) != 1 or sum(isinstance(argument, Sum) for argument in users[0].arguments) != 1:
-            return False
-        user = users[0]
-        place = next(i for i, argument in enumerate(user.arguments) if isinstance(argument, Sum))
-        others = []
-        for i, argument in enumerate(user.arguments):
-            values = None if i == place else self._per_channel(argument)
-            if values is not None and np.isfinite(values).all():
-                others.append(values)
-        if len(others) + 1 != len(user.arguments):
-            return False
-        scale, shift = np.ones(self.bias.shape), np.zeros(self.bias.shape)
-        if user.formula == "{0} + {1}":
-            shift = others[0]
-        elif user.formula == "{0} * {1}":
-            scale = others[0]
-        elif user.formula == "{0} - {1}" and place == 0:
-            shift = -others[0]
-        elif user.formula == "{0} * {1} + {2}" and place == 0:
-            scale, shift = others
-        else:
-            return False
+    def absorb(self, scale: np.ndarray, shift: np.ndarray) -> bool:
         kernel = self.kernel * scale.reshape(self.groups, self.outputs, 1, 1, 1, 1)
         bias = self.bias * scale + shift
-        if not (np.abs(kernel) < _LARGEST).all() or not (np.abs(bias) < _LARGEST).all():
+        if not (np.abs(kernel) < LARGEST).all() or not (np.abs(bias) < LARGEST).all():
             return False
         self.kernel, self.bias = kernel, bias
-        self.epilogue = replace(self.epilogue, lambda part: Sum() if part is user else None)
         return True
-
-    def _per_channel(self, expression: Expression) -> np.ndarray | None:
-        """Return a constant as one number per channel, or None if it is none."""
-        channels = self.groups * self.outputs
-        if isinstance(expression, Number):
-            return np.full(channels, expression.value, np.float64)
-        if not isinstance(expression, Weight):
-            return None
-        values = expression.array.ravel().astype(np.float64)
-        whole = values if expression.broadcast is None else values[_indices(expression.broadcast)]
-        if whole.size != self.size:
-            return None
-        whole = whole.reshape(self.images, channels, self.pixels)
-        first = whole[0, :, 0]
-        return first if (whole == first[None, :, None]).all() else None
 
     def code(self, to: str, place: Place, weights: Weights) -> list[str]:
         phases = [
@@ -242,28 +182,8 @@ class Convolution(Product):
             f"   static constexpr engine::Convolution layer = {{{self.images}, {self.groups}, {self.inputs}, "
             f"{{{', '.join(axes)}}}, {str(self._in_place()).lower()}, {firsts[-1]}, first}};",
         ]
-        if relu or isinstance(self.epilogue, Sum):
-            return [*lines, f"{start} engine::Identity{{}});", "}"]
-        body = emit(self.epilogue, place, weights)
-        at = "auto at" if any("at." in line for line in body) else "auto"
-        return [
-            *lines,
-            f"{start} [&](auto sum, {at}) {ALWAYS_INLINE} {{",
-            *(f"      {line}" for line in body),
-            "   });",
-            "}",
-        ]
-
-
-_LARGEST = float(np.finfo(np.float32).max)
-
-
-def _indices(broadcast: Broadcast) -> np.ndarray:
-    """Return the index into its array of every element of a broadcast operand."""
-    indices = np.zeros((), np.int64)
-    for extent, stride in zip(broadcast.extents, broadcast.strides, strict=True):
-        indices = np.add.outer(indices, np.arange(extent) * stride)
-    return indices.ravel()
+        ending = "engine::Identity{}" if relu else self.ending(place, weights)
+        return [*lines, f"{start} {ending});", "}"]
 
 
 def pack(kernel: np.ndarray, axes: Sequence[Axis]) -> np.ndarray:

@@ -7,9 +7,10 @@ part of loads and weights: ``extents`` and ``strides`` say how the output's inde
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -29,6 +30,17 @@ class Broadcast:
 
     extents: tuple[int, ...]
     strides: tuple[int, ...]
+
+    def indices(self) -> np.ndarray:
+        """Return the index of the operand for every index of the output.
+
+        >>> Broadcast((2, 3), (0, 1)).indices()
+        array([0, 1, 2, 0, 1, 2])
+        """
+        result = np.zeros(1, np.int64)
+        for extent, stride in zip(self.extents, self.strides, strict=True):
+            result = (result[:, None] + stride * np.arange(extent)).ravel()
+        return result
 
     def code(self) -> str:
         extents, strides = (", ".join(map(str, numbers)) for numbers in (self.extents, self.strides))
@@ -147,7 +159,7 @@ def redirected(expression: Expression, moved: Callable[[Tensor], Tensor]) -> Exp
     return replace(expression, change)
 
 
-def emit(expression: Expression, place: Callable[[Tensor], str], weights: Weights) -> list[str]:
+def emit(expression: Expression, place: Callable[[Tensor], str], weights: Constants) -> list[str]:
     """Return the C++ statements of a function body that computes an expression, the last one returning it."""
     names: dict[int, str] = {}
     statements: list[str] = []
@@ -162,7 +174,7 @@ def emit(expression: Expression, place: Callable[[Tensor], str], weights: Weight
         elif isinstance(current, Load):
             code = f"at.value({place(current.tensor)}{_second(current.broadcast)})"
         elif isinstance(current, Weight):
-            code = f"at.constant(w + {weights.place(current.array)}{_second(current.broadcast)})"
+            code = f"at.constant({weights.code(current.array)}{_second(current.broadcast)})"
         elif isinstance(current, Call):
             code = current.formula.format(*[walk(argument) for argument in current.arguments])
         else:
@@ -173,6 +185,48 @@ def emit(expression: Expression, place: Callable[[Tensor], str], weights: Weight
 
     result = walk(expression)
     return [*statements, f"return {result};"]
+
+
+def functor(
+    expression: Expression, place: Callable[[Tensor], str], weights: Weights, arguments: str = "At at"
+) -> str:
+    """Return C++ that makes the function object of an expression; ``arguments`` are those of its call.
+
+    Its type holds the formula, its members the addresses: steps that differ in their addresses only have
+    functions of the same type, so that the compiler sees the kernels which take them once.
+    """
+    members = _Members(weights)
+    body = emit(expression, lambda tensor: members.name(place(tensor)), members)
+    used = any("at." in line for line in body)
+    arguments = arguments if used else re.sub(r"\bat\b", "", arguments).rstrip()
+    code = [
+        *(f"const float* {name};" for name in members.addresses.values()),
+        f"template <{', '.join(f'class {kind}' for kind in re.findall(r'([A-Z][a-z]*) ', arguments + ' '))}>",
+        f"HEPML_ROOT_INLINE auto operator()({arguments}) const {{",
+        *(f"   {line}" for line in body),
+        "}",
+    ]
+    return f"{weights.formula(chr(10).join(code))}{{{', '.join(members.addresses)}}}"
+
+
+class Constants(Protocol):
+    """Gives the C++ addresses of constants."""
+
+    def code(self, array: np.ndarray) -> str: ...
+
+
+class _Members:
+    """Names for the addresses in a formula."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+        self.addresses: dict[str, str] = {}
+
+    def name(self, address: str) -> str:
+        return self.addresses.setdefault(address, f"a{len(self.addresses)}")
+
+    def code(self, array: np.ndarray) -> str:
+        return self.name(self.weights.code(array))
 
 
 def _second(how: Broadcast | None) -> str:

@@ -9,7 +9,7 @@ join reads only its piece.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,6 +97,14 @@ class Move(Step):
 
     def redirect(self, moved: Moved) -> None:
         self.sources = [moved(source) if isinstance(source, Tensor) else source for source in self.sources]
+
+    def key(self) -> Hashable:
+        """Equal movements of equal values; of constants those that are the same array."""
+        sources = tuple(
+            (source.step, source.offset, source.size) if isinstance(source, Tensor) else id(source)
+            for source in self.sources
+        )
+        return sources, self.indices.tobytes()
 
     def code(self, to: str, place: Place, weights: Weights) -> list[str]:
         lines: list[str] = []

@@ -6,33 +6,26 @@ from collections import Counter
 from collections.abc import Callable
 
 from hepml_root.export.cpp_expression import Expression, Load, Sum, loads, replace
-from hepml_root.export.cpp_graph import Graph, Tensor
-from hepml_root.export.cpp_steps import Input, Map, Product, Step
+from hepml_root.export.cpp_graph import Graph
+from hepml_root.export.cpp_rewriting import (
+    drop_unused,
+    into_products,
+    merge_equal,
+    readers,
+    rename,
+)
+from hepml_root.export.cpp_steps import Epilogued, Map, Step
 
 ALIGNMENT = 16  # floats
 
 
 def optimise(graph: Graph) -> None:
-    """Fuse element-wise steps and drop the steps that no output needs."""
-    _drop_unused(graph)
+    """Drop what no output needs, move features as little as possible, fuse element-wise steps."""
+    drop_unused(graph)
+    merge_equal(graph)
+    into_products(graph)
+    drop_unused(graph)
     _fuse(graph)
-
-
-def _drop_unused(graph: Graph) -> None:
-    needed: set[Step] = {tensor.step for _, tensor in graph.outputs}
-    for step in reversed(graph.steps):
-        if step in needed:
-            needed.update(tensor.step for tensor in step.reads())
-    graph.steps = [step for step in graph.steps if step in needed or isinstance(step, Input)]
-
-
-def _readers(graph: Graph) -> Counter[Step]:
-    """Count the steps that read each storage; an output counts as a reader."""
-    count: Counter[Step] = Counter()
-    for step in graph.steps:
-        count.update({tensor.step for tensor in step.reads()})
-    count.update(tensor.step for _, tensor in graph.outputs)
-    return count
 
 
 def _whole(load: Load) -> bool:
@@ -43,28 +36,28 @@ def _whole(load: Load) -> bool:
 def _fuse(graph: Graph) -> None:
     """Move a step into the element-wise step that is its only reader.
 
-    A ``Map`` read only by another ``Map`` becomes part of its formula; a ``Product`` read only by a ``Map``
-    takes the formula as its epilogue. The fused step stands where the reader stood, so that all that the
-    reader needs is there; it keeps the identity of the reader, to which later steps and outputs refer.
+    A ``Map`` read only by another ``Map`` becomes part of its formula; a step with an epilogue (a product)
+    read only by a ``Map`` takes the formula. The fused step stands where the reader stood, so that all that
+    the reader needs is there.
     """
-    readers = _readers(graph)
+    count = readers(graph)
     for step in list(graph.steps):
         if isinstance(step, Map):
-            while _absorb(graph, step, readers):
+            while _absorb(graph, step, count):
                 pass
     for step in list(graph.steps):
         if isinstance(step, Map):
-            _into_product(graph, step, readers)
+            _into_product(graph, step, count)
 
 
-def _absorb(graph: Graph, step: Map, readers: Counter[Step]) -> bool:
+def _absorb(graph: Graph, step: Map, count: Counter[Step]) -> bool:
     """Merge one element-wise step that only ``step`` reads into it; return whether there was one."""
     sources = {load.tensor.step for load in loads(step.expression)}
     for source in sources:
         of_source = [load for load in loads(step.expression) if load.tensor.step is source]
-        if isinstance(source, Map) and readers[source] == 1 and all(map(_whole, of_source)):
+        if isinstance(source, Map) and count[source] == 1 and all(map(_whole, of_source)):
             for shared in sources & {tensor.step for tensor in source.reads()}:
-                readers[shared] -= 1
+                count[shared] -= 1
             step.expression = replace(step.expression, _substitute(source, source.expression))
             graph.steps.remove(source)
             return True
@@ -75,29 +68,18 @@ def _substitute(source: Step, new: Expression) -> Callable[[Expression], Express
     return lambda part: new if isinstance(part, Load) and part.tensor.step is source else None
 
 
-def _into_product(graph: Graph, step: Map, readers: Counter[Step]) -> None:
+def _into_product(graph: Graph, step: Map, count: Counter[Step]) -> None:
     for source in dict.fromkeys(load.tensor.step for load in loads(step.expression)):
         of_source = [load for load in loads(step.expression) if load.tensor.step is source]
-        if not (isinstance(source, Product) and isinstance(source.epilogue, Sum)):
+        if not (isinstance(source, Epilogued) and isinstance(source.epilogue, Sum)):
             continue
-        if readers[source] == 1 and source.size == step.size and all(map(_whole, of_source)):
-            fused = source.with_epilogue(replace(step.expression, _substitute(source, Sum())))
-            graph.steps[graph.steps.index(step)] = fused
+        if count[source] == 1 and source.size == step.size and all(map(_whole, of_source)):
+            source.take(replace(step.expression, _substitute(source, Sum())))
             graph.steps.remove(source)
-            _rename(graph, step, fused)
-            readers[fused] = readers[step]
+            graph.steps[graph.steps.index(step)] = source
+            rename(graph, step, source)
+            count[source] = count[step]
             return
-
-
-def _rename(graph: Graph, old: Step, new: Step) -> None:
-    """Let everything that referred to the storage of ``old`` refer to that of ``new``."""
-
-    def moved(tensor: Tensor) -> Tensor:
-        return Tensor(new, tensor.shape, tensor.kind, tensor.offset) if tensor.step is old else tensor
-
-    for step in graph.steps:
-        step.redirect(moved)
-    graph.outputs = [(name, moved(tensor)) for name, tensor in graph.outputs]
 
 
 def place(graph: Graph) -> tuple[dict[Step, int], int]:
@@ -132,3 +114,21 @@ def place(graph: Graph) -> tuple[dict[Step, int], int]:
 
 def _room(step: Step) -> int:
     return -(-(step.size + step.slack) // ALIGNMENT) * ALIGNMENT
+
+
+# What a block of events may take of the second-level cache, and the floats that a register holds at most.
+CACHED = 1 << 20
+LANES = 16
+
+
+def vectors(graph: Graph, room: int) -> int:
+    """Return how many registers of events make a block.
+
+    Kernels need about three vectors for each weight that they load. In values with rows (constituents) these
+    may be three rows; a block then is best one register, a third of the cache. Else they are three registers
+    of events.
+    """
+    work = {True: 0, False: 0}
+    for step in graph.steps:
+        work[step.has_rows] += step.work
+    return 1 if work[True] > work[False] or 3 * LANES * 4 * room > CACHED else 3

@@ -1,6 +1,7 @@
 """The constants of a network: one array, each piece once, aligned; as C++ numbers or as a side file.
 
-Besides the weights there may be tables of 32-bit words (decision trees), an array of its own.
+Besides the weights there may be tables of 32-bit words (decision trees), an array of its own, and there are
+the formulas of the network, each once: steps with the same formula then share their code.
 """
 
 from __future__ import annotations
@@ -22,6 +23,20 @@ class Weights:
         self._length = 0
         self._tables: list[np.ndarray] = []
         self._words = 0
+        self._formulas: dict[str, str] = {}
+
+    def formula(self, code: str) -> str:
+        """Return the name of the C++ struct with the body ``code``, adding it if it is new."""
+        return self._formulas.setdefault(code, f"Formula{len(self._formulas)}")
+
+    def formulas(self) -> Iterator[str]:
+        """Yield the lines of all structs."""
+        for code, name in self._formulas.items():
+            yield from (f"struct {name} {{", *(f"   {line}" for line in code.splitlines()), "};")
+
+    def code(self, array: np.ndarray) -> str:
+        """Return the C++ address of ``array``, adding it if it is new."""
+        return f"w + {self.place(array)}"
 
     def place(self, array: np.ndarray) -> int:
         """Return the offset of ``array`` (flattened), adding it if it is new."""

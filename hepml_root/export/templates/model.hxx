@@ -40,10 +40,21 @@ alignas(64) inline const float weights[] = {1.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 
 // end weights
 #endif
 
+// begin formulas
+struct Formula0 {
+   const float *a0, *a1;
+   template <class At> HEPML_ROOT_INLINE auto operator()(At at) const {
+      return at.constant(a0) * at.value(a1);
+   }
+};
+// end formulas
+
 struct Network {
-   // Floats per event for all values that are needed at the same time.
    // begin sizes
+   // Floats per event for all values that are needed at the same time.
    static constexpr std::size_t room = 32;
+   // Registers of events per block.
+   static constexpr std::size_t vectors = 3;
    static constexpr std::size_t inputs = 1;
    static constexpr std::size_t outputs = 1;
    static constexpr std::size_t input_sizes[] = {1};
@@ -60,8 +71,7 @@ struct Network {
    template <class M>
    static void compute(const float* w, float* v, [[maybe_unused]] const engine::Draws& draws) {
       // begin compute
-      engine::each<M, 1>(v + 16 * M::lanes,
-                         [&](auto at) { return at.constant(w) * at.value(v + 0 * M::lanes); });
+      engine::elementwise<M, 1>(v + 16 * M::lanes, Formula0{w, v + 0 * M::lanes});
       // end compute
    }
 

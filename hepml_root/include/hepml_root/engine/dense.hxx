@@ -1,12 +1,16 @@
-// Products with constant matrices: y[n] = epilogue(bias[n] + sum over k of w[n][k] x[k]).
+// Products with constant matrices: y[r][n] = epilogue(bias[n] + sum over k of w[n][k] x[r][k]), for Rows rows
+// (Rows > 1 where the same layer is applied to every constituent).
 //
-// Weights are packed once, by the generator, in the order of use (export/cpp_dense.py, `pack`):
-// neurons go in tiles of 16; of a tile the 16 weights of input 0 come first, then those of input 1, and so
-// on. If at most 4 neurons are left over they follow one by one, each with its K weights, padded to a
-// multiple of 16; if more are left they make one more tile, padded with zeros. Biases are padded likewise.
+// Weights are packed once, by the generator, in the order of use (export/cpp_steps.py, `pack`): neurons go in
+// tiles of 16; of a tile the 16 weights of input 0 come first, then those of input 1, and so on. If at most 4
+// neurons are left over they follow one by one, each with its K weights, padded to a multiple of 16; if more
+// are left they make one more tile, padded with zeros. Biases are padded likewise.
+//
+// The sum of a neuron in a tile is added up in the order of k. That of a neuron outside is added up in 16
+// parts (k modulo 16), whose sums are added pairwise.
 #pragma once
 
-#include "lanes.hxx"
+#include "sums.hxx"
 
 namespace hepml_root::engine {
 inline namespace HEPML_ROOT_TARGET {
@@ -15,29 +19,10 @@ constexpr std::size_t tile_neurons = alignment;
 
 template <std::size_t N> struct Tiling {
    static constexpr std::size_t left_over = N % tile_neurons;
-   static constexpr std::size_t rows = left_over <= 4 ? left_over : 0; // neurons outside tiles
-   static constexpr std::size_t tiles = (N - rows + tile_neurons - 1) / tile_neurons;
+   static constexpr std::size_t singles = left_over <= 4 ? left_over : 0; // neurons outside tiles
+   static constexpr std::size_t in_tiles = N - singles;
+   static constexpr std::size_t tiles = (in_tiles + tile_neurons - 1) / tile_neurons;
 };
-
-// When the epilogue is computed: on the sums while they are in registers, or, if it needs many registers
-// itself, from memory after they have been stored.
-enum class Epilogue { in_registers, after_storing };
-
-// The epilogue that does nothing.
-struct Identity {
-   template <class V, class At> HEPML_ROOT_INLINE V operator()(V y, At) const { return y; }
-};
-
-// The epilogue of `count` neurons whose sums are stored.
-template <class M, class F>
-HEPML_ROOT_INLINE void finish(float* y, std::size_t neuron, std::size_t count, const F& epilogue) {
-   using V = typename M::V;
-   for (std::size_t n = neuron; n < neuron + count; n += M::step)
-      for (std::size_t v = 0; v < M::vectors; ++v) {
-         float* const at = y + n * M::lanes + v * width<V>;
-         store<V>(at, epilogue(load<V>(at), typename M::At{n, v}));
-      }
-}
 
 // ---- events in lanes ------------------------------------------------------------------------------------
 
@@ -48,9 +33,9 @@ struct Part {
    bool first, last;
 };
 
-template <class M, std::size_t K> struct Parts {
-   static constexpr std::size_t cached = 24576 / (sizeof(float) * M::lanes); // half of a first-level cache
-   static constexpr std::size_t count = (K + cached - 1) / cached;
+template <class M, std::size_t Rows, std::size_t K> struct Parts {
+   static constexpr std::size_t cached = 24576 / (sizeof(float) * M::lanes * Rows); // half of the cache
+   static constexpr std::size_t count = sums_in_double ? 1 : (K + cached - 1) / cached;
    static constexpr std::size_t length = (K + count - 1) / count;
 };
 
@@ -61,40 +46,36 @@ constexpr std::size_t inputs_per_turn = 16;
 constexpr std::size_t inputs_per_turn = 1;
 #endif
 
-// R neurons of one tile, for all registers of events of the block: R x vectors sums stay in registers, each
-// weight is read once and used for every register of events.
-template <class M, Epilogue When, std::size_t R, class F>
+// R neurons of one tile, for all registers of events of Rows rows ("columns"): R x columns sums stay in
+// registers, each weight is read once and used for every column.
+template <class M, Epilogue When, std::size_t Rows, std::size_t R, std::size_t K, std::size_t N, class F>
 HEPML_ROOT_INLINE void tile_pass(const float* x, const float* w, const float* bias, float* y,
-                                 std::size_t neuron, const Part& part, const F& epilogue) {
+                                 std::size_t feature, const Part& part, const F& epilogue) {
    using V = typename M::V;
-   float* const to = y + neuron * M::lanes;
-   V sum[R][M::vectors];
-   if (part.first) {
+   constexpr std::size_t columns = Rows * M::vectors;
+   // Where a column begins in a value of F features a row.
+   const auto column = [](std::size_t features, std::size_t c) __attribute__((always_inline)) {
+      return c / M::vectors * features * M::lanes + c % M::vectors * width<V>;
+   };
+   Accumulator<V> sum[R][columns];
+   HEPML_ROOT_UNROLL
+   for (std::size_t r = 0; r < R; ++r) {
       HEPML_ROOT_UNROLL
-      for (std::size_t r = 0; r < R; ++r) {
-         HEPML_ROOT_UNROLL
-         for (std::size_t v = 0; v < M::vectors; ++v)
-            sum[r][v] = splat<V>(bias[neuron + r]);
-      }
-   } else {
-      HEPML_ROOT_UNROLL
-      for (std::size_t r = 0; r < R; ++r) {
-         HEPML_ROOT_UNROLL
-         for (std::size_t v = 0; v < M::vectors; ++v)
-            sum[r][v] = load<V>(to + r * M::lanes + v * width<V>);
-      }
+      for (std::size_t c = 0; c < columns; ++c)
+         sum[r][c] =
+             accumulator<V>(part.first ? splat<V>(bias[r]) : load<V>(y + r * M::lanes + column(N, c)));
    }
    const auto add_input = [&](std::size_t k) __attribute__((always_inline)) {
-      V events[M::vectors];
+      V events[columns];
       HEPML_ROOT_UNROLL
-      for (std::size_t v = 0; v < M::vectors; ++v)
-         events[v] = load<V>(x + k * M::lanes + v * width<V>);
+      for (std::size_t c = 0; c < columns; ++c)
+         events[c] = load<V>(x + k * M::lanes + column(K, c));
       HEPML_ROOT_UNROLL
       for (std::size_t r = 0; r < R; ++r) {
-         const float weight = w[k * tile_neurons + r];
+         const V weight = splat<V>(w[k * tile_neurons + r]);
          HEPML_ROOT_UNROLL
-         for (std::size_t v = 0; v < M::vectors; ++v)
-            sum[r][v] += weight * events[v];
+         for (std::size_t c = 0; c < columns; ++c)
+            add_product<V>(sum[r][c], weight, events[c]);
       }
    };
    std::size_t k = part.begin;
@@ -110,192 +91,220 @@ HEPML_ROOT_INLINE void tile_pass(const float* x, const float* w, const float* bi
       HEPML_ROOT_UNROLL
       for (std::size_t r = 0; r < R; ++r) {
          HEPML_ROOT_UNROLL
-         for (std::size_t v = 0; v < M::vectors; ++v)
-            store<V>(to + r * M::lanes + v * width<V>, epilogue(sum[r][v], typename M::At{neuron + r, v}));
+         for (std::size_t c = 0; c < columns; ++c)
+            store<V>(y + r * M::lanes + column(N, c),
+                     epilogue(rounded<V>(sum[r][c]),
+                              typename M::At{feature + c / M::vectors * N + r, c % M::vectors}));
       }
    } else {
       HEPML_ROOT_UNROLL
       for (std::size_t r = 0; r < R; ++r) {
          HEPML_ROOT_UNROLL
-         for (std::size_t v = 0; v < M::vectors; ++v)
-            store<V>(to + r * M::lanes + v * width<V>, sum[r][v]);
+         for (std::size_t c = 0; c < columns; ++c)
+            store<V>(y + r * M::lanes + column(N, c), rounded<V>(sum[r][c]));
       }
       if (When == Epilogue::after_storing && part.last)
-         finish<M>(y, neuron, R, epilogue);
+         for (std::size_t row = 0; row < Rows; ++row)
+            finish<M, R>(y + row * N * M::lanes, feature + row * N, epilogue);
    }
 }
 
-// The neurons [First, Last) of a tile in passes of at most `most`.
-template <class M, Epilogue When, std::size_t First, std::size_t Last, class F>
-HEPML_ROOT_INLINE void tile_passes(const float* x, const float* w, const float* bias, float* y,
-                                   std::size_t neuron, const Part& part, const F& epilogue) {
-   constexpr std::size_t most = HEPML_ROOT_LANES == 16 ? 8 : 4;
-   if constexpr (First < Last) {
-      constexpr std::size_t count = Last - First < most ? Last - First : most;
-      tile_pass<M, When, count>(x, w + First, bias, y, neuron + First, part, epilogue);
-      tile_passes<M, When, First + count, Last>(x, w, bias, y, neuron, part, epilogue);
-   }
-}
-
-// Neurons outside the tiles: several partial sums over k, so that the chain of additions is short.
-template <class M, std::size_t R, std::size_t K, class F>
-HEPML_ROOT_INLINE void row_pass(const float* x, const float* w, const float* bias, float* y,
-                                std::size_t neuron, const F& epilogue) {
+// One neuron outside the tiles, for one row.
+template <class M, std::size_t K, class F>
+HEPML_ROOT_INLINE void single_neuron(const float* x, const float* w, float bias, float* y,
+                                     std::size_t feature, const F& epilogue) {
    using V = typename M::V;
-   constexpr std::size_t parts = R == 1 ? 4 : 2;
+   constexpr std::size_t parts = K < tile_neurons ? K : tile_neurons;
    for (std::size_t v = 0; v < M::vectors; ++v) {
-      V sum[R][parts];
+      const float* const from = x + v * width<V>;
+      Accumulator<V> sum[tile_neurons];
       HEPML_ROOT_UNROLL
-      for (std::size_t r = 0; r < R; ++r) {
-         HEPML_ROOT_UNROLL
-         for (std::size_t p = 0; p < parts; ++p)
-            sum[r][p] = p == 0 ? splat<V>(bias[neuron + r]) : V{};
-      }
+      for (std::size_t p = 0; p < parts; ++p)
+         sum[p] = accumulator<V>(p == 0 ? splat<V>(bias) : V{});
       std::size_t k = 0;
       for (; k + parts <= K; k += parts) {
          HEPML_ROOT_UNROLL
-         for (std::size_t p = 0; p < parts; ++p) {
-            const V events = load<V>(x + (k + p) * M::lanes + v * width<V>);
-            HEPML_ROOT_UNROLL
-            for (std::size_t r = 0; r < R; ++r)
-               sum[r][p] += w[r * padded(K) + k + p] * events;
-         }
-      }
-      for (; k < K; ++k) {
-         const V events = load<V>(x + k * M::lanes + v * width<V>);
-         for (std::size_t r = 0; r < R; ++r)
-            sum[r][0] += w[r * padded(K) + k] * events;
+         for (std::size_t p = 0; p < parts; ++p)
+            add_product<V>(sum[p], splat<V>(w[k + p]), load<V>(from + (k + p) * M::lanes));
       }
       HEPML_ROOT_UNROLL
-      for (std::size_t r = 0; r < R; ++r) {
-         V total = sum[r][0];
-         for (std::size_t p = 1; p < parts; ++p)
-            total += sum[r][p];
-         store<V>(y + (neuron + r) * M::lanes + v * width<V>, epilogue(total, typename M::At{neuron + r, v}));
+      for (std::size_t p = 0; p < K % parts; ++p)
+         add_product<V>(sum[p], splat<V>(w[k + p]), load<V>(from + (k + p) * M::lanes));
+      HEPML_ROOT_UNROLL
+      for (std::size_t half = tile_neurons / 2; half > 0; half /= 2) {
+         HEPML_ROOT_UNROLL
+         for (std::size_t p = 0; p < half; ++p)
+            if (p + half < parts)
+               sum[p] += sum[p + half];
+      }
+      store<V>(y + v * width<V>, epilogue(rounded<V>(sum[0]), typename M::At{feature, v}));
+   }
+}
+
+// All neurons for Rows rows.
+template <class M, Epilogue When, std::size_t Rows, std::size_t K, std::size_t N, class F>
+HEPML_ROOT_INLINE void rows_in_block(const float* x, const float* w, const float* bias, float* y,
+                                     std::size_t feature, const F& epilogue) {
+   // So many sums that they hide the latency of the additions, and so few that they stay in registers.
+   constexpr std::size_t columns = Rows * M::vectors;
+   constexpr std::size_t most = (HEPML_ROOT_LANES == 16 ? 16 : 8) / (columns == 1 ? 1 : 2);
+   constexpr std::size_t in_tiles = Tiling<N>::in_tiles, rest = in_tiles % most;
+   using Slices = Parts<M, Rows, K>;
+   for (std::size_t p = 0; p < Slices::count; ++p) {
+      const std::size_t begin = p * Slices::length, end = begin + Slices::length;
+      const Part part{begin, end < K ? end : K, p == 0, p + 1 == Slices::count};
+      for (std::size_t n = 0; n + most <= in_tiles; n += most)
+         tile_pass<M, When, Rows, most, K, N>(x, w + n / tile_neurons * tile_neurons * K + n % tile_neurons,
+                                              bias + n, y + n * M::lanes, feature + n, part, epilogue);
+      if constexpr (rest > 0) {
+         constexpr std::size_t n = in_tiles - rest;
+         tile_pass<M, When, Rows, rest, K, N>(x, w + n / tile_neurons * tile_neurons * K + n % tile_neurons,
+                                              bias + n, y + n * M::lanes, feature + n, part, epilogue);
       }
    }
+   const float* const outside = w + Tiling<N>::tiles * tile_neurons * K;
+   for (std::size_t row = 0; row < Rows; ++row)
+      for (std::size_t s = 0; s < Tiling<N>::singles; ++s)
+         single_neuron<M, K>(x + row * K * M::lanes, outside + s * padded(K), bias[in_tiles + s],
+                             y + (row * N + in_tiles + s) * M::lanes, feature + row * N + in_tiles + s,
+                             epilogue);
 }
 
 // ---- one event: neurons in lanes ------------------------------------------------------------------------
 
-// T neighbouring tiles at once, with P partial sums over k each: T x P chains of additions hide their
-// latency.
-template <Epilogue When, std::size_t T, std::size_t P, std::size_t K, class F>
-HEPML_ROOT_INLINE void tiles_single(const float* x, const float* w, const float* bias, float* y,
-                                    std::size_t neuron, const F& epilogue) {
+// Count neighbouring neurons (the last register may be filled in part) of Rows rows.
+template <Epilogue When, std::size_t Rows, std::size_t Count, std::size_t K, std::size_t N, class F>
+HEPML_ROOT_INLINE void neurons_in_lanes(const float* x, const float* w, const float* bias, float* y,
+                                        std::size_t feature, const F& epilogue) {
    using V = Single::V;
    constexpr std::size_t parts_of_tile = tile_neurons / width<V>;
-   constexpr std::size_t registers = T * parts_of_tile;
-   V sum[P][registers];
+   constexpr std::size_t registers = (Count + width<V> - 1) / width<V>;
+   constexpr std::size_t in_last = Count - (registers - 1) * width<V>;
+   Accumulator<V> sum[Rows][registers];
    HEPML_ROOT_UNROLL
    for (std::size_t t = 0; t < registers; ++t) {
       HEPML_ROOT_UNROLL
-      for (std::size_t p = 0; p < P; ++p)
-         sum[p][t] = p == 0 ? load<V>(bias + neuron + t * width<V>) : V{};
+      for (std::size_t r = 0; r < Rows; ++r)
+         sum[r][t] = accumulator<V>(load<V>(bias + t * width<V>));
    }
-   constexpr std::size_t whole = K / P * P;
-   for (std::size_t k = 0; k < whole; k += P) {
-      HEPML_ROOT_UNROLL
-      for (std::size_t p = 0; p < P; ++p) {
-         const float input = x[k + p];
-         HEPML_ROOT_UNROLL
-         for (std::size_t t = 0; t < registers; ++t)
-            sum[p][t] += input * load<V>(w + (t / parts_of_tile) * (tile_neurons * K) +
-                                         (k + p) * tile_neurons + (t % parts_of_tile) * width<V>);
-      }
-   }
-   for (std::size_t k = whole; k < K; ++k) {
-      const float input = x[k];
+   for (std::size_t k = 0; k < K; ++k) {
+      V weights[registers];
       HEPML_ROOT_UNROLL
       for (std::size_t t = 0; t < registers; ++t)
-         sum[0][t] += input * load<V>(w + (t / parts_of_tile) * (tile_neurons * K) + k * tile_neurons +
-                                      (t % parts_of_tile) * width<V>);
+         weights[t] = load<V>(w + (t / parts_of_tile) * (tile_neurons * K) + k * tile_neurons +
+                              (t % parts_of_tile) * width<V>);
+      HEPML_ROOT_UNROLL
+      for (std::size_t r = 0; r < Rows; ++r) {
+         const V input = splat<V>(x[r * K + k]);
+         HEPML_ROOT_UNROLL
+         for (std::size_t t = 0; t < registers; ++t)
+            add_product<V>(sum[r][t], weights[t], input);
+      }
    }
    HEPML_ROOT_UNROLL
-   for (std::size_t t = 0; t < registers; ++t) {
-      V total = sum[0][t];
+   for (std::size_t r = 0; r < Rows; ++r) {
       HEPML_ROOT_UNROLL
-      for (std::size_t p = 1; p < P; ++p)
-         total += sum[p][t];
-      const std::size_t n = neuron + t * width<V>;
-      store<V>(y + n, When == Epilogue::in_registers ? epilogue(total, Single::At{n, 0}) : total);
+      for (std::size_t t = 0; t < registers; ++t) {
+         float* const to = y + r * N + t * width<V>;
+         const V total = rounded<V>(sum[r][t]);
+         const V result = When == Epilogue::in_registers
+                              ? epilogue(total, Single::At{feature + r * N + t * width<V>, 0})
+                              : total;
+         if (t + 1 < registers)
+            store<V>(to, result);
+         else
+            store_part<V, in_last>(to, result);
+      }
    }
-}
-
-template <Epilogue When, std::size_t Tiles, std::size_t K, class F>
-HEPML_ROOT_INLINE void all_tiles_single(const float* x, const float* w, const float* bias, float* y,
-                                        const F& epilogue) {
-   constexpr std::size_t together = HEPML_ROOT_LANES == 16 ? 4 : HEPML_ROOT_LANES == 8 ? 2 : 1;
-   constexpr std::size_t parts = HEPML_ROOT_LANES == 16 ? 4 : 2;
-   constexpr std::size_t groups = Tiles / together;
-   for (std::size_t g = 0; g < groups; ++g)
-      tiles_single<When, together, parts, K>(x, w + g * together * tile_neurons * K, bias, y,
-                                             g * together * tile_neurons, epilogue);
-   constexpr std::size_t rest = Tiles % together;
-   if constexpr (rest > 0)
-      tiles_single<When, rest, 4, K>(x, w + groups * together * tile_neurons * K, bias, y,
-                                     groups * together * tile_neurons, epilogue);
    if constexpr (When == Epilogue::after_storing)
-      finish<Single>(y, 0, Tiles * tile_neurons, epilogue);
+      for (std::size_t r = 0; r < Rows; ++r)
+         finish<Single, Count>(y + r * N, feature + r * N, epilogue);
 }
 
-// One neuron: a dot product with k in lanes; what is left of K goes one by one.
-template <std::size_t K> HEPML_ROOT_INLINE float dot_single(const float* x, const float* w) {
-   using V = Single::V;
-   constexpr std::size_t whole = K / width<V>;
-   constexpr std::size_t parts = 4;
-   V sum[parts] = {};
-   std::size_t i = 0;
-   for (; i + parts <= whole; i += parts) {
-      HEPML_ROOT_UNROLL
-      for (std::size_t p = 0; p < parts; ++p)
-         sum[p] += load<V>(x + (i + p) * width<V>) * load<V>(w + (i + p) * width<V>);
+// One neuron outside the tiles: a dot product with k in lanes.
+template <std::size_t K, std::size_t First = 0, class V, std::size_t Registers>
+HEPML_ROOT_INLINE void add_rest(Accumulator<V> (&sum)[Registers], const float* x, const float* w) {
+   constexpr std::size_t rest = K % tile_neurons, done = K - rest;
+   constexpr std::size_t begin = First * width<V>;
+   if constexpr (begin < rest) {
+      constexpr std::size_t count = rest - begin < width<V> ? rest - begin : width<V>;
+      add_product<V>(sum[First], load<V>(w + done + begin), load_part<V, count>(x + done + begin));
+      add_rest<K, First + 1, V>(sum, x, w);
    }
-   for (; i < whole; ++i)
-      sum[0] += load<V>(x + i * width<V>) * load<V>(w + i * width<V>);
-   float result = sum_of_lanes<V>((sum[0] + sum[1]) + (sum[2] + sum[3]));
-   for (std::size_t k = whole * width<V>; k < K; ++k)
-      result += x[k] * w[k];
-   return result;
+}
+
+template <std::size_t K> HEPML_ROOT_INLINE float dot_single(const float* x, const float* w, float bias) {
+   using V = Single::V;
+   constexpr std::size_t registers = tile_neurons / width<V>;
+   V first{};
+   first[0] = bias;
+   Accumulator<V> sum[registers];
+   for (std::size_t t = 0; t < registers; ++t)
+      sum[t] = accumulator<V>(t == 0 ? first : V{});
+   for (std::size_t k = 0; k + tile_neurons <= K; k += tile_neurons) {
+      HEPML_ROOT_UNROLL
+      for (std::size_t t = 0; t < registers; ++t)
+         add_product<V>(sum[t], load<V>(w + k + t * width<V>), load<V>(x + k + t * width<V>));
+   }
+   add_rest<K, 0, V>(sum, x, w);
+   HEPML_ROOT_UNROLL
+   for (std::size_t half = registers / 2; half > 0; half /= 2)
+      for (std::size_t t = 0; t < half; ++t)
+         sum[t] += sum[t + half];
+   return total<V>(sum[0]);
+}
+
+template <Epilogue When, std::size_t Rows, std::size_t K, std::size_t N, class F>
+HEPML_ROOT_INLINE void rows_alone(const float* x, const float* w, const float* bias, float* y,
+                                  std::size_t feature, const F& epilogue) {
+   using V = Single::V;
+   // Neurons whose sums are in registers at the same time.
+   constexpr std::size_t most = width<V> * (Rows == 1 ? 8 : HEPML_ROOT_LANES == 16 ? 4 : 2);
+   constexpr std::size_t in_tiles = Tiling<N>::in_tiles;
+   if constexpr (in_tiles > 0) {
+      constexpr std::size_t before = (in_tiles - 1) / most * most;
+      for (std::size_t n = 0; n < before; n += most)
+         neurons_in_lanes<When, Rows, most, K, N>(x,
+                                                  w + n / tile_neurons * tile_neurons * K + n % tile_neurons,
+                                                  bias + n, y + n, feature + n, epilogue);
+      neurons_in_lanes<When, Rows, in_tiles - before, K, N>(
+          x, w + before / tile_neurons * tile_neurons * K + before % tile_neurons, bias + before, y + before,
+          feature + before, epilogue);
+   }
+   const float* const outside = w + Tiling<N>::tiles * tile_neurons * K;
+   for (std::size_t row = 0; row < Rows; ++row)
+      for (std::size_t s = 0; s < Tiling<N>::singles; ++s) {
+         const std::size_t n = row * N + in_tiles + s;
+         const float sum = dot_single<K>(x + row * K, outside + s * padded(K), bias[in_tiles + s]);
+         y[n] = epilogue(splat<V>(sum), Single::At{feature + n, 0})[0];
+      }
 }
 
 // ---- the product of one layer ---------------------------------------------------------------------------
 
-// x: Rows x K values, y: Rows x N values (Rows > 1 where the same layer is applied to every constituent).
 template <class M, Epilogue When, std::size_t Rows, std::size_t K, std::size_t N, class F>
-HEPML_ROOT_INLINE void dense(const float* x, const float* w, const float* bias, float* y, const F& epilogue) {
-   using Tiles = Tiling<N>;
-   constexpr std::size_t in_tiles = N - Tiles::rows;
-   const float* const w_rows = w + Tiles::tiles * tile_neurons * K;
-   for (std::size_t row = 0; row < Rows; ++row) {
-      const float* const from = x + row * K * M::lanes;
-      // In a row after the first, neuron n of the layer is feature row N + n of the value.
-      const auto shifted = [&](auto sum, auto at) __attribute__((always_inline)) {
-         at.feature += row * N;
-         return epilogue(sum, at);
-      };
-      float* const to = y + row * N * M::lanes;
-      if constexpr (M::single) {
-         all_tiles_single<When, Tiles::tiles, K>(from, w, bias, to, shifted);
-         for (std::size_t r = 0; r < Tiles::rows; ++r) {
-            const float sum = bias[in_tiles + r] + dot_single<K>(from, w_rows + r * padded(K));
-            to[in_tiles + r] = shifted(splat<typename M::V>(sum), typename M::At{in_tiles + r, 0})[0];
-         }
-      } else {
-         constexpr std::size_t whole = in_tiles / tile_neurons, left = in_tiles % tile_neurons;
-         for (std::size_t p = 0; p < Parts<M, K>::count; ++p) {
-            const std::size_t begin = p * Parts<M, K>::length, end = begin + Parts<M, K>::length;
-            const Part part{begin, end < K ? end : K, p == 0, p + 1 == Parts<M, K>::count};
-            for (std::size_t t = 0; t < whole; ++t)
-               tile_passes<M, When, 0, tile_neurons>(from, w + t * tile_neurons * K, bias, to,
-                                                     t * tile_neurons, part, shifted);
-            tile_passes<M, When, 0, left>(from, w + whole * tile_neurons * K, bias, to, whole * tile_neurons,
-                                          part, shifted);
-         }
-         if constexpr (Tiles::rows > 0)
-            row_pass<M, Tiles::rows, K>(from, w_rows, bias, to, in_tiles, shifted);
-      }
-   }
+HEPML_ROOT_INLINE void some_rows(const float* x, const float* w, const float* bias, float* y, std::size_t row,
+                                 const F& epilogue) {
+   const float* const from = x + row * K * M::lanes;
+   float* const to = y + row * N * M::lanes;
+   if constexpr (M::single)
+      rows_alone<When, Rows, K, N>(from, w, bias, to, row * N, epilogue);
+   else
+      rows_in_block<M, When, Rows, K, N>(from, w, bias, to, row * N, epilogue);
+}
+
+// x: Rows x K values, y: Rows x N values. Never inlined, so that layers of one shape share it.
+template <class M, Epilogue When, std::size_t Rows, std::size_t K, std::size_t N, class F>
+__attribute__((noinline)) void dense(const float* x, const float* w, const float* bias, float* y,
+                                     F epilogue) {
+   // Rows whose sums are in registers at the same time.
+   constexpr std::size_t together =
+       M::single ? (HEPML_ROOT_LANES == 16 ? 6 : 4) : (M::vectors < 3 ? 3 / M::vectors : 1);
+   constexpr std::size_t rest = Rows % together;
+   for (std::size_t row = 0; row + together <= Rows; row += together)
+      some_rows<M, When, together, K, N>(x, w, bias, y, row, epilogue);
+   if constexpr (rest > 0)
+      some_rows<M, When, rest, K, N>(x, w, bias, y, Rows - rest, epilogue);
 }
 
 } // namespace HEPML_ROOT_TARGET

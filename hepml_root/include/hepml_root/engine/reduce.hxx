@@ -1,144 +1,282 @@
-// Sums, maxima, softmax and normalisation along one axis of a value seen as (Outer, Axis, Inner).
+// Sums, extrema and softmax along one axis of a value seen as (Outer, Axis, Inner).
 //
-// Every lane works on its own, in the order of the axis, so that a result does not depend on its neighbours.
+// Sums are added up in four parts (element a goes to part a modulo 4), so that additions need not wait for
+// each other; every lane works on its own, so that a result does not depend on its neighbours.
 #pragma once
 
 #include "functions.hxx"
+#include "sums.hxx"
 
 namespace hepml_root::engine {
 inline namespace HEPML_ROOT_TARGET {
 
-// Calls body(place of the first element of an axis, place of its result) for each axis of each register.
+constexpr std::size_t sum_parts = 4;
+
+// Reads and writes Count neighbouring lanes of a register.
+template <class V, std::size_t Count> struct Access {
+   HEPML_ROOT_INLINE static V get(const float* from) { return load_part<V, Count>(from); }
+   HEPML_ROOT_INLINE static void put(float* to, V value) { store_part<V, Count>(to, value); }
+};
+
+// Calls body(access, place of the first element of an axis, place of its result) for every axis: in blocks
+// lanes are events, for one event alone they are neighbours on the inner axes.
 template <class M, std::size_t Outer, std::size_t Axis, std::size_t Inner, class Body>
 HEPML_ROOT_INLINE void along_axis(Body body) {
+   using V = typename M::V;
    for (std::size_t o = 0; o < Outer; ++o)
-      for (std::size_t i = 0; i < Inner; ++i)
-         for (std::size_t v = 0; v < M::vectors; ++v) {
-            const std::size_t lane = v * width<typename M::Lane>;
-            body((o * Axis * Inner + i) * M::lanes + lane, (o * Inner + i) * M::lanes + lane);
-         }
+      if constexpr (M::single) {
+         constexpr std::size_t whole = Inner / width<V> * width<V>;
+         for (std::size_t i = 0; i < whole; i += width<V>)
+            body(Access<V, width<V>>{}, o * Axis * Inner + i, o * Inner + i);
+         if constexpr (whole < Inner)
+            body(Access<V, Inner - whole>{}, o * Axis * Inner + whole, o * Inner + whole);
+      } else {
+         for (std::size_t i = 0; i < Inner; ++i)
+            for (std::size_t v = 0; v < M::vectors; ++v)
+               body(Access<V, width<V>>{}, (o * Axis * Inner + i) * M::lanes + v * width<V>,
+                    (o * Inner + i) * M::lanes + v * width<V>);
+      }
 }
+
+// ---- what is reduced: neutral element, how an element is added, two parts joined, the end ----------------
 
 struct Sum {
-   template <class V> static V start() { return V{}; }
-   template <class V> static V add(V sum, V x) { return sum + x; }
-   template <class V> static V finish(V sum, std::size_t) { return sum; }
+   template <class V> using Partial = Accumulator<V>;
+   template <class V> HEPML_ROOT_INLINE static V neutral() { return V{}; }
+   template <class V> HEPML_ROOT_INLINE static Accumulator<V> add(Accumulator<V> sum, V x) {
+      return sum + accumulator<V>(x);
+   }
+   template <class V> HEPML_ROOT_INLINE static Accumulator<V> join(Accumulator<V> a, Accumulator<V> b) {
+      return a + b;
+   }
+   template <class V> HEPML_ROOT_INLINE static V finish(V sum, std::size_t) { return sum; }
 };
 struct Mean : Sum {
-   template <class V> static V finish(V sum, std::size_t n) { return sum / static_cast<float>(n); }
+   template <class V> HEPML_ROOT_INLINE static V finish(V sum, std::size_t n) {
+      return sum / static_cast<float>(n);
+   }
 };
 struct SumSquare : Sum {
-   template <class V> static V add(V sum, V x) { return sum + x * x; }
+   template <class V> HEPML_ROOT_INLINE static Accumulator<V> add(Accumulator<V> sum, V x) {
+      add_product<V>(sum, x, x);
+      return sum;
+   }
 };
 struct L1 : Sum {
-   template <class V> static V add(V sum, V x) { return sum + absolute(x); }
+   template <class V> HEPML_ROOT_INLINE static Accumulator<V> add(Accumulator<V> sum, V x) {
+      return sum + accumulator<V>(absolute<V>(x));
+   }
 };
 struct L2 : SumSquare {
-   template <class V> static V finish(V sum, std::size_t) { return square_root(sum); }
+   template <class V> HEPML_ROOT_INLINE static V finish(V sum, std::size_t) { return square_root<V>(sum); }
 };
 struct LogSum : Sum {
-   template <class V> static V finish(V sum, std::size_t) { return logarithm(sum); }
+   template <class V> HEPML_ROOT_INLINE static V finish(V sum, std::size_t) { return logarithm<V>(sum); }
 };
-struct Prod {
-   template <class V> static V start() { return splat<V>(1.0f); }
-   template <class V> static V add(V product, V x) { return product * x; }
-   template <class V> static V finish(V product, std::size_t) { return product; }
+struct Prod : Sum {
+   template <class V> HEPML_ROOT_INLINE static V neutral() { return splat<V>(1.0f); }
+   template <class V> HEPML_ROOT_INLINE static Accumulator<V> add(Accumulator<V> product, V x) {
+      return product * accumulator<V>(x);
+   }
+   template <class V> HEPML_ROOT_INLINE static Accumulator<V> join(Accumulator<V> a, Accumulator<V> b) {
+      return a * b;
+   }
 };
 struct Max {
-   template <class V> static V start() { return splat<V>(-infinity); }
-   template <class V> static V add(V largest, V x) { return maximum(largest, x); }
-   template <class V> static V finish(V largest, std::size_t) { return largest; }
+   template <class V> using Partial = V;
+   template <class V> HEPML_ROOT_INLINE static V neutral() { return splat<V>(-infinity); }
+   template <class V> HEPML_ROOT_INLINE static V add(V largest, V x) { return maximum<V>(largest, x); }
+   template <class V> HEPML_ROOT_INLINE static V join(V a, V b) { return maximum<V>(a, b); }
+   template <class V> HEPML_ROOT_INLINE static V finish(V largest, std::size_t) { return largest; }
 };
 struct Min {
-   template <class V> static V start() { return splat<V>(infinity); }
-   template <class V> static V add(V smallest, V x) { return minimum(smallest, x); }
-   template <class V> static V finish(V smallest, std::size_t) { return smallest; }
+   template <class V> using Partial = V;
+   template <class V> HEPML_ROOT_INLINE static V neutral() { return splat<V>(infinity); }
+   template <class V> HEPML_ROOT_INLINE static V add(V smallest, V x) { return minimum<V>(smallest, x); }
+   template <class V> HEPML_ROOT_INLINE static V join(V a, V b) { return minimum<V>(a, b); }
+   template <class V> HEPML_ROOT_INLINE static V finish(V smallest, std::size_t) { return smallest; }
 };
 
+// The start of a part: the neutral element as what the parts are held in.
+template <class Operation, class V> HEPML_ROOT_INLINE typename Operation::template Partial<V> begin_part() {
+   if constexpr (sizeof(typename Operation::template Partial<V>) == sizeof(V))
+      return Operation::template neutral<V>();
+   else
+      return accumulator<V>(Operation::template neutral<V>());
+}
+template <class V, class P> HEPML_ROOT_INLINE V end_part(P part) {
+   if constexpr (sizeof(P) == sizeof(V))
+      return part;
+   else
+      return rounded<V>(part);
+}
+
+// All elements of one axis together: `element` gives the one of a number.
+template <class Operation, class V, std::size_t Axis, class Element>
+HEPML_ROOT_INLINE V reduce_axis(Element element) {
+   using Partial = typename Operation::template Partial<V>;
+   constexpr std::size_t whole = Axis / sum_parts * sum_parts;
+   Partial part[sum_parts];
+   for (auto& p : part)
+      p = begin_part<Operation, V>();
+   for (std::size_t a = 0; a < whole; a += sum_parts) {
+      HEPML_ROOT_UNROLL
+      for (std::size_t p = 0; p < sum_parts; ++p)
+         part[p] = Operation::template add<V>(part[p], element(a + p));
+   }
+   HEPML_ROOT_UNROLL
+   for (std::size_t p = 0; p < Axis % sum_parts; ++p)
+      part[p] = Operation::template add<V>(part[p], element(whole + p));
+   return end_part<V>(Operation::template join<V>(Operation::template join<V>(part[0], part[2]),
+                                                  Operation::template join<V>(part[1], part[3])));
+}
+
+// The same for one event alone and an axis of neighbours: a register of four lanes holds the four parts.
+// `term` changes the elements first.
+template <class Operation, std::size_t Axis, class Term>
+HEPML_ROOT_INLINE float reduce_neighbours(const float* x, Term term) {
+   using V = Vector<sum_parts>::Float;
+   using One = Vector<1>::Float;
+   using Partial = typename Operation::template Partial<V>;
+   constexpr std::size_t whole = Axis / sum_parts * sum_parts, rest = Axis - whole;
+   Partial sum = begin_part<Operation, V>();
+   for (std::size_t a = 0; a < whole; a += sum_parts)
+      sum = Operation::template add<V>(sum, term(load<V>(x + a)));
+   if constexpr (rest > 0) {
+      V last = term(load_part<V, rest>(x + whole));
+      for (std::size_t p = rest; p < sum_parts; ++p)
+         last[p] = Operation::template neutral<One>()[0];
+      sum = Operation::template add<V>(sum, last);
+   }
+   using Single_ = typename Operation::template Partial<One>;
+   const auto lane = [&](std::size_t p) __attribute__((always_inline)) { return Single_{sum[p]}; };
+   return end_part<One>(Operation::template join<One>(Operation::template join<One>(lane(0), lane(2)),
+                                                      Operation::template join<One>(lane(1), lane(3))))[0];
+}
+
 template <class M, class Operation, std::size_t Outer, std::size_t Axis, std::size_t Inner>
-HEPML_ROOT_INLINE void reduce(const float* x, float* y) {
-   using V = typename M::Lane;
-   along_axis<M, Outer, Axis, Inner>([&](std::size_t from, std::size_t to) {
-      V result = Operation::template start<V>();
-      for (std::size_t a = 0; a < Axis; ++a)
-         result = Operation::add(result, load<V>(x + from + a * Inner * M::lanes));
-      store<V>(y + to, Operation::finish(result, Axis));
-   });
-}
-
-// The largest value is taken off first, so that no exponential overflows.
-template <class V, std::size_t Axis> HEPML_ROOT_INLINE V axis_maximum(const float* x, std::size_t stride) {
-   V largest = load<V>(x);
-   for (std::size_t a = 1; a < Axis; ++a)
-      largest = maximum(largest, load<V>(x + a * stride));
-   return largest;
-}
-
-template <class M, std::size_t Outer, std::size_t Axis, std::size_t Inner>
-HEPML_ROOT_INLINE void softmax(const float* x, float* y) {
-   using V = typename M::Lane;
-   constexpr std::size_t stride = Inner * M::lanes;
-   along_axis<M, Outer, Axis, Inner>([&](std::size_t from, std::size_t) {
-      const V largest = axis_maximum<V, Axis>(x + from, stride);
-      V sum = V{};
-      for (std::size_t a = 0; a < Axis; ++a) {
-         const V e = exponential<V>(load<V>(x + from + a * stride) - largest);
-         sum += e;
-         store<V>(y + from + a * stride, e);
+__attribute__((noinline)) void reduce(const float* x, float* y) {
+   using V = typename M::V;
+   if constexpr (M::single && Inner == 1) {
+      using One = Vector<1>::Float;
+      for (std::size_t o = 0; o < Outer; ++o) {
+         const float sum = reduce_neighbours<Operation, Axis>(
+             x + o * Axis, [](auto value) __attribute__((always_inline)) { return value; });
+         y[o] = Operation::template finish<One>(One{sum}, Axis)[0];
       }
-      const V inverse = 1.0f / sum;
+   } else {
+      along_axis<M, Outer, Axis, Inner>([&](auto access, std::size_t from,
+                                            std::size_t to) __attribute__((always_inline)) {
+         const V result = reduce_axis<Operation, V, Axis>([&](std::size_t a) __attribute__((always_inline)) {
+            return access.get(x + from + a * Inner * M::lanes);
+         });
+         access.put(y + to, Operation::template finish<V>(result, Axis));
+      });
+   }
+}
+
+// ---- softmax and its kin --------------------------------------------------------------------------------
+
+// e^(x - largest), so that no exponential overflows, and their sum; one event alone, an axis of neighbours.
+// (A sum of at least 1: the largest is among them.)
+template <std::size_t Axis> HEPML_ROOT_INLINE void softmax_neighbours(const float* x, float* y) {
+   using V = Single::V;
+   constexpr std::size_t whole = Axis / width<V> * width<V>, rest = Axis - whole;
+   const auto same = [](auto value) __attribute__((always_inline)) { return value; };
+   const V largest = splat<V>(reduce_neighbours<Max, Axis>(x, same));
+   for (std::size_t a = 0; a < whole; a += width<V>)
+      store<V>(y + a, exponential<V>(load<V>(x + a) - largest));
+   if constexpr (rest > 0)
+      store_part<V, rest>(y + whole, exponential<V>(load_part<V, rest>(x + whole) - largest));
+   const V inverse = splat<V>(1.0f / reduce_neighbours<Sum, Axis>(y, same));
+   for (std::size_t a = 0; a < whole; a += width<V>)
+      store<V>(y + a, load<V>(y + a) * inverse);
+   if constexpr (rest > 0)
+      store_part<V, rest>(y + whole, load_part<V, rest>(y + whole) * inverse);
+}
+
+template <class M, std::size_t Outer, std::size_t Axis, std::size_t Inner>
+__attribute__((noinline)) void softmax(const float* x, float* y) {
+   using V = typename M::V;
+   constexpr std::size_t stride = Inner * M::lanes;
+   if constexpr (M::single && Inner == 1) {
+      for (std::size_t o = 0; o < Outer; ++o)
+         softmax_neighbours<Axis>(x + o * Axis, y + o * Axis);
+   } else {
+      along_axis<M, Outer, Axis, Inner>(
+          [&](auto access, std::size_t from, std::size_t) __attribute__((always_inline)) {
+             const float* const in = x + from;
+             float* const out = y + from;
+             const V largest = reduce_axis<Max, V, Axis>(
+                 [&](std::size_t a) __attribute__((always_inline)) { return access.get(in + a * stride); });
+             const V sum = reduce_axis<Sum, V, Axis>([&](std::size_t a) __attribute__((always_inline)) {
+                const V e = exponential<V>(access.get(in + a * stride) - largest);
+                access.put(out + a * stride, e);
+                return e;
+             });
+             const V inverse = 1.0f / sum;
+             for (std::size_t a = 0; a < Axis; ++a)
+                access.put(out + a * stride, access.get(out + a * stride) * inverse);
+          });
+   }
+}
+
+// The largest element of an axis, and log of the sum of e^(x - largest).
+template <class V> struct Exponentials {
+   V largest, log_sum;
+};
+template <class V, std::size_t Axis, class Element>
+HEPML_ROOT_INLINE Exponentials<V> exponentials(Element element) {
+   const V largest = reduce_axis<Max, V, Axis>(element);
+   const V sum = reduce_axis<Sum, V, Axis>(
+       [&](std::size_t a) __attribute__((always_inline)) { return exponential<V>(element(a) - largest); });
+   return {largest, logarithm<V>(sum)};
+}
+
+template <class M, std::size_t Outer, std::size_t Axis, std::size_t Inner>
+__attribute__((noinline)) void log_softmax(const float* x, float* y) {
+   using V = typename M::V;
+   constexpr std::size_t stride = Inner * M::lanes;
+   along_axis<M, Outer, Axis, Inner>([&](auto access, std::size_t from,
+                                         std::size_t) __attribute__((always_inline)) {
+      const auto element = [&](std::size_t a)
+                               __attribute__((always_inline)) { return access.get(x + from + a * stride); };
+      const Exponentials<V> e = exponentials<V, Axis>(element);
       for (std::size_t a = 0; a < Axis; ++a)
-         store<V>(y + from + a * stride, load<V>(y + from + a * stride) * inverse);
+         access.put(y + from + a * stride, (element(a) - e.largest) - e.log_sum);
    });
 }
 
 template <class M, std::size_t Outer, std::size_t Axis, std::size_t Inner>
-HEPML_ROOT_INLINE void log_softmax(const float* x, float* y) {
-   using V = typename M::Lane;
-   constexpr std::size_t stride = Inner * M::lanes;
-   along_axis<M, Outer, Axis, Inner>([&](std::size_t from, std::size_t) {
-      const V largest = axis_maximum<V, Axis>(x + from, stride);
-      V sum = V{};
-      for (std::size_t a = 0; a < Axis; ++a)
-         sum += exponential<V>(load<V>(x + from + a * stride) - largest);
-      const V log_sum = logarithm(sum);
-      for (std::size_t a = 0; a < Axis; ++a)
-         store<V>(y + from + a * stride, (load<V>(x + from + a * stride) - largest) - log_sum);
-   });
+__attribute__((noinline)) void log_sum_exp(const float* x, float* y) {
+   using V = typename M::V;
+   along_axis<M, Outer, Axis, Inner>(
+       [&](auto access, std::size_t from, std::size_t to) __attribute__((always_inline)) {
+          const Exponentials<V> e = exponentials<V, Axis>([&](std::size_t a) __attribute__((always_inline)) {
+             return access.get(x + from + a * Inner * M::lanes);
+          });
+          // All -infinity, or one +infinity: the differences above are NaN, the result is not.
+          const V result = e.largest + e.log_sum;
+          access.put(y + to, select<V>(absolute<V>(e.largest) == infinity, e.largest, result));
+       });
 }
 
+// 1 at the first of the largest elements of an axis, 0 elsewhere.
 template <class M, std::size_t Outer, std::size_t Axis, std::size_t Inner>
-HEPML_ROOT_INLINE void log_sum_exp(const float* x, float* y) {
-   using V = typename M::Lane;
+__attribute__((noinline)) void hardmax(const float* x, float* y) {
+   using V = typename M::V;
    constexpr std::size_t stride = Inner * M::lanes;
-   along_axis<M, Outer, Axis, Inner>([&](std::size_t from, std::size_t to) {
-      const V largest = axis_maximum<V, Axis>(x + from, stride);
-      V sum = V{};
-      for (std::size_t a = 0; a < Axis; ++a)
-         sum += exponential<V>(load<V>(x + from + a * stride) - largest);
-      // All -infinity, or one +infinity: the differences above are NaN, the result is not.
-      const V result = largest + logarithm(sum);
-      store<V>(y + to, select<V>(absolute(largest) == infinity, largest, result));
-   });
-}
-
-// (x - mean) / sqrt(variance + epsilon) over Axis neighbouring features; two passes, against cancellation.
-template <class M, std::size_t Outer, std::size_t Axis>
-HEPML_ROOT_INLINE void standardise(const float* x, float* y, float epsilon) {
-   using V = typename M::Lane;
-   along_axis<M, Outer, Axis, 1>([&](std::size_t from, std::size_t) {
-      V sum = V{};
-      for (std::size_t a = 0; a < Axis; ++a)
-         sum += load<V>(x + from + a * M::lanes);
-      const V mean = sum / static_cast<float>(Axis);
-      V squares = V{};
+   along_axis<M, Outer, Axis, Inner>([&](auto access, std::size_t from,
+                                         std::size_t) __attribute__((always_inline)) {
+      const auto element = [&](std::size_t a)
+                               __attribute__((always_inline)) { return access.get(x + from + a * stride); };
+      const V largest = reduce_axis<Max, V, Axis>(element);
+      V left = splat<V>(1.0f); // until the largest is found
       for (std::size_t a = 0; a < Axis; ++a) {
-         const V difference = load<V>(x + from + a * M::lanes) - mean;
-         squares += difference * difference;
+         const V here = equal<V>(element(a), largest) * left;
+         left -= here;
+         access.put(y + from + a * stride, here);
       }
-      const V scale = 1.0f / square_root<V>(squares / static_cast<float>(Axis) + epsilon);
-      for (std::size_t a = 0; a < Axis; ++a)
-         store<V>(y + from + a * M::lanes, (load<V>(x + from + a * M::lanes) - mean) * scale);
    });
 }
 

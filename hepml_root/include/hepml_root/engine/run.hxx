@@ -50,8 +50,6 @@ struct Draws {
    std::uint64_t event = 0;
 };
 
-// Three registers of events times eight (with AVX-512; else four) neurons fill the register file with sums.
-using Wide = Block<3>;
 using Narrow = Block<1>;
 
 // Never inlined, so that each mode is compiled once and keeps its registers to itself.
@@ -76,10 +74,15 @@ void run(const float* weights, const Workspace& workspace, const float* const* i
       run_block<Network, Single>(weights, inputs, 0, 1, outputs, draws, room.get());
       return;
    }
+   // Three registers of events times eight (with AVX-512; else four) neurons fill the register file with
+   // sums; where values have many rows, which can stand in for events, one register needs a third of the
+   // cache.
+   using Wide = Block<Network::vectors>;
    Room<Network::room * Wide::lanes> room(workspace.of_blocks);
    std::size_t first = 0;
-   for (; first + Wide::lanes <= events; first += Wide::lanes)
-      run_block<Network, Wide>(weights, inputs, first, Wide::lanes, outputs, draws, room.get());
+   if constexpr (Wide::lanes > Narrow::lanes)
+      for (; first + Wide::lanes <= events; first += Wide::lanes)
+         run_block<Network, Wide>(weights, inputs, first, Wide::lanes, outputs, draws, room.get());
    for (; first < events; first += Narrow::lanes) {
       const std::size_t left = events - first;
       run_block<Network, Narrow>(weights, inputs, first, left < Narrow::lanes ? left : Narrow::lanes, outputs,
