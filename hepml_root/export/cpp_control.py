@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hepml_root.export.cpp_reading import Reader, Scope
 
-MOST_TURNS = 10_000
+MOST_TURNS = 1_000
 
 Typed = tuple[Value | None, np.dtype | None]
 

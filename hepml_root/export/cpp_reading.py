@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 OLDEST_OPSET = 13
 
 
-MOST_NODES = 50_000
+MOST_NODES = 20_000
 DEEPEST = 30
 
 Typed = tuple["Value | None", "np.dtype | None"]
