@@ -24,11 +24,12 @@ def compiled(
     *,
     static: Sequence[str] = (),
     flags: Sequence[str] = (),
+    accumulate: str = "float32",
 ) -> dict[str, Infer]:
     """Return each model as a function of arrays by name; those in ``static`` have no batch axis."""
     text, functions = [], {}
     for name, model in models.items():
-        source = generate(model, name, batched=name not in static)
+        source = generate(model, name, batched=name not in static, accumulate=accumulate)
         source.save(folder)
         text.append(library_source(source.name, f"symbol_{name}"))
     (folder / "library.cxx").write_text("\n".join(text))

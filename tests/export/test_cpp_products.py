@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from hepml_root.errors import UnsupportedOperationError
+from hepml_root.errors import SettingError, UnsupportedOperationError
 from hepml_root.export.cpp import generate
 from hepml_root.export.cpp_matmul import MatrixProduct
 from hepml_root.export.cpp_moves import Move
@@ -346,6 +347,24 @@ def test_scales_and_shifts_become_weights() -> None:
     assert len(graph.steps) == 2
     assert product.epilogue.formula == "engine::relu({0})"  # type: ignore[attr-defined]
     assert np.abs(product.bias).min() > 0
+
+
+def test_sums_in_double(tmp_path: Path) -> None:
+    """Of sums that cancel only the rounding of the results is left."""
+    cases = Cases({"x": (2, 3000)}, batch=None)
+    matrix = cases.random.normal(size=(3000, 17)).astype(np.float32)
+    cases.out("MatMul", "x", cases.constant(matrix))
+    cases.out("MatMul", "x", cases.add("Transpose", "x", perm=[1, 0]))
+    cases.out("ReduceSum", "x", cases.axes(1))
+    model = cases.model()
+    x = cases.random.normal(size=(2, 3000)).astype(np.float32)
+    exact = x.astype(np.float64)
+    right = [exact @ matrix, exact @ exact.T, exact.sum(axis=1, keepdims=True)]
+    infer = compiled({"sums": model}, tmp_path, static=("sums",), accumulate="float64")["sums"]
+    for found, wanted in zip(infer({"x": x}).values(), right, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=2e-7)
+    with pytest.raises(SettingError, match="float32, float64"):
+        generate(model, batched=False, accumulate="float16")
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,10 @@ __attribute__((noinline)) void run_block(const float* weights, const float* cons
    Network::template write<M>(room, first, events, outputs);
 }
 
-// Scores `events` events. Within blocks the result of an event does not depend on the other events or on
-// its place; a call with a single event adds in another order and agrees to float rounding.
+// Scores `events` events. In blocks the result of an event does not depend on the other events or on its
+// place. Alone it is the same bit by bit where the network is made of products, reductions, normalisation,
+// element-wise formulas and movements; recurrent layers and convolutions may then add in another order, and
+// agree to float rounding.
 template <class Network>
 void run(const float* weights, const Workspace& workspace, const float* const* inputs, std::size_t events,
          float* const* outputs, const Draws& draws) {

@@ -17,10 +17,10 @@ inline namespace HEPML_ROOT_TARGET {
 // The type in which numbers are added up: float, or double where a check of the rounding errors asks for it
 // (export/cpp.py, `accumulate`).
 #ifdef HEPML_ROOT_ACCUMULATE_DOUBLE
-template <std::size_t Lanes> struct DoubleVector {
+template <std::size_t Lanes> struct WideSum {
    using Type [[gnu::vector_size(8 * Lanes)]] = double;
 };
-template <class V> using Accumulator = typename DoubleVector<width<V>>::Type;
+template <class V> using Accumulator = typename WideSum<width<V>>::Type;
 constexpr bool sums_in_double = true;
 #else
 template <class V> using Accumulator = V;
