@@ -214,7 +214,8 @@ CASES: dict[str, Callable[[], Case]] = {
         "RNN", direction="bidirectional", activations=["Elu", "Softplus"], activation_alpha=[0.3], outputs="Y"
     ),
     "RNN, last activations": lambda: one_node(
-        "RNN", direction="bidirectional", activations=["thresholdedrelu", "LeakyRelu"], activation_alpha=[0.3, 0.2]
+        "RNN", direction="bidirectional", activations=["thresholdedrelu", "LeakyRelu"],
+        activation_alpha=[0.3, 0.2],
     ),
     "stacked": stacked_as_pytorch_writes_it,
     "Keras LSTM": lambda: exported(lstm({"jet": (9, 4)}, units=(8, 5), bidirectional=True, hidden=(4,))),
