@@ -13,10 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hepml_root.export.cpp_elementwise import constant, floats
-from hepml_root.export.cpp_expression import (
-    Call,
-    Sum,
-)
+from hepml_root.export.cpp_expression import Call, Sum
 from hepml_root.export.cpp_graph import Lowering, Node, Tensor, check_size, rule
 from hepml_root.export.cpp_steps import LARGEST, TILE, Epilogued, Moved, Place, Scratch
 from hepml_root.export.cpp_weights import Weights
@@ -25,6 +22,9 @@ MOST_TAPS = 4096
 MOST_PHASES = 256
 MOST_AXES = 3
 PASS = 8  # channels that are summed in registers at most
+MOST_TILES = 4  # of 16 channels, that one event takes together
+# Of one event, the speed with pixels in lanes by that with channels in lanes, where both use all lanes.
+PIXELS_IN_LANES = 0.6
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Convolution(Epilogued):
     group, inputs of a group, depth, height, width).
     """
 
-    header = "convolution"
+    header = "convolution_event"
     slack = TILE
     has_rows = True
 
@@ -124,8 +124,21 @@ class Convolution(Epilogued):
         ring = 0 if self._in_place() else slots * rows * self.groups * self.inputs * self.axes[2].framed
         plane = math.prod(axis.plane for axis in self.axes)
         strides = math.prod(axis.stride for axis in self.axes)
-        planes = self.groups * self.inputs * plane * strides + 2 * TILE
-        return max(ring, planes + PASS * (plane + TILE))
+        if self._row():
+            wide, rows = self.axes[2], math.prod(axis.length for axis in self.axes[:2])
+            event = self.groups * rows * wide.framed * self.inputs + MOST_TILES * TILE * self.pixels
+        else:
+            event = self.groups * self.inputs * plane * strides + PASS * (plane + TILE)
+        return max(ring, event + 3 * TILE)
+
+    def _row(self) -> int:
+        """Return the fewest pixels of a row of one phase, or 0 if one event has pixels in lanes."""
+        wide = self.axes[2]
+        row = wide.out // wide.phases
+        of_channels = self.outputs / (-(-self.outputs // TILE) * TILE)
+        plane = math.prod(axis.plane for axis in self.axes) + TILE / 2
+        of_pixels = self.pixels / math.prod(axis.phases for axis in self.axes) / plane
+        return row if self.outputs >= TILE // 2 and of_channels > PIXELS_IN_LANES * of_pixels else 0
 
     def sources(self) -> Iterator[Tensor]:
         yield self.source
@@ -172,7 +185,8 @@ class Convolution(Epilogued):
         packed = weights.place(pack(self.kernel, self.axes).astype(np.float32))
         bias = weights.place(self.bias.astype(np.float32))
         start = (
-            f"   engine::convolution<M, {self.outputs}, {most}, {str(relu).lower()}>(layer, "
+            f"   engine::convolution<M, {self.outputs}, {most}, {self._row()}, "
+            f"{self.axes[2].stride * self.inputs}, {str(relu).lower()}>(layer, "
             f"{place(self.source)}, w + {packed}, w + {bias}, {to}, {place(self.scratch)},"
         )
         lines = [

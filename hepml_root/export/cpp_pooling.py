@@ -64,10 +64,11 @@ class Pooling(Step):
             axes,
         )
         wide = axes[2]
-        reached = (-(-wide.out // TILE) * TILE - 1) * wide.stride + (wide.taps - 1) * wide.step + 1
+        reached = -(-wide.out // TILE) * TILE * wide.stride + (wide.taps - 1) * wide.step
         # A row of inputs is written in whole registers, and read from its frame to the last window.
         self.row = max(max(0, -wide.first) + wide.length + TILE, max(0, wide.first) + reached) + TILE
-        self.scratch = lowering.add(Scratch(self.row), (self.row,))
+        rows = self.row * math.prod(axis.out for axis in axes[:2])
+        self.scratch = lowering.add(Scratch(rows), (rows,))
 
     def reads(self) -> Iterator[Tensor]:
         yield self.source

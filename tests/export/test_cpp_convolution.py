@@ -269,6 +269,14 @@ def test_weights_of_the_event_are_refused() -> None:
         generate(helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)]))
 
 
+def test_the_same_alone_and_in_blocks(functions: Functions) -> None:
+    given = images(67)
+    for name in ("conv", "transposed", "fused"):
+        together = functions[1][name](given)
+        alone = functions[1][name]({key: array[40:41] for key, array in given.items()})
+        assert all(np.array_equal(alone[key][0], array[40]) for key, array in together.items())
+
+
 def test_several_images_of_a_static_model(functions: Functions) -> None:
     models, infer = functions
     given = images(3)

@@ -100,6 +100,14 @@ def test_same_as_onnx_runtime(model: str, scale: float, functions: Functions) ->
                 np.testing.assert_allclose(found[name], wanted[:batch], rtol=1e-5, atol=atol, err_msg=name)
 
 
+def test_the_same_alone_and_in_blocks(functions: Functions) -> None:
+    given = images(67)
+    for name in ("windows", "whole_images"):
+        together = functions[1][name](given)
+        alone = functions[1][name]({key: array[40:41] for key, array in given.items()})
+        assert all(np.array_equal(alone[key][0], array[40]) for key, array in together.items())
+
+
 def test_several_images_of_a_static_model(functions: Functions) -> None:
     models, infer = functions
     found, right = infer["static"](images(3)), runtime(models["static"], images(3))

@@ -10,8 +10,8 @@
 //   - In blocks of events a register holds one pixel of 16 events. The rows of the image that the taps reach
 //     are kept in a ring, pixel after pixel with all channels side by side, and zeros at both ends: what one
 //     tile reads is then a few contiguous stretches that stay in the first-level cache.
-//   - For one event a register holds neighbouring pixels of one channel, of planes with a frame of zeros; the
-//     pixels of a plane are walked through in one go, and those that fall into the frame are dropped.
+//   - For one event a register holds channels of one pixel, or neighbouring pixels of one channel:
+//     convolution_event.hxx.
 // Weights are stored as they are read (export/cpp_convolution.py, `pack`).
 #pragma once
 
@@ -286,124 +286,6 @@ __attribute__((noinline)) void convolution_of_block(const Convolution& c, const 
             }
          }
    }
-}
-
-// ---- one event: pixels in lanes -------------------------------------------------------------------------
-
-// The planes of one image: every channel, with its frame, as one plane for each remainder of the places by
-// the strides, so that neighbouring outputs have neighbouring inputs.
-inline void take_planes(const Convolution& c, const float* x, float* planes) {
-   const Axis &depth = c.axis[0], &height = c.axis[1], &wide = c.axis[2];
-   for (std::size_t channel = 0; channel < c.groups * c.inputs; ++channel)
-      for (std::size_t d = 0; d < depth.in; ++d)
-         for (std::size_t h = 0; h < height.in; ++h, x += wide.in) {
-            const std::size_t in_d = d + depth.before, in_h = h + height.before;
-            const std::size_t of_d = in_d / depth.stride, of_h = in_h / height.stride;
-            if (of_d >= depth.plane || of_h >= height.plane)
-               continue; // beyond the last window
-            const std::size_t part = in_d % depth.stride * height.stride + in_h % height.stride;
-            for (std::size_t s = 0; s < wide.stride; ++s) {
-               // The first input whose place in the frame has the remainder s, and its place.
-               const std::size_t skip = (s + wide.stride - wide.before % wide.stride) % wide.stride;
-               const std::size_t place = (skip + wide.before) / wide.stride;
-               float* const to =
-                   planes +
-                   ((((channel * depth.stride * height.stride + part) * wide.stride + s) * depth.plane +
-                     of_d) *
-                        height.plane +
-                    of_h) *
-                       wide.plane;
-               for (std::size_t i = skip, q = place; i < wide.in && q < wide.plane; i += wide.stride, ++q)
-                  to[q] = x[i];
-            }
-         }
-}
-
-template <std::size_t Channels, std::size_t MostTaps, bool Relu, class F>
-__attribute__((noinline)) void convolution_of_event(const Convolution& c, const float* x, const float* w,
-                                                    const float* bias, float* y, float* scratch,
-                                                    const F& epilogue) {
-   using V = Single::V;
-   constexpr std::size_t tile = tile_channels(Channels);
-   constexpr std::size_t padded_channels = (Channels + tile - 1) / tile * tile;
-   const Axis &depth = c.axis[0], &height = c.axis[1], &wide = c.axis[2];
-   const std::size_t plane = depth.plane * height.plane * wide.plane;
-   const std::size_t channel_floats = plane * depth.stride * height.stride * wide.stride;
-   const std::size_t floats = padded(c.groups * c.inputs * channel_floats + tile_neurons);
-   float* const sums = scratch + floats;
-   TapRow rows[MostTaps];
-   Taps taps{};
-   taps.row = rows;
-   taps.runs = 1;
-   taps.length = c.inputs;
-   taps.step = channel_floats;
-   taps.pixel_step = taps.y_pixel = width<V>;
-   taps.row_weights = c.inputs * tile;
-   std::memset(scratch, 0, floats * sizeof(float));
-   for (std::size_t image = 0; image < c.images; ++image) {
-      take_planes(c, x + image * c.groups * c.inputs * c.pixels(), scratch);
-      for (std::size_t phases = 0; phases < depth.phases * height.phases * wide.phases; ++phases) {
-         const std::size_t phase_w = phases % wide.phases, phase_h = phases / wide.phases % height.phases;
-         const std::size_t phase_d = phases / wide.phases / height.phases;
-         const Phase &through = depth.phase[phase_d], &down = height.phase[phase_h],
-                     &across = wide.phase[phase_w];
-         const std::size_t depths = depth.outputs(phase_d), heights = height.outputs(phase_h),
-                           widths = wide.outputs(phase_w);
-         if (depths == 0 || heights == 0 || widths == 0)
-            continue;
-         taps.rows = through.taps * down.taps * across.taps;
-         for (std::size_t t = 0; t < taps.rows; ++t) {
-            const std::size_t in_d = t / across.taps / down.taps * depth.step + through.first + depth.before;
-            const std::size_t in_h = t / across.taps % down.taps * height.step + down.first + height.before;
-            const std::size_t in_w = t % across.taps * wide.step + across.first + wide.before;
-            const std::size_t part =
-                (in_d % depth.stride * height.stride + in_h % height.stride) * wide.stride +
-                in_w % wide.stride;
-            rows[t] = {scratch + part * plane +
-                           (in_d / depth.stride * height.plane + in_h / height.stride) * wide.plane +
-                           in_w / wide.stride,
-                       t};
-         }
-         const std::size_t pixels = ((depths - 1) * height.plane + heights - 1) * wide.plane + widths;
-         taps.y_channel = padded(pixels);
-         for (std::size_t g = 0; g < c.groups; ++g)
-            channel_passes<Channels>([&](auto r, std::size_t channel) {
-               constexpr std::size_t R = decltype(r)::value;
-               const float* const weights = w + (g * c.taps + c.first[phases]) * c.inputs * padded_channels +
-                                            weights_of_channel<Channels>(channel, taps.rows * c.inputs);
-               pixel_tiles<tile_pixels(R)>(
-                   0, (pixels + width<V> - 1) / width<V>, [&](auto p, std::size_t first) {
-                      convolution_tile<V, R, decltype(p)::value, tile, Relu>(
-                          taps, g * c.inputs * channel_floats + first * width<V>, weights,
-                          bias + g * Channels + channel, sums + first * width<V>);
-                   });
-               for (std::size_t i = 0; i < R; ++i)
-                  for (std::size_t d = 0; d < depths; ++d)
-                     for (std::size_t h = 0; h < heights; ++h) {
-                        const float* const from =
-                            sums + i * taps.y_channel + (d * height.plane + h) * wide.plane;
-                        float* const to = y +
-                                          (((image * c.groups + g) * Channels + channel + i) * depth.out +
-                                           d * depth.phases + phase_d) *
-                                              height.out * wide.out +
-                                          (h * height.phases + phase_h) * wide.out + phase_w;
-                        for (std::size_t k = 0; k < widths; ++k)
-                           to[k * wide.phases] = from[k];
-                     }
-            });
-      }
-   }
-   if constexpr (!std::is_same_v<F, Identity>)
-      finish<Single>(y, 0, c.images * c.groups * Channels * c.pixels_out(), epilogue);
-}
-
-template <class M, std::size_t Channels, std::size_t MostTaps, bool Relu, class F>
-HEPML_ROOT_INLINE void convolution(const Convolution& c, const float* x, const float* w, const float* bias,
-                                   float* y, float* scratch, const F& epilogue) {
-   if constexpr (M::single)
-      convolution_of_event<Channels, MostTaps, Relu>(c, x, w, bias, y, scratch, epilogue);
-   else
-      convolution_of_block<M, Channels, MostTaps, Relu>(c, x, w, bias, y, scratch, epilogue);
 }
 
 } // namespace HEPML_ROOT_TARGET

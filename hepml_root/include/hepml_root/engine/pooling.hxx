@@ -1,12 +1,14 @@
 // Pooling: the maximum, the mean or a norm of the pixels in windows, in up to three dimensions.
 //
 // Along an axis, output o has the pixels o * stride + first + t * step for t < taps, those inside the image.
-// In blocks of events a register holds one pixel of 16 events. For one event it holds neighbouring pixels: of
-// the rows of a window first one row is made, then the pixels of that row are put together.
+// In blocks of events a register holds one pixel of 16 events. For one event it holds neighbouring pixels.
+// The columns of a window are joined first, then these, in both ways: the results are the same.
 #pragma once
 
 #include "dense.hxx"
 #include "functions.hxx"
+
+#include <utility>
 
 namespace hepml_root::engine {
 inline namespace HEPML_ROOT_TARGET {
@@ -78,39 +80,40 @@ __attribute__((noinline)) void pooling_of_block(const Pooling& c, const float* x
       for (std::size_t d = 0; d < depth.out; ++d)
          for (std::size_t h = 0; h < height.out; ++h) {
             const std::size_t first_row = height.place(h, 0), last_row = height.place(h, height.taps - 1);
-            const bool rows_inside =
-                Height > 0 && first_row < height.in && last_row < height.in && first_row <= last_row;
+            const bool rows_inside = Height > 0 && depth.in == 1 && depth.taps == 1 &&
+                                     first_row <= last_row && last_row < height.in;
             for (std::size_t w = 0; w < wide.out; ++w) {
                const std::size_t first = wide.place(w, 0), last = wide.place(w, wide.taps - 1);
                const bool inside = rows_inside && first < wide.in && last < wide.in && first <= last;
                for (std::size_t v = 0; v < M::vectors; ++v, y += width<V>) {
                   V result = splat<V>(Operation::start);
-                  for (std::size_t i = 0; i < depth.taps; ++i) {
-                     const std::size_t in_d = depth.place(d, i);
-                     if (in_d >= depth.in)
-                        continue;
-                     const float* const from = x + in_d * plane + v * width<V>;
-                     if (inside) {
+                  if (inside) {
+                     const float* const corner = x + first_row * row + first * M::lanes + v * width<V>;
+                     HEPML_ROOT_UNROLL
+                     for (std::size_t k = 0; k < Width; ++k) {
+                        V column = splat<V>(Operation::start);
                         HEPML_ROOT_UNROLL
-                        for (std::size_t j = 0; j < Height; ++j) {
-                           HEPML_ROOT_UNROLL
-                           for (std::size_t k = 0; k < Width; ++k)
-                              result = operation.join(
-                                  result, operation.of(load<V>(from + (first_row + j * height.step) * row +
-                                                               (first + k * wide.step) * M::lanes)));
-                        }
-                     } else {
-                        for (std::size_t j = 0; j < height.taps; ++j) {
-                           const std::size_t in_h = height.place(h, j);
-                           if (in_h >= height.in)
-                              continue;
-                           for (std::size_t k = 0; k < wide.taps; ++k) {
-                              const std::size_t in_w = wide.place(w, k);
-                              if (in_w < wide.in)
-                                 result = operation.join(
-                                     result, operation.of(load<V>(from + in_h * row + in_w * M::lanes)));
+                        for (std::size_t j = 0; j < Height; ++j)
+                           column =
+                               operation.join(column, operation.of(load<V>(corner + j * height.step * row +
+                                                                           k * wide.step * M::lanes)));
+                        result = operation.join(result, column);
+                     }
+                  } else {
+                     for (std::size_t k = 0; k < wide.taps; ++k) {
+                        const std::size_t in_w = wide.place(w, k);
+                        if (in_w >= wide.in)
+                           continue;
+                        const float* const from = x + in_w * M::lanes + v * width<V>;
+                        V column = splat<V>(Operation::start);
+                        for (std::size_t i = 0; i < depth.taps; ++i)
+                           for (std::size_t j = 0; j < height.taps; ++j) {
+                              const std::size_t in_d = depth.place(d, i), in_h = height.place(h, j);
+                              if (in_d < depth.in && in_h < height.in)
+                                 column = operation.join(
+                                     column, operation.of(load<V>(from + in_d * plane + in_h * row)));
                            }
-                        }
+                        result = operation.join(result, column);
                      }
                   }
                   store<V>(y, operation.finish(result, splat<V>(c.pixels[d] * of_height[h] * of_width[w])));
@@ -119,17 +122,31 @@ __attribute__((noinline)) void pooling_of_block(const Pooling& c, const float* x
          }
 }
 
-// Every `stride`th number from `from` on.
+// Every `stride`th number from `from` on; what lies behind the last may be read as well.
+template <class V, int... L>
+HEPML_ROOT_INLINE V load_even(const float* from, std::integer_sequence<int, L...>) {
+   V result;
+#ifdef HEPML_ROOT_SHUFFLE
+   if constexpr (width<V> > 1)
+      return __builtin_shufflevector(load<V>(from), load<V>(from + width<V>), (2 * L)...);
+#endif
+   for (std::size_t i = 0; i < width<V>; ++i)
+      result[i] = from[2 * i];
+   return result;
+}
 template <class V> HEPML_ROOT_INLINE V load_strided(const float* from, std::size_t stride) {
    if (stride == 1)
       return load<V>(from);
+   if (stride == 2)
+      return load_even<V>(from, std::make_integer_sequence<int, width<V>>{});
    V result;
    for (std::size_t i = 0; i < width<V>; ++i)
       result[i] = from[i * stride];
    return result;
 }
 
-template <class Operation>
+// First all rows of a plane, then their pixels: what has just been stored in other pieces is slow to load.
+template <class Operation, std::size_t Height, std::size_t Width>
 __attribute__((noinline)) void pooling_of_event(const Pooling& c, const float* x, float* y, float* scratch) {
    using V = Single::V;
    const Operation operation(c);
@@ -138,40 +155,70 @@ __attribute__((noinline)) void pooling_of_event(const Pooling& c, const float* x
    const float* const of_width = of_height + height.out;
    const std::size_t before = wide.first < 0 ? static_cast<std::size_t>(-wide.first) : 0;
    const std::size_t skip = wide.first < 0 ? 0 : static_cast<std::size_t>(wide.first);
-   for (std::size_t i = 0; i < before; ++i)
-      scratch[i] = Operation::start;
-   for (std::size_t p = 0; p < c.planes; ++p, x += depth.in * height.in * wide.in)
+   const std::size_t stride = wide.stride, step = wide.step, taps = wide.taps, outs = wide.out;
+   const bool framed = before > 0 || wide.place(outs - 1, taps - 1) >= wide.in;
+   for (std::size_t p = 0; p < c.planes; ++p, x += depth.in * height.in * wide.in) {
+      float* row = scratch;
       for (std::size_t d = 0; d < depth.out; ++d)
-         for (std::size_t h = 0; h < height.out; ++h, y += wide.out) {
-            float* const joined = scratch + before;
-            for (std::size_t w = 0; w < wide.in; w += width<V>) {
-               V result = splat<V>(Operation::start);
+         for (std::size_t h = 0; h < height.out; ++h, row += c.row) {
+            const std::size_t first_row = height.place(h, 0), last_row = height.place(h, height.taps - 1);
+            if (Height > 0 && depth.in == 1 && depth.taps == 1 && first_row <= last_row &&
+                last_row < height.in) {
+               for (std::size_t w = 0; w < wide.in; w += width<V>) {
+                  V result = splat<V>(Operation::start);
+                  HEPML_ROOT_UNROLL
+                  for (std::size_t j = 0; j < Height; ++j)
+                     result = operation.join(
+                         result, operation.of(load<V>(x + (first_row + j * height.step) * wide.in + w)));
+                  store<V>(row + before + w, result);
+               }
+            } else {
+               for (std::size_t w = 0; w < wide.in; w += width<V>)
+                  store<V>(row + before + w, splat<V>(Operation::start));
                for (std::size_t i = 0; i < depth.taps; ++i)
                   for (std::size_t j = 0; j < height.taps; ++j) {
                      const std::size_t in_d = depth.place(d, i), in_h = height.place(h, j);
-                     if (in_d < depth.in && in_h < height.in)
-                        result = operation.join(
-                            result, operation.of(load<V>(x + (in_d * height.in + in_h) * wide.in + w)));
+                     if (in_d >= depth.in || in_h >= height.in)
+                        continue;
+                     const float* const from = x + (in_d * height.in + in_h) * wide.in;
+                     for (std::size_t w = 0; w < wide.in; w += width<V>) {
+                        float* const to = row + before + w;
+                        store<V>(to, operation.join(load<V>(to), operation.of(load<V>(from + w))));
+                     }
                   }
-               store<V>(joined + w, result);
             }
-            for (std::size_t i = before + wide.in; i < c.row; ++i)
-               scratch[i] = Operation::start;
-            for (std::size_t w = 0; w < wide.out; w += width<V>) {
-               V result = splat<V>(Operation::start);
-               for (std::size_t k = 0; k < wide.taps; ++k)
-                  result = operation.join(
-                      result, load_strided<V>(scratch + skip + w * wide.stride + k * wide.step, wide.stride));
-               const V pixels = load<V>(of_width + w) * (c.pixels[d] * of_height[h]);
-               store<V>(y + w, operation.finish(result, pixels));
+            if (framed) {
+               for (std::size_t i = 0; i < before; ++i)
+                  row[i] = Operation::start;
+               for (std::size_t i = before + wide.in; i < c.row; ++i)
+                  row[i] = Operation::start;
             }
          }
+      row = scratch;
+      for (std::size_t d = 0; d < depth.out; ++d)
+         for (std::size_t h = 0; h < height.out; ++h, row += c.row, y += outs) {
+            const float rows = c.pixels[d] * of_height[h];
+            for (std::size_t w = 0; w < outs; w += width<V>) {
+               const float* const from = row + skip + w * stride;
+               V result = splat<V>(Operation::start);
+               if constexpr (Width > 0) {
+                  HEPML_ROOT_UNROLL
+                  for (std::size_t k = 0; k < Width; ++k)
+                     result = operation.join(result, load_strided<V>(from + k * step, stride));
+               } else {
+                  for (std::size_t k = 0; k < taps; ++k)
+                     result = operation.join(result, load_strided<V>(from + k * step, stride));
+               }
+               store<V>(y + w, operation.finish(result, load<V>(of_width + w) * rows));
+            }
+         }
+   }
 }
 
 template <class M, class Operation, std::size_t Height, std::size_t Width>
 HEPML_ROOT_INLINE void pooling(const Pooling& c, const float* x, float* y, float* scratch) {
    if constexpr (M::single)
-      pooling_of_event<Operation>(c, x, y, scratch);
+      pooling_of_event<Operation, Height, Width>(c, x, y, scratch);
    else
       pooling_of_block<M, Operation, Height, Width>(c, x, y);
    (void)scratch;
