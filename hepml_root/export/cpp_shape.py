@@ -19,10 +19,10 @@ def identity(node: Node, lowering: Lowering) -> list[Tensor]:  # noqa: ARG001
 @rule("Dropout")
 def dropout(node: Node, lowering: Lowering) -> list[Tensor]:
     """Nothing is dropped at inference, and nothing at a ratio of 0."""
-    source, training = node.tensor(), node.optional(2)
-    ratio = 0.5 if node.optional(1) is None else float(node.constant(1, "the ratio").ravel()[0])
-    if training is not None and ratio and bool(node.constant(2, "training_mode").ravel()[0]):
-        raise node.refuse("training_mode is on.")
+    source = node.tensor()
+    if node.optional(2) is not None and bool(node.constant(2, "training_mode").ravel()[0]):
+        if not isinstance(node.optional(1), np.ndarray) or np.any(node.constant(1, "the ratio")):
+            raise node.refuse("training_mode is on.")
     if len(node.outputs) < 2 or not node.outputs[1]:
         return [source]
     return [source, lowering.constant(np.ones(source.shape, bool))]
