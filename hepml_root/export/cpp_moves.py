@@ -19,6 +19,7 @@ from hepml_root.export.cpp_steps import Moved, Place, Step
 from hepml_root.export.cpp_weights import Weights
 
 MOST_LENGTHS = 8  # of runs, each of which becomes a function of its own
+MOST_NESTS = 12  # functions of one movement, where a table would do
 LONGEST_TABLE = 1 << 14  # places that are written as numbers in the code; longer tables go to the weights
 
 
@@ -63,9 +64,12 @@ def nests_of(to: np.ndarray, start: np.ndarray) -> list[tuple[Loops, np.ndarray,
     loops, to, start = loops_of(to, start)
     if to.size <= 4:
         return [(loops, to, start)]
-    steps, counts = np.unique(np.stack([np.diff(to), np.diff(start)]), axis=1, return_counts=True)
-    step_to, step_start = (int(n) for n in steps[:, counts.argmax()])
-    breaks = np.flatnonzero((np.diff(to) != step_to) | (np.diff(start) != step_start)) + 1
+    # Pairs of steps as one number: places are far below 2^32. The most frequent pair makes the runs.
+    pairs = np.diff(to) * (1 << 32) + np.diff(start)
+    kinds, firsts, counts = np.unique(pairs, return_index=True, return_counts=True)
+    first = firsts[counts.argmax()]
+    step_to, step_start = int(to[first + 1] - to[first]), int(start[first + 1] - start[first])
+    breaks = np.flatnonzero(pairs != kinds[counts.argmax()]) + 1
     begins = np.append(0, breaks)
     lengths = np.diff(np.append(begins, to.size))
     if begins.size > to.size // 2 or np.unique(lengths).size > MOST_LENGTHS:
@@ -131,7 +135,11 @@ class Move(Step):
 def _movement(source: str, x: str, y: str, to: np.ndarray, start: np.ndarray, weights: Weights) -> list[str]:
     """Return the code that moves features ``start`` of ``x`` to the places ``to`` of ``y``."""
     lines = []
-    for loops, tos, starts in nests_of(to, start):
+    nests = nests_of(to, start)
+    if len(nests) > MOST_NESTS:
+        inner = loops_of(to, start)
+        nests = [inner] if inner[1].size <= LONGEST_TABLE else nests
+    for loops, tos, starts in nests:
         if tos.size == 1:
             unit = "M::lanes" if source.startswith("engine::Features") else "1"
             from_there = f"{x} + {starts[0]} * {unit}" if starts[0] else x

@@ -20,9 +20,10 @@ def identity(node: Node, lowering: Lowering) -> list[Tensor]:  # noqa: ARG001
 def dropout(node: Node, lowering: Lowering) -> list[Tensor]:
     """Nothing is dropped at inference, and nothing at a ratio of 0."""
     source = node.tensor()
-    if node.optional(2) is not None and bool(node.constant(2, "training_mode").ravel()[0]):
-        if not isinstance(node.optional(1), np.ndarray) or np.any(node.constant(1, "the ratio")):
-            raise node.refuse("training_mode is on.")
+    training = node.optional(2) is not None and bool(node.constant(2, "training_mode").ravel()[0])
+    ratio = node.optional(1)
+    if training and not (isinstance(ratio, np.ndarray) and not ratio.any()):
+        raise node.refuse("training_mode is on.")
     if len(node.outputs) < 2 or not node.outputs[1]:
         return [source]
     return [source, lowering.constant(np.ones(source.shape, bool))]
