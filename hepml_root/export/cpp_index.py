@@ -17,7 +17,7 @@ from hepml_root.export.cpp_elementwise import constant
 from hepml_root.export.cpp_expression import Broadcast, Call, Expression, Load, Number, Weight, broadcast
 from hepml_root.export.cpp_graph import Lowering, Node, Tensor, check_size, rule
 from hepml_root.export.cpp_moves import LONGEST_TABLE, assemble, loops_of, numbered, pick, view
-from hepml_root.export.cpp_steps import Map, Moved, Place, Step
+from hepml_root.export.cpp_steps import Epilogued, Map, Moved, Place, Step
 from hepml_root.export.cpp_weights import Weights
 
 ALIGNMENT = 16
@@ -51,10 +51,10 @@ def _walk(places: np.ndarray) -> Broadcast:
     return Broadcast(tuple(turn[0] for turn in loops.turns), tuple(turn[2] for turn in loops.turns))
 
 
-class GatherRows(Step):
-    """Rows of a value, or of constants, at indices of the event."""
+class GatherRows(Epilogued):
+    """Rows of a value, or of constants, at indices of the event, and a formula of them."""
 
-    headers = ("index",)
+    header = "index"
 
     def __init__(self, source: Tensor | np.ndarray, index: Tensor, rows: Rows) -> None:
         super().__init__(rows.base.size * rows.length)
@@ -62,12 +62,13 @@ class GatherRows(Step):
         if isinstance(source, Tensor) and 2 * self.size >= source.size:
             self.slack = source.size + 2 * ALIGNMENT  # where whole rows of the source are made
 
-    def reads(self) -> Iterator[Tensor]:
+    def sources(self) -> Iterator[Tensor]:
         if isinstance(self.source, Tensor):
             yield self.source
         yield self.index
 
     def redirect(self, moved: Moved) -> None:
+        super().redirect(moved)
         if isinstance(self.source, Tensor):
             self.source = moved(self.source)
         self.index = moved(self.index)
@@ -79,8 +80,8 @@ class GatherRows(Step):
             source, x = "engine::OfConstants", f"w + {weights.place(self.source)}"
         work = -(-self.size // ALIGNMENT) * ALIGNMENT
         return [
-            f"engine::gather<M, {source}, {self.rows.code()}>"
-            f"({x}, {place(self.index)}, {to}, {to} + {work} * M::lanes);"
+            f"engine::gather<M, {source}, {self.rows.code()}>({x}, {place(self.index)}, {to}, "
+            f"{to} + {work} * M::lanes, {self.ending(place, weights)});"
         ]
 
 

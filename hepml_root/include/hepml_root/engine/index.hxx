@@ -10,6 +10,7 @@
 
 #include "functions.hxx"
 #include "shuffle.hxx"
+#include "sums.hxx"
 
 namespace hepml_root::engine {
 inline namespace HEPML_ROOT_TARGET {
@@ -43,10 +44,14 @@ HEPML_ROOT_INLINE Place<V> place_of(const float* indices, std::size_t stride) {
 }
 
 template <class V> HEPML_ROOT_INLINE bool all_valid(Mask<V> valid) {
-   std::int32_t all = -1;
-   for (std::size_t i = 0; i < width<V>; ++i)
-      all &= valid[i];
-   return all != 0;
+   if constexpr (width<V> == 1) {
+      return valid[0] != 0;
+   } else {
+      using Half = typename Vector<width<V> / 2>::Float;
+      Mask<Half> halves[2];
+      std::memcpy(halves, &valid, sizeof(valid));
+      return all_valid<Half>(halves[0] & halves[1]);
+   }
 }
 
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
@@ -64,10 +69,12 @@ struct OfConstants {
    static constexpr std::size_t size = 0;
 };
 
-// y: Rows x Length. `work` has room for a register of events' values as rows, where it pays to have them so.
+// y: Rows x Length, each passed through a formula, the epilogue. `work` has room for a register of events'
+// values as rows, where it pays to have them so.
 template <class M, class Source, std::size_t Rows, std::size_t Length, class Base, class Where,
-          class... Coordinates>
-__attribute__((noinline)) void gather(const float* x, const float* indices, float* y, float* work) {
+          class... Coordinates, class F>
+__attribute__((noinline)) void gather(const float* x, const float* indices, float* y, float* work,
+                                      const F& epilogue) {
    using V = typename M::Lane;
    constexpr std::size_t w = width<V>;
    // Whole rows of one event lie side by side in `work`: to bring each event's values there once and back row
@@ -82,11 +89,9 @@ __attribute__((noinline)) void gather(const float* x, const float* indices, floa
          lanes_to_rows<V, Source::size, M::lanes>(from, work, pitch);
          from = work;
       }
-      Mask<V> valid = Mask<V>{} == 0;
       for (std::size_t r = 0; r < Rows; ++r) {
          const auto place =
              place_of<V, Coordinates...>(indices + Where::offset(r) * M::lanes + v * w, M::lanes);
-         valid &= place.valid;
          float* const to = y + r * Length * M::lanes + v * w;
          if constexpr (rows) {
             const float* row[w];
@@ -99,15 +104,18 @@ __attribute__((noinline)) void gather(const float* x, const float* indices, floa
                   to[f * M::lanes + e] =
                       from[(Base::offset(r) + f + static_cast<std::size_t>(place.moved[e])) * M::lanes + e];
          }
-      }
-      if (__builtin_expect(!all_valid<V>(valid), 0))
-         for (std::size_t r = 0; r < Rows; ++r) {
-            const auto place =
-                place_of<V, Coordinates...>(indices + Where::offset(r) * M::lanes + v * w, M::lanes);
+         if (__builtin_expect(!all_valid<V>(place.valid), 0))
             for (std::size_t e = 0; e < w; ++e)
                for (std::size_t f = 0; f < Length && !place.valid[e]; ++f)
-                  y[(r * Length + f) * M::lanes + v * w + e] = not_a_number;
-         }
+                  to[f * M::lanes + e] = not_a_number;
+         if constexpr (M::single)
+            finish<M, Length>(to, r * Length, epilogue);
+         else
+            for (std::size_t f = 0; f < Length; ++f) {
+               float* const at = to + f * M::lanes;
+               store<V>(at, epilogue(load<V>(at), typename M::At{r * Length + f, v}));
+            }
+      }
    }
 }
 
