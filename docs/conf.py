@@ -8,6 +8,7 @@ from hepml_root import __version__
 from hepml_root.cli.commands import command_help
 from hepml_root.cli.job_schema import schema_markdown
 from hepml_root.cli.models import zoo_markdown
+from hepml_root.cli.operators import operators_markdown
 from hepml_root.simulation.description import samples_markdown
 
 project = "hepml_root"
@@ -32,6 +33,7 @@ _MADE = {
     "job_file": ("<!-- the settings -->", schema_markdown),
     "command_line": ("<!-- the commands -->", command_help),
     "models": ("<!-- the models -->", zoo_markdown),
+    "engine": ("<!-- the operators -->", operators_markdown),
     "simulation": ("<!-- the samples and the detector -->", samples_markdown),
 }
 

@@ -21,10 +21,14 @@ from typing import NoReturn
 from hepml_root import __version__
 from hepml_root.cli.generate import add_generate
 from hepml_root.cli.models import add_models
+from hepml_root.cli.operators import add_operators
 from hepml_root.cli.quiet import quieten, share_cores
 from hepml_root.errors import HepmlError, SettingError, nearest
 
-_COMMANDS = ("train", "evaluate", "export", "compile", "apply", "generate", "models", "demo", "config")
+_COMMANDS = (
+    *("train", "evaluate", "export", "compile", "apply", "generate"),
+    *("models", "operators", "demo", "config"),
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -374,6 +378,7 @@ examples:
 
     add_generate(command, overwriting)
     add_models(command)
+    add_operators(command)
 
     demo = command(
         "demo", _demo, "the whole road on the HIGGS benchmark events that are shipped inside ROOT",
