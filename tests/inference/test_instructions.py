@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_files import runtime_scores, write_deep_sets, write_mlp
+from model_files import HIGGS, runtime_scores, write_deep_sets, write_mlp
 
 from hepml_root.errors import SettingError
 from hepml_root.inference import compiler
@@ -142,3 +142,36 @@ def test_what_cannot_be_compiled_for_is_named(model: Path, monkeypatch: pytest.M
     monkeypatch.setattr(compiler, "cpu_features", lambda: frozenset({"sse2"}))
     with pytest.raises(SettingError, match="does not run code for avx2"):
         compile(model, isa="avx2")
+
+
+@pytest.mark.slow
+def test_twenty_million_weights(folder: Path) -> None:
+    """Session, define, a library with them in it once, and a header that reads them from a checked file."""
+    import ROOT
+
+    import hepml_root as hr
+    from hepml_root.data.shipped import shipped_file
+    from hepml_root.export.cpp import generate
+
+    path = write_mlp(folder / "huge.onnx", hidden=(3200, 3200, 3200))
+    x = events(100)
+    right = runtime_scores(path, features=x)
+    np.testing.assert_allclose(Session(path, "cpp").infer(x), right, atol=2e-6)
+
+    library = compile(path, folder / "huge.so")
+    assert 80e6 < library.library.stat().st_size < 90e6
+    for name, function in library.builds().items():
+        y = np.empty((100, 1), np.float32)
+        call(function, [x], [y], (0, 0))
+        np.testing.assert_allclose(y, right, atol=2e-6, err_msg=name)
+
+    frame = ROOT.RDataFrame("sig_tree", shipped_file("Higgs_data.root")).Range(100)
+    arrays = hr.define(frame, path).AsNumpy([*HIGGS, "score"])
+    features = np.stack([arrays[name] for name in HIGGS], axis=1)
+    np.testing.assert_allclose(arrays["score"], runtime_scores(path, features=features)[:, 0], atol=2e-6)
+
+    source = generate(path)
+    assert source.side_file
+    assert len(source.header) < 200_000
+    header = source.save(folder / "header")
+    assert header.with_suffix(".weights").stat().st_size > 80e6

@@ -1,0 +1,77 @@
+"""Every architecture of the field, small: with each instruction set, and in ROOT's interpreter."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from benchmarks.inference import networks
+from hepml_root.errors import CompilerError
+from hepml_root.export.cpp import generate
+from hepml_root.export.parity import onnxruntime_predict
+from hepml_root.inference.compile import _interpreted
+from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, find_compiler, runs
+from hepml_root.inference.interface import INFER, call, library_source
+
+pytestmark = pytest.mark.slow
+
+TOLERANCE = 1e-5  # of the largest value of an output
+EVENTS = 67
+
+
+def worst(path: Path, function: Callable[..., None]) -> float:
+    """Largest difference to ONNX Runtime, of the scale of the output; in a block and one by one."""
+    model = onnx.load(str(path))
+    blocks = networks.events(model, EVENTS)
+    wanted = onnxruntime_predict(model, list(blocks))(blocks)
+    rows = [np.ascontiguousarray(array, np.float32) for array in blocks.values()]
+    differences = []
+    for batch in (EVENTS, 1):
+        results = [np.full(array.shape, np.nan, np.float32) for array in wanted]
+        for first in range(0, EVENTS, batch):
+            part = slice(first, first + batch)
+            call(function, [array[part] for array in rows], [result[part] for result in results])
+        differences += [np.abs(r - w).max() / np.abs(w).max() for r, w in zip(results, wanted, strict=True)]
+    return float(np.max(differences))  # NaN if there is one
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("zoo")
+    return {name: networks.file(name, folder, small=True) for name in networks.NETWORKS}
+
+
+@pytest.mark.parametrize("instructions", ["avx2", "plain"])
+def test_with_each_instruction_set(files: dict[str, Path], instructions: str, tmp_path: Path) -> None:
+    """Of those of the processor itself, tests/export/test_zoo_parity.py takes care."""
+    if not runs(instructions):
+        pytest.skip(f"this processor does not run {instructions}")
+    text = []
+    for number, path in enumerate(files.values()):
+        source = generate(path, f"zoo_{number}")
+        source.save(tmp_path)
+        text.append(library_source(source.name, f"zoo_symbol_{number}"))
+    (tmp_path / "zoo.cxx").write_text("\n".join(text))
+    flags = ["-O1" if flag == "-O3" else flag for flag in (*FLAGS, *INSTRUCTIONS[instructions], "-shared")]
+    find_compiler().run([*flags, "zoo.cxx", "-o", "zoo.so"], tmp_path)
+    library = ctypes.CDLL(str(tmp_path / "zoo.so"))
+    found = {
+        name: worst(path, INFER((f"zoo_symbol_{number}_infer", library)))
+        for number, (name, path) in enumerate(files.items())
+    }
+    assert {name: difference for name, difference in found.items() if not difference < TOLERANCE} == {}
+
+
+@pytest.mark.filterwarnings("ignore:no C")
+def test_in_the_interpreter(files: dict[str, Path]) -> None:
+    pytest.importorskip("ROOT")
+    found = {
+        name: worst(path, _interpreted(path, CompilerError("not asked for")).function())
+        for name, path in files.items()
+    }
+    assert {name: difference for name, difference in found.items() if not difference < TOLERANCE} == {}
