@@ -285,6 +285,16 @@ def test_same_as_onnx_runtime(name: str, compiled: Compiled) -> None:
             )
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_same_alone_and_in_blocks(name: str, compiled: Compiled) -> None:
+    case, function = compiled[name]
+    together = infer(case, function, case.feed, max(EVENTS))
+    for event in (0, 1, 50, 66):
+        alone = {key: array[event : event + 1] for key, array in case.feed.items()}
+        for one, all_of_them in zip(infer(case, function, alone, 1), together, strict=True):
+            np.testing.assert_array_equal(one[0], all_of_them[event])
+
+
 @pytest.mark.parametrize("name", ["LSTM", "GRU", "GRU, reset after", "RNN"])
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e30])
 def test_what_lies_behind_the_length_changes_nothing(name: str, garbage: float, compiled: Compiled) -> None:

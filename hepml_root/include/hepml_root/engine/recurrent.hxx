@@ -8,11 +8,13 @@
 // single event sixteen at a time.
 #pragma once
 
-#include "dense.hxx"
 #include "functions.hxx"
+#include "sums.hxx"
 
 namespace hepml_root::engine {
 inline namespace HEPML_ROOT_TARGET {
+
+constexpr std::size_t unit_tile = 16;
 
 // ---- activations of gates, with ONNX's names ------------------------------------------------------------
 namespace gates {
@@ -101,7 +103,7 @@ using FourSums = Gates<4, std::index_sequence<0, 1, 2, 3>, std::index_sequence<0
 using ResetAfter = Gates<4, std::index_sequence<0, 1, 2>, std::index_sequence<0, 1, 3>>;
 
 template <class M, std::size_t R, std::size_t Sums, std::size_t... Into>
-HEPML_ROOT_INLINE void add_inputs(typename M::V (&sum)[R][Sums][M::vectors], const float* x,
+HEPML_ROOT_INLINE void add_inputs(Accumulator<typename M::V> (&sum)[R][Sums][M::vectors], const float* x,
                                   std::size_t count, const float* w, std::index_sequence<Into...>) {
    using V = typename M::V;
    constexpr std::size_t gates = sizeof...(Into);
@@ -115,10 +117,10 @@ HEPML_ROOT_INLINE void add_inputs(typename M::V (&sum)[R][Sums][M::vectors], con
       for (std::size_t r = 0; r < R; ++r) {
          HEPML_ROOT_UNROLL
          for (std::size_t g = 0; g < gates; ++g) {
-            const float weight = w[(k * gates + g) * tile_neurons + r];
+            const V weight = splat<V>(w[(k * gates + g) * unit_tile + r]);
             HEPML_ROOT_UNROLL
             for (std::size_t v = 0; v < M::vectors; ++v)
-               sum[r][into[g]][v] += weight * events[v];
+               add_product<V>(sum[r][into[g]][v], weight, events[v]);
          }
       }
    }
@@ -130,14 +132,14 @@ HEPML_ROOT_INLINE void units_in_block(const float* x, std::size_t inputs, const 
                                       std::size_t units, const float* u, const float* bias, std::size_t unit,
                                       const F& finish) {
    using V = typename M::V;
-   V sum[R][G::sums][M::vectors];
+   Accumulator<V> sum[R][G::sums][M::vectors];
    HEPML_ROOT_UNROLL
    for (std::size_t r = 0; r < R; ++r) {
       HEPML_ROOT_UNROLL
       for (std::size_t s = 0; s < G::sums; ++s) {
          HEPML_ROOT_UNROLL
          for (std::size_t v = 0; v < M::vectors; ++v)
-            sum[r][s][v] = splat<V>(bias[s * tile_neurons + r]);
+            sum[r][s][v] = accumulator<V>(splat<V>(bias[s * unit_tile + r]));
       }
    }
    add_inputs<M>(sum, x, inputs, w, typename G::OfInput{});
@@ -150,7 +152,7 @@ HEPML_ROOT_INLINE void units_in_block(const float* x, std::size_t inputs, const 
       for (std::size_t s = 0; s < G::sums; ++s) {
          HEPML_ROOT_UNROLL
          for (std::size_t v = 0; v < M::vectors; ++v)
-            store<V>(kept + (r * G::sums + s) * M::lanes + v * width<V>, sum[r][s][v]);
+            store<V>(kept + (r * G::sums + s) * M::lanes + v * width<V>, rounded<V>(sum[r][s][v]));
       }
    }
    for (std::size_t r = 0; r < R && unit + r < units; ++r)
@@ -163,81 +165,89 @@ HEPML_ROOT_INLINE void units_in_block(const float* x, std::size_t inputs, const 
       }
 }
 
-// A tile's units of one event, with several partial sums each so that additions need not wait for another.
-template <std::size_t Parts, std::size_t Sums, std::size_t Registers, std::size_t... Into>
-HEPML_ROOT_INLINE void add_inputs_single(Single::V (&sum)[Parts][Sums][Registers], const float* x,
-                                         std::size_t count, const float* w, std::index_sequence<Into...>) {
+// The sums of some neighbouring tiles of one event.
+template <std::size_t Tiles, std::size_t Sums, std::size_t Registers, std::size_t... Into>
+HEPML_ROOT_INLINE void add_inputs_single(Accumulator<Single::V> (&sum)[Tiles][Sums][Registers],
+                                         const float* x, std::size_t count, const float* w,
+                                         std::index_sequence<Into...>) {
    using V = Single::V;
    constexpr std::size_t gates = sizeof...(Into);
    constexpr std::size_t into[] = {Into...};
-   const auto add = [&](std::size_t k, std::size_t p) __attribute__((always_inline)) {
-      const float input = x[k];
+   const std::size_t apart = count * gates * unit_tile;
+   for (std::size_t k = 0; k < count; ++k) {
+      const V input = splat<V>(x[k]);
       HEPML_ROOT_UNROLL
-      for (std::size_t g = 0; g < gates; ++g) {
+      for (std::size_t t = 0; t < Tiles; ++t) {
          HEPML_ROOT_UNROLL
-         for (std::size_t i = 0; i < Registers; ++i)
-            sum[p][into[g]][i] += input * load<V>(w + (k * gates + g) * tile_neurons + i * width<V>);
+         for (std::size_t g = 0; g < gates; ++g) {
+            HEPML_ROOT_UNROLL
+            for (std::size_t i = 0; i < Registers; ++i)
+               add_product<V>(sum[t][into[g]][i],
+                              load<V>(w + t * apart + (k * gates + g) * unit_tile + i * width<V>), input);
+         }
       }
-   };
-   std::size_t k = 0;
-   for (; k + Parts <= count; k += Parts) {
-      HEPML_ROOT_UNROLL
-      for (std::size_t p = 0; p < Parts; ++p)
-         add(k + p, p);
    }
-   for (; k < count; ++k)
-      add(k, 0);
 }
 
-template <class G, class F>
-HEPML_ROOT_INLINE void units_single(const float* x, std::size_t inputs, const float* w, const float* h,
-                                    std::size_t units, const float* u, const float* bias, std::size_t unit,
-                                    const F& finish) {
+template <class G, std::size_t Tiles, class F>
+HEPML_ROOT_INLINE void tiles_single(const Sequence& s, const Product& product, const float* x, const float* h,
+                                    std::size_t tile, const F& finish) {
    using V = Single::V;
-   constexpr std::size_t registers = tile_neurons / width<V>;
-   constexpr std::size_t parts = G::sums * registers >= 8 ? 1 : 8 / (G::sums * registers);
-   V sum[parts][G::sums][registers];
+   constexpr std::size_t registers = unit_tile / width<V>;
+   const float* const bias = product.bias + tile * unit_tile * G::sums;
+   Accumulator<V> sum[Tiles][G::sums][registers];
    HEPML_ROOT_UNROLL
-   for (std::size_t p = 0; p < parts; ++p) {
+   for (std::size_t t = 0; t < Tiles; ++t) {
       HEPML_ROOT_UNROLL
-      for (std::size_t s = 0; s < G::sums; ++s) {
+      for (std::size_t n = 0; n < G::sums; ++n) {
          HEPML_ROOT_UNROLL
          for (std::size_t i = 0; i < registers; ++i)
-            sum[p][s][i] = p == 0 ? load<V>(bias + s * tile_neurons + i * width<V>) : V{};
+            sum[t][n][i] = accumulator<V>(load<V>(bias + (t * G::sums + n) * unit_tile + i * width<V>));
       }
    }
-   add_inputs_single(sum, x, inputs, w, typename G::OfInput{});
-   add_inputs_single(sum, h, units, u, typename G::OfState{});
+   add_inputs_single(sum, x, s.inputs, product.input + tile * s.inputs * unit_tile * G::OfInput::size(),
+                     typename G::OfInput{});
+   add_inputs_single(sum, h, s.units, product.state + tile * s.units * unit_tile * G::OfState::size(),
+                     typename G::OfState{});
    HEPML_ROOT_UNROLL
-   for (std::size_t i = 0; i < registers; ++i) {
-      V sums[G::sums];
+   for (std::size_t t = 0; t < Tiles; ++t) {
       HEPML_ROOT_UNROLL
-      for (std::size_t s = 0; s < G::sums; ++s) {
-         sums[s] = sum[0][s][i];
+      for (std::size_t i = 0; i < registers; ++i) {
+         V sums[G::sums];
          HEPML_ROOT_UNROLL
-         for (std::size_t p = 1; p < parts; ++p)
-            sums[s] += sum[p][s][i];
+         for (std::size_t n = 0; n < G::sums; ++n)
+            sums[n] = rounded<V>(sum[t][n][i]);
+         finish(sums, (tile + t) * unit_tile + i * width<V>, 0);
       }
-      finish(sums, unit + i * width<V>, 0);
    }
 }
 
-// All units: finish(sums, unit, register of events) for each.
+// The tiles from `tile` on, as many together as hide the latency of additions.
+template <class G, std::size_t Together, class F>
+HEPML_ROOT_INLINE void all_tiles_single(const Sequence& s, const Product& product, const float* x,
+                                        const float* h, std::size_t tile, const F& finish) {
+   const std::size_t tiles = (s.units + unit_tile - 1) / unit_tile;
+   for (; tile + Together <= tiles; tile += Together)
+      tiles_single<G, Together>(s, product, x, h, tile, finish);
+   if constexpr (Together > 1)
+      all_tiles_single<G, Together / 2>(s, product, x, h, tile, finish);
+}
+
+// All units: finish(sums, unit, register of events) for each. Their sums are added up in the same order alone
+// and in blocks: bias, inputs, state.
 template <class M, class G, class F>
 HEPML_ROOT_INLINE void all_units(const Sequence& s, const Product& product, const float* x, const float* h,
                                  const F& finish) {
-   constexpr std::size_t of_input = G::OfInput::size() * tile_neurons;
-   constexpr std::size_t of_state = G::OfState::size() * tile_neurons;
-   for (std::size_t unit = 0; unit < s.units; unit += tile_neurons) {
-      const std::size_t tile = unit / tile_neurons;
-      const float* const w = product.input + tile * s.inputs * of_input;
-      const float* const u = product.state + tile * s.units * of_state;
-      const float* const bias = product.bias + tile * tile_neurons * G::sums;
-      if constexpr (M::single) {
-         units_single<G>(x, s.inputs, w, h, s.units, u, bias, unit, finish);
-      } else {
-         constexpr std::size_t together = (HEPML_ROOT_LANES == 16 ? 8 : 4) / G::sums;
-         for (std::size_t r = 0; r < tile_neurons && unit + r < s.units; r += together)
+   if constexpr (M::single) {
+      constexpr std::size_t registers = G::sums * unit_tile / HEPML_ROOT_LANES;
+      all_tiles_single<G, (registers >= 8 ? 1 : 8 / registers)>(s, product, x, h, 0, finish);
+   } else {
+      constexpr std::size_t together = (HEPML_ROOT_LANES == 16 ? 8 : 4) / G::sums;
+      for (std::size_t unit = 0; unit < s.units; unit += unit_tile) {
+         const float* const w = product.input + unit * s.inputs * G::OfInput::size();
+         const float* const u = product.state + unit * s.units * G::OfState::size();
+         const float* const bias = product.bias + unit * G::sums;
+         for (std::size_t r = 0; r < unit_tile && unit + r < s.units; r += together)
             units_in_block<M, G, together>(x, s.inputs, w + r, h, s.units, u + r, bias + r, unit + r, finish);
       }
    }
