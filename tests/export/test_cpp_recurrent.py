@@ -190,20 +190,20 @@ CASES: dict[str, Callable[[], Case]] = {
         "LSTM", direction="reverse", units=19, bias=False, outputs="Y", input_forget=1
     ),
     "LSTM, known lengths": lambda: one_node("LSTM", lengths="known", states=True, outputs="H C"),
-    "LSTM, layout": lambda: one_node(
-        "LSTM", layout=1, direction="bidirectional", states=True
-    ),
+    "LSTM, layout": lambda: one_node("LSTM", layout=1, direction="bidirectional", states=True),
     "LSTM, peepholes": lambda: one_node("LSTM", peepholes=True, states=True, clip=0.4),
     "LSTM, activations": lambda: one_node(
-        "LSTM", activations=["HardSigmoid", "Relu", "Softsign"], activation_alpha=[0.3], activation_beta=[0.4]
+        "LSTM", activations=["HardSigmoid", "LeakyRelu", "Softsign"], activation_alpha=[0.3, 0.1],
+        activation_beta=[0.4],
     ),
     "GRU": lambda: one_node("GRU", direction="bidirectional", lengths="given", states=True),
-    "GRU, clip": lambda: one_node("GRU", units=17, clip=0.3, outputs="H"),
+    "GRU, clip": lambda: one_node("GRU", units=17, clip=0.3, outputs="H", activations=["Sigmoid", "Relu"]),
     "GRU, reset after": lambda: one_node(
         "GRU", linear_before_reset=1, direction="bidirectional", lengths="given", states=True
     ),
     "GRU, activations": lambda: one_node(
-        "GRU", linear_before_reset=1, clip=0.5, activations=["Sigmoid", "LeakyRelu"], activation_alpha=[0.2]
+        "GRU", linear_before_reset=1, clip=0.5, activations=["sigmoid", "ThresholdedRelu"],
+        activation_alpha=[0.2],
     ),
     "RNN": lambda: one_node("RNN", direction="bidirectional", lengths="given", states=True, units=17),
     "RNN, first activations": lambda: one_node(
@@ -212,10 +212,6 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "RNN, more activations": lambda: one_node(
         "RNN", direction="bidirectional", activations=["Elu", "Softplus"], activation_alpha=[0.3], outputs="Y"
-    ),
-    "RNN, last activations": lambda: one_node(
-        "RNN", direction="bidirectional", activations=["thresholdedrelu", "LeakyRelu"],
-        activation_alpha=[0.3, 0.2],
     ),
     "stacked": stacked_as_pytorch_writes_it,
     "Keras LSTM": lambda: exported(lstm({"jet": (9, 4)}, units=(8, 5), bidirectional=True, hidden=(4,))),
