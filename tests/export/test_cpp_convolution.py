@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -275,6 +276,23 @@ def test_the_same_alone_and_in_blocks(functions: Functions) -> None:
         together = functions[1][name](given)
         alone = functions[1][name]({key: array[40:41] for key, array in given.items()})
         assert all(np.array_equal(alone[key][0], array[40]) for key, array in together.items())
+
+
+def test_sums_in_double(tmp_path: Path) -> None:
+    """Then the result is the exact one, rounded once, with channels in lanes and with pixels in lanes."""
+    cases = Cases()
+    layers = [cases.conv("a", channels, 3, 3, bias=False) for channels in (16, 2)]
+    for layer in layers:
+        cases.out(layer)
+    infer = compiled({"double": cases.model()}, tmp_path, accumulate="float64")["double"]
+    given = images(17)
+    windows = np.lib.stride_tricks.sliding_window_view(given["a"].astype(np.float64), (3, 3), axis=(2, 3))
+    for events in (17, 1):
+        found = infer({name: array[:events] for name, array in given.items()})
+        for layer, weight in zip(layers, cases.weights, strict=True):
+            kernel = numpy_helper.to_array(weight).astype(np.float64)
+            exact = np.einsum("ncijhw,ochw->noij", windows[:events], kernel)
+            np.testing.assert_allclose(found[layer], exact, rtol=2**-24 * 1.01, atol=1e-14)
 
 
 def test_several_images_of_a_static_model(functions: Functions) -> None:

@@ -17,6 +17,7 @@
 
 #include "dense.hxx"
 #include "functions.hxx"
+#include "sums.hxx"
 
 #include <type_traits>
 
@@ -85,12 +86,12 @@ constexpr std::size_t tile_pixels(std::size_t channels) {
 template <class V, std::size_t R, std::size_t P, std::size_t Tile, bool Relu>
 __attribute__((noinline)) void convolution_tile(const Taps& taps, std::size_t x, const float* weights,
                                                 const float* bias, float* y) {
-   V sum[R][P];
+   Accumulator<V> sum[R][P];
    HEPML_ROOT_UNROLL
    for (std::size_t r = 0; r < R; ++r) {
       HEPML_ROOT_UNROLL
       for (std::size_t p = 0; p < P; ++p)
-         sum[r][p] = splat<V>(bias[r]);
+         sum[r][p] = accumulator<V>(splat<V>(bias[r]));
    }
    const std::size_t step = taps.step, pixel_step = taps.pixel_step, length = taps.length;
    for (std::size_t row = 0; row < taps.rows; ++row) {
@@ -105,10 +106,10 @@ __attribute__((noinline)) void convolution_tile(const Taps& taps, std::size_t x,
                pixel[p] = load<V>(from + p * pixel_step);
             HEPML_ROOT_UNROLL
             for (std::size_t r = 0; r < R; ++r) {
-               const float weight = w[r];
+               const V weight = splat<V>(w[r]);
                HEPML_ROOT_UNROLL
                for (std::size_t p = 0; p < P; ++p)
-                  sum[r][p] += weight * pixel[p];
+                  add_product<V>(sum[r][p], weight, pixel[p]);
             }
          }
       }
@@ -116,9 +117,10 @@ __attribute__((noinline)) void convolution_tile(const Taps& taps, std::size_t x,
    HEPML_ROOT_UNROLL
    for (std::size_t r = 0; r < R; ++r) {
       HEPML_ROOT_UNROLL
-      for (std::size_t p = 0; p < P; ++p)
-         store<V>(y + r * taps.y_channel + p * taps.y_pixel,
-                  Relu ? clip_below<V>(sum[r][p], V{}) : sum[r][p]);
+      for (std::size_t p = 0; p < P; ++p) {
+         const V result = rounded<V>(sum[r][p]);
+         store<V>(y + r * taps.y_channel + p * taps.y_pixel, Relu ? clip_below<V>(result, V{}) : result);
+      }
    }
 }
 

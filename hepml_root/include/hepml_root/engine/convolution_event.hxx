@@ -161,12 +161,12 @@ __attribute__((noinline)) void channels_tile(const Taps& taps, std::size_t x, co
                                              std::size_t tile_weights, const float* bias, float* y) {
    using V = Single::V;
    constexpr std::size_t per_tile = tile_neurons / width<V>, registers = Tiles * per_tile;
-   V sum[P][registers];
+   Accumulator<V> sum[P][registers];
    HEPML_ROOT_UNROLL_MORE
    for (std::size_t c = 0; c < registers; ++c) {
       HEPML_ROOT_UNROLL_MORE
       for (std::size_t p = 0; p < P; ++p)
-         sum[p][c] = load<V>(bias + c * width<V>);
+         sum[p][c] = accumulator<V>(load<V>(bias + c * width<V>));
    }
    const std::size_t length = taps.length;
    for (std::size_t row = 0; row < taps.rows; ++row) {
@@ -180,18 +180,20 @@ __attribute__((noinline)) void channels_tile(const Taps& taps, std::size_t x, co
                weight[c] = load<V>(w + c / per_tile * tile_weights + c % per_tile * width<V>);
             HEPML_ROOT_UNROLL_MORE
             for (std::size_t p = 0; p < P; ++p) {
-               const float input = run[k + p * PixelStep];
+               const V input = splat<V>(run[k + p * PixelStep]);
                HEPML_ROOT_UNROLL_MORE
                for (std::size_t c = 0; c < registers; ++c)
-                  sum[p][c] += input * weight[c];
+                  add_product<V>(sum[p][c], input, weight[c]);
             }
          }
    }
    HEPML_ROOT_UNROLL_MORE
    for (std::size_t p = 0; p < P; ++p) {
       HEPML_ROOT_UNROLL_MORE
-      for (std::size_t c = 0; c < registers; ++c)
-         store<V>(y + p * taps.y_pixel + c * width<V>, Relu ? clip_below<V>(sum[p][c], V{}) : sum[p][c]);
+      for (std::size_t c = 0; c < registers; ++c) {
+         const V result = rounded<V>(sum[p][c]);
+         store<V>(y + p * taps.y_pixel + c * width<V>, Relu ? clip_below<V>(result, V{}) : result);
+      }
    }
 }
 

@@ -63,9 +63,9 @@ __attribute__((noinline)) void run_block(const float* weights, const float* cons
 }
 
 // Scores `events` events. In blocks the result of an event does not depend on the other events or on its
-// place. Alone it is the same bit by bit where the network is made of products, reductions, normalisation,
-// element-wise formulas and movements; recurrent layers and convolutions may then add in another order, and
-// agree to float rounding.
+// place. Alone it is the same bit by bit where the network is made of products, convolutions, pooling,
+// reductions, normalisation, element-wise formulas and movements; recurrent layers may then add in another
+// order, and agree to float rounding.
 template <class Network>
 void run(const float* weights, const Workspace& workspace, const float* const* inputs, std::size_t events,
          float* const* outputs, const Draws& draws) {
