@@ -21,6 +21,14 @@ from hepml_root.errors import UnsupportedOperationError
 from hepml_root.export.cpp import CppSource, generate
 from hepml_root.export.cpp_reading import OLDEST_OPSET
 
+RANDOM = {
+    "Bernoulli",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+}
 # Operators whose result is known when the code is generated, as they are used: of shapes and numbers only.
 MAKERS = {
     *("BlackmanWindow", "Constant", "ConstantOfShape", "EyeLike", "HammingWindow", "HannWindow"),
@@ -104,6 +112,10 @@ def _declare_single(model: onnx.ModelProto) -> None:
     for value in [*model.graph.input, *model.graph.output]:
         if value.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE:
             value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    for attribute in (attribute for node in model.graph.node for attribute in node.attribute):
+        if attribute.HasField("t") and attribute.t.data_type == onnx.TensorProto.DOUBLE:
+            array = numpy_helper.to_array(attribute.t).astype(np.float32)
+            attribute.t.CopyFrom(numpy_helper.from_array(array, attribute.t.name))
 
 
 # Operators that meant something else before a version.
@@ -132,6 +144,9 @@ def forms(case: Case, name: str) -> Generated:
         found.refusals["all"] = "an input or output is no plain tensor"
         return found
     given = [value for value in case.inputs if isinstance(value, np.ndarray)]
+    if case.operator in RANDOM:
+        found.refusals["all"] = "random numbers, which no other generator gives"
+        return found
     if not all(_exact(value) for value in case.inputs + case.outputs):
         found.refusals["all"] = "integers that float32 does not hold"
         return found
@@ -141,8 +156,9 @@ def forms(case: Case, name: str) -> Generated:
     tried: set[tuple[frozenset[int], bool]] = set()
     for batched in (False, True):
         for varying, constants in choices.items():
+            # With constants what is refused with all inputs variable, and the parameters of a batch.
             done = any(form.label.startswith("all") for form in found.forms)
-            if (constants, batched) in tried or (varying == "floats" and done):
+            if (constants, batched) in tried or (done and (varying == "floats" or not batched)):
                 continue
             tried.add((constants, batched))
             label = f"{varying}{', batched' if batched else ''}"
