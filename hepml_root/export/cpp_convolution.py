@@ -275,7 +275,8 @@ def same(length: int, reach: int, stride: int, automatic: str) -> tuple[int, int
 def image_shape(node: Node, rank: int) -> tuple[int, tuple[int, ...]]:
     """Return how many images the first input has, and the shape of one: channels and spatial axes."""
     source = node.tensor()
-    floats(node, [source])
+    if node.operator != "MaxPool":
+        floats(node, [source])
     if len(source.shape) + node.leading != rank + 2:
         raise node.refuse(f"{rank} spatial axes, and an input of shape {source.shape}.")
     if node.batched:
