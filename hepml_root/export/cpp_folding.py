@@ -118,7 +118,10 @@ def evaluate(entry: onnx.NodeProto, node: Node, inputs: Sequence[Any]) -> list[A
     import onnx
     from onnx.reference import ReferenceEvaluator
 
-    given = {name: value for name, value in zip(entry.input, inputs, strict=True) if name}
+    # An input of a function that the call leaves out has a name inside it, but no value.
+    given = {
+        name: value for name, value in zip(entry.input, inputs, strict=True) if name and value is not None
+    }
     if node.operator == "Range":
         given = _scalars(node, given)
     _check_growth(entry, node, given)

@@ -124,6 +124,9 @@ class Reader:
         self.nodes_read = 0
         self.depth = 0
         self.opsets = _opsets(model.opset_import)
+        for domain, version in self.opsets.items():
+            if domain and not 1 <= version < 1 << 31:
+                raise UnsupportedOperationError(f"the model uses version {version} of {domain!r}.")
         newest, opset = onnx.defs.onnx_opset_version(), self.opsets.get("", 0)
         only_others = bool(self.opsets) and "" not in self.opsets
         if not OLDEST_OPSET <= opset <= newest and not only_others:
@@ -135,6 +138,9 @@ class Reader:
     def graph(self) -> Graph:
         """Return the lowered graph."""
         graph = self.model.graph
+        names = (graph.name, *(entry.name for entry in (*graph.input, *graph.output)))
+        if not all(isinstance(name, str) for name in names):  # protobuf gives the bytes of what is no text
+            raise ModelFileError("a name in the model is no UTF-8 text: the file is damaged.")
         scope = Scope({}, {}, self.opsets)
         self._initialise(graph, scope)
         inputs = []
@@ -208,12 +214,10 @@ class Reader:
         return [next(found) if output else (None, None) for output in node.outputs]
 
     def _initialise(self, graph: onnx.GraphProto, scope: Scope) -> None:
-        from onnx import numpy_helper
-
         if graph.sparse_initializer:
             raise UnsupportedOperationError("sparse initialisers are not supported; store them dense.")
         for tensor in graph.initializer:
-            array = numpy_helper.to_array(tensor)
+            array = _array(tensor)
             scope.set(tensor.name, array, array.dtype)
 
     def _node(self, entry: onnx.NodeProto, scope: Scope) -> Node:
@@ -363,3 +367,15 @@ class Reader:
                 )
             shape.append(dimension.dim_value)
         return tuple(shape), dtype
+
+
+def _array(tensor: onnx.TensorProto) -> np.ndarray:
+    """Return the numbers of an initialiser."""
+    from onnx import numpy_helper
+
+    try:
+        return numpy_helper.to_array(tensor)
+    except Exception as error:  # dimensions, type or bytes that do not fit: whatever numpy or onnx raise
+        raise ModelFileError(
+            f"the initialiser {tensor.name!r} is damaged ({type(error).__name__}: {error})."
+        ) from error

@@ -211,6 +211,8 @@ def load_onnx(path: str | os.PathLike[str]) -> onnx.ModelProto:
         raise SourceNotFoundError(f"there is no model file '{path}'.")
     try:
         proto = onnx.load(str(path))
+    except onnx.checker.ValidationError as error:  # weights in a file that is not there, or elsewhere
+        raise ModelFileError(f"'{path}' cannot be read: {str(error).splitlines()[0]}") from error
     except (DecodeError, ValueError, OSError) as error:
         raise ModelFileError(
             f"'{path}' cannot be read as an ONNX file ({type(error).__name__}): it is damaged or something "
@@ -264,7 +266,7 @@ def manifest_in(proto: onnx.ModelProto) -> dict[str, Any]:
         )
     try:
         manifest = json.loads(texts[0])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelFileError(f"the manifest is damaged: {error}. Export the model again.") from error
     return validate(manifest, proto)
 

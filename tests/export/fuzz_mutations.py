@@ -404,7 +404,7 @@ def damaged(model: onnx.ModelProto, rng: random.Random) -> tuple[str, bytes]:
         done.append(mutation.__name__)
         try:
             result = mutation(copy, rng)
-        except (IndexError, ValueError, TypeError, DecodeError):
+        except (IndexError, ValueError, TypeError, DecodeError, onnx.checker.ValidationError):
             continue  # an earlier one left nothing to change, or a number that protobuf does not hold
         if isinstance(result, bytes):
             return "+".join(done), result
