@@ -13,7 +13,7 @@ BIN  := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES_CXX = $(shell git ls-files '*.hxx' '*.cxx' '*.C')
 
-.PHONY: demo test test-slow test-zoo lint format bench benchmark-higgs benchmark-top docs env clean check-tools
+.PHONY: demo test test-slow test-zoo fuzz sanitize lint format bench benchmark-higgs benchmark-top docs env clean check-tools
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
@@ -27,6 +27,15 @@ test: env
 
 test-slow: env
 	$(BIN)/python -m pytest -m slow
+
+# Damaged and hostile model files; more of them: make fuzz FILES=20000 SEED=7
+fuzz: env
+	HEPML_ROOT_FUZZ_FILES=$(or $(FILES),2400) HEPML_ROOT_FUZZ_SEED=$(or $(SEED),2) \
+	  $(BIN)/python -m pytest -s -m slow tests/export/test_fuzzing.py
+
+# The generated code of all architectures under the sanitizers of addresses and of undefined behaviour.
+sanitize: env
+	$(BIN)/python -m pytest -m "slow or not slow" tests/export/test_sanitizers.py
 
 # Every architecture in full size, compiled as users do, against ONNX Runtime on 10 000 events: minutes.
 test-zoo: env

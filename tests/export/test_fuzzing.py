@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKER = Path(__file__).with_name("fuzz_worker.py")
 LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 # Files, and how many of those that give C++ are compiled.
-DEFAULT, COMPILED = 210, 6
+DEFAULT, COMPILED = 140, 6
 MANY, MANY_COMPILED = 2400, 40
 
 
@@ -62,7 +62,9 @@ def results(folder: Path) -> dict[str, dict[str, str]]:
         assert names, process.stderr[-2000:]  # it did not even begin
         found |= dict(zip(names, [line for line in lines if "file" not in line], strict=False))
         if process.returncode or len(names) < len(left):
-            found[names[-1]] = {"wrong": f"the process ended with {process.returncode}: {process.stderr[-300:]}"}
+            found[names[-1]] = {
+                "wrong": f"the process ended with {process.returncode}: {process.stderr[-300:]}"
+            }
     return found
 
 
