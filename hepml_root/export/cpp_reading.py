@@ -223,6 +223,8 @@ class Reader:
     def _node(self, entry: onnx.NodeProto, scope: Scope) -> Node:
         import onnx
 
+        if not isinstance(entry.op_type, str) or not isinstance(entry.domain, str):
+            raise ModelFileError(f"the operator {entry.op_type!r} is no UTF-8 text: the file is damaged.")
         domain = "" if entry.domain == "ai.onnx" else entry.domain
         name = entry.name or next((output for output in entry.output if output), "?")
         node = Node(

@@ -58,7 +58,7 @@ def output_types(
 
     try:
         schema = onnx.defs.get_schema(entry.op_type, opset, entry.domain)
-    except (onnx.defs.SchemaError, TypeError):  # no such operator, or a name that is no text
+    except onnx.defs.SchemaError:
         return [None] * len(entry.output)
     bound: dict[str, np.dtype] = {}
     formal = schema.inputs
