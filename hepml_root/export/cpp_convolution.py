@@ -301,6 +301,7 @@ def _layer(
     whole = kernel.reshape(*kernel.shape[:3], *(1,) * missing, *kernel.shape[3:])
     three = (*[Axis(1, 1)] * missing, *axes)
     source = node.tensor()
+    floats(node, [source])
     step = Convolution(source, images, whole, bias, three, lowering)  # type: ignore[arg-type]
     shape = (channels, *(axis.out for axis in axes))
     return [lowering.add(step, shape if node.batched else (images, *shape))]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hepml_root.export.cpp_convolution import MOST_AXES, Window, image_shape, same, window_of
+from hepml_root.export.cpp_elementwise import floats
 from hepml_root.export.cpp_graph import Lowering, Node, Tensor, check_size, rule
 from hepml_root.export.cpp_steps import TILE, Moved, Place, Scratch, Step
 from hepml_root.export.cpp_weights import Weights, number
@@ -129,15 +130,17 @@ def global_pooling(node: Node, lowering: Lowering) -> list[Tensor]:
     pixels = math.prod(lengths)
     result = _step(node, lowering, images, channels, (Axis(pixels, 1, 1, 1, pixels, 0, (pixels,)),))[0]
     shape = (channels, *(1,) * rank)
-    return [Tensor(result.step, shape if node.batched else (images, *shape))]
+    return [Tensor(result.step, shape if node.batched else (images, *shape), result.kind)]
 
 
 def _step(node: Node, lowering: Lowering, images: int, channels: int, axes: tuple[Axis, ...]) -> list[Tensor]:
     operation, power = _operation(node)
+    if operation != "MaxPool":  # the largest of integers is one of them
+        floats(node, [node.tensor()])
     three = (NO_AXIS,) * (MOST_AXES - len(axes)) + axes
     step = Pooling(node.tensor(), operation, power, images * channels, three, lowering)
     shape = (channels, *(axis.out for axis in axes))
-    return [lowering.add(step, shape if node.batched else (images, *shape))]
+    return [lowering.add(step, shape if node.batched else (images, *shape), node.tensor().kind)]
 
 
 def _axis(node: Node, window: Window, i: int, length: int) -> Axis:
