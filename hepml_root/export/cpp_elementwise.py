@@ -191,9 +191,21 @@ def unary_of_any_type(node: Node, lowering: Lowering) -> list[Tensor]:
 def binary(node: Node, lowering: Lowering) -> list[Tensor]:
     dtype = integer(node)
     if dtype is None:
-        floats(node, given(node))
-        return elementwise(node, lowering, BINARY[node.operator], given(node))
+        values = given(node)
+        floats(node, values)
+        inverse = _inverse(values[1]) if node.operator == "Div" else None
+        if inverse is not None:
+            return elementwise(node, lowering, "engine::divided({0}, {1}, {2})", [*values, inverse])
+        return elementwise(node, lowering, BINARY[node.operator], values)
     return elementwise(node, lowering, integer_formula(node.operator, dtype), given(node), "int")
+
+
+def _inverse(divisor: Value) -> np.ndarray | None:
+    """Return 1 / ``divisor`` if it is a constant whose inverse floats hold in all digits."""
+    if not isinstance(divisor, np.ndarray) or divisor.dtype != np.float32 or not divisor.size:
+        return None
+    size = np.abs(divisor)
+    return np.float32(1) / divisor if size.min() > 1e-37 and size.max() < 1e37 else None
 
 
 @rule(*COMPARISONS)

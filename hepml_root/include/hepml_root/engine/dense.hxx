@@ -103,9 +103,6 @@ HEPML_ROOT_INLINE void tile_pass(const float* x, const float* w, const float* bi
          for (std::size_t c = 0; c < columns; ++c)
             store<V>(y + r * M::lanes + column(N, c), rounded<V>(sum[r][c]));
       }
-      if (When == Epilogue::after_storing && part.last)
-         for (std::size_t row = 0; row < Rows; ++row)
-            finish<M, R>(y + row * N * M::lanes, feature + row * N, epilogue);
    }
 }
 
@@ -162,6 +159,10 @@ HEPML_ROOT_INLINE void rows_in_block(const float* x, const float* w, const float
                                               bias + n, y + n * M::lanes, feature + n, part, epilogue);
       }
    }
+   // In one go: begun anew for every pass, the long chains of an activation would wait for one another.
+   if constexpr (When == Epilogue::after_storing)
+      for (std::size_t row = 0; row < Rows; ++row)
+         finish<M, in_tiles>(y + row * N * M::lanes, feature + row * N, epilogue);
    const float* const outside = w + Tiling<N>::tiles * tile_neurons * K;
    for (std::size_t row = 0; row < Rows; ++row)
       for (std::size_t s = 0; s < Tiling<N>::singles; ++s)

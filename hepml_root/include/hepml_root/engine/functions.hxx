@@ -192,6 +192,17 @@ template <class V> HEPML_ROOT_INLINE V quotient(V a, V b) {
    return a / b;
 }
 
+// a / b where `inverse` is 1 / b rounded: the division's own result, in a quarter of the time. With fused
+// multiply-add the rest of the first guess is exact.
+template <class V> HEPML_ROOT_INLINE V divided(V a, [[maybe_unused]] V b, [[maybe_unused]] V inverse) {
+#if defined(HEPML_ROOT_AVX512) || defined(__FMA__)
+   const V guess = a * inverse;
+   return select<V>(absolute(guess) < infinity, guess + inverse * (a - b * guess), guess);
+#else
+   return a / b;
+#endif
+}
+
 // 1 / b likewise, two operations cheaper.
 template <class V> HEPML_ROOT_INLINE V reciprocal(V b) {
 #ifdef HEPML_ROOT_AVX512
@@ -294,8 +305,10 @@ template <class V> HEPML_ROOT_INLINE V gelu(V x) {
    const V half = 0.5f * complementary_error_function<V>(absolute(x) * 0.707106781f);
    return x * select<V>(x > 0.0f, 1.0f - half, half); // x times the normal distribution's integral up to x
 }
+// x (1 + tanh u) / 2 = x sigmoid(2 u), without cancellation; below -10 it is less than the smallest float.
 template <class V> HEPML_ROOT_INLINE V gelu_tanh(V x) {
-   return 0.5f * x * (1.0f + hyperbolic_tangent<V>(0.797884561f * (x + 0.044715f * x * x * x)));
+   const V half = sigmoid<V>(1.59576912f * (x + 0.044715f * x * x * x));
+   return x * select<V>(x < -10.0f, V{}, half);
 }
 template <class V> HEPML_ROOT_INLINE V shrink(V x, V bias, V lambda) {
    return select<V>(x < -lambda, x + bias, select<V>(x > lambda, x - bias, V{}));
