@@ -293,19 +293,28 @@ def test_static(tmp_path: Path) -> None:
     assert_agrees(model, tmp_path)
 
 
-def test_products_and_newest_forms(tmp_path: Path) -> None:
-    """What ONNX Runtime does not have yet, against numpy."""
-    x = numbers(4, 5)
-    model = Model({"x": x}, batched=False, opset=26)
+def test_products_and_long_tables(tmp_path: Path) -> None:
+    """CumProd, which ONNX Runtime does not have yet, and places without order, against numpy."""
+    x, many = numbers(4, 5), numbers(20_000)
+    model = Model({"x": x, "many": many}, batched=False, opset=26)
     right = []
     for axis in (0, 1):
         model.case(f"CumProd {axis}", "CumProd", "x", model.weight(axis, np.int64))
         right.append(np.cumprod(x, axis))
     model.case("CumProd backwards", "CumProd", "x", model.weight(1, np.int64), reverse=1)
     right.append(np.cumprod(x[:, ::-1], 1)[:, ::-1])
+    order = np.random.default_rng(7).permutation(20_000)
+    model.case("shuffled", "Gather", "many", model.weight(order, np.int64))
+    right.append(many[order])
+    places = model.weight(order // 2, np.int64)
+    model.case("sums", "ScatterElements", "many", places, "many", axis=0, reduction="add")
+    sums = many.copy()
+    np.add.at(sums, order // 2, many)
+    right.append(sums)
     function, sizes = compiled(model.proto(), tmp_path, batched=False)
-    for ours, wanted in zip(infer(function, [x.reshape(1, -1)], sizes), right, strict=True):
-        np.testing.assert_allclose(ours.reshape(wanted.shape), wanted, rtol=1e-6)
+    feed = [array.reshape(1, -1) for array in model.feed.values()]
+    for ours, wanted in zip(infer(function, feed, sizes), right, strict=True):
+        np.testing.assert_allclose(ours.reshape(wanted.shape), wanted, rtol=1e-6, atol=1e-6)
 
 
 def test_constants_join_every_event(tmp_path: Path) -> None:
