@@ -202,6 +202,14 @@ def test_what_is_known_beforehand() -> None:
         assert "all, batched" in result.passed, (result.case.name, result.refusals)
 
 
+def test_a_list_of_dictionaries_becomes_scores() -> None:
+    graph = model(
+        [node("ZipMap", ["x"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[3, 5, 7, 9])], shape=("N", 4)
+    )
+    graph.opset_import.append(helper.make_opsetid("ai.onnx.ml", 1))
+    assert generate(graph).manifest["outputs"][0]["shape"] == [4]
+
+
 def refused(graph: onnx.ModelProto) -> str:
     with pytest.raises(UnsupportedOperationError) as error:
         generate(graph)

@@ -30,6 +30,8 @@ FLAGS = (
 EVENTS = 48 + 16 + 3
 # Of the output's scale, and of the number itself; ONNX's own runner takes 1e-3 of the number.
 TOLERANCE = 1e-5
+# Tests whose numbers are written with four digits.
+ROUNDED = {"test_averagepool_2d_ceil_last_window_starts_on_pad": 1e-3}
 
 
 @dataclass
@@ -151,7 +153,8 @@ def _difference(computed: list[np.ndarray], expected: list[np.ndarray], form: Fo
         b = np.asarray(b, dtype=np.float64)
         finite = b[np.isfinite(b)]
         scale = float(np.abs(finite).max()) if finite.size else 0.0
-        allowed = 0.0 if form.kinds[i] in "biu" else TOLERANCE * (scale + np.abs(b)) + 1e-38
+        tolerance = ROUNDED.get(form.case.name, TOLERANCE)
+        allowed = 0.0 if form.kinds[i] in "biu" else tolerance * (scale + np.abs(b)) + 1e-38
         with np.errstate(invalid="ignore"):
             wrong = ~((a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= allowed))
         if wrong.any():
