@@ -80,6 +80,7 @@ def apply(
     keep: Sequence[str] = (),
     threads: int | None = None,
     engine: str = "auto",
+    seed: int = 0,
     overwrite: bool = False,
     verbose: bool = True,
 ) -> Applied:
@@ -125,6 +126,9 @@ def apply(
         Number of threads that read and score; by default one for each core that this process may use.
     engine:
         "cpp", "onnxruntime" or "auto", as for :class:`hepml_root.Session`.
+    seed:
+        Of a network that draws random numbers: an event's draws are a function of the seed and of its place
+        among the events that are written.
     overwrite:
         Whether an existing output is replaced.
     verbose:
@@ -171,8 +175,9 @@ def apply(
     score_names = [names] if isinstance(names, str) else names
     columns = _refuse_taken([*score_names, *([ENTRY] if selected else []), *keep], keep, frame)
 
-    def score(rows: Rows) -> dict[str, np.ndarray]:
-        found = session.infer(reading.arrays(rows))
+    def score(numbered: tuple[int, Rows]) -> dict[str, np.ndarray]:
+        first, rows = numbered
+        found = session.infer(reading.arrays(rows), seed=seed, first_event=first)
         outputs = list(found.values()) if isinstance(found, dict) else [found]
         scores = np.concatenate([output.reshape(len(rows), -1) for output in outputs], axis=1)
         values = [scores] if isinstance(names, str) else list(scores.T)
@@ -193,7 +198,8 @@ def apply(
         FriendFile(temporary, format, tree, description) as file,
         progress_bar(f"scoring {frame.name}", verbose) as advance,
     ):
-        for block in _in_order(score, blocks(frame, reading.request, BLOCK_EVENTS, threads=workers), workers):
+        read = blocks(frame, reading.request, BLOCK_EVENTS, threads=workers)
+        for block in _in_order(score, _numbered(read), workers):
             file.extend(block)
             scored = len(block[columns[0]])
             events += scored
@@ -292,8 +298,18 @@ def _refuse_taken(columns: list[str], keep: Sequence[str], frame: Frame) -> list
     return names
 
 
+def _numbered(blocks: Iterable[Rows]) -> Iterator[tuple[int, Rows]]:
+    """Give each block with the number of its first row."""
+    first = 0
+    for rows in blocks:
+        yield first, rows
+        first += len(rows)
+
+
 def _in_order(
-    call: Callable[[Rows], dict[str, np.ndarray]], items: Iterable[Rows], threads: int
+    call: Callable[[tuple[int, Rows]], dict[str, np.ndarray]],
+    items: Iterable[tuple[int, Rows]],
+    threads: int,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Give ``call(item)`` for all items in their order, computed by so many threads while items are read."""
     if threads == 1:

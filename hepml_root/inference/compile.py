@@ -113,6 +113,11 @@ class CompiledModel:
         return INFER_SEEDED((f"{self.symbol}_infer_seeded", ctypes.CDLL(str(self.library))))
 
     @property
+    def draws(self) -> bool:
+        """Whether the network draws random numbers, of which every event needs its own."""
+        return "engine::draw<" in self.header.read_text(encoding="ascii")
+
+    @property
     def isa(self) -> str:
         """The instructions that the network uses here: "avx512", "avx2", "avx" or "plain"."""
         if self.address is not None:

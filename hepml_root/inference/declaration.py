@@ -58,6 +58,8 @@ def portable_code(compiled: CompiledModel) -> str:
         functions = (
             f'#if __has_include("{compiled.library}")\n'
             f'extern "C" void {compiled.symbol}_infer(const float *const *, std::size_t, float *const *);\n'
+            f'extern "C" void {compiled.symbol}_infer_seeded(const float *const *, std::size_t, '
+            "float *const *, std::uint64_t, std::uint64_t);\n"
             f'#pragma cling load("{compiled.library}")\n'
             f"#else\n{functions}\n#endif"
         )

@@ -32,6 +32,7 @@ def define(
     inputs: Mapping[str, str] | None = None,
     parameters: Mapping[str, float | str] | None = None,
     ahead: bool = True,
+    seed: int = 0,
 ) -> Any:
     """Define the outputs of a model as columns of an RDataFrame.
 
@@ -69,6 +70,9 @@ def define(
         Parameters that are not named are read like inputs.
     ahead:
         Whether events may be scored ahead of the loop; False: always event by event.
+    seed:
+        Of a network that draws random numbers: an event's draws are a function of the seed and of its
+        ``rdfentry_``. Such networks are scored event by event.
 
     Returns
     -------
@@ -110,12 +114,15 @@ def define(
     one = names if isinstance(names, str) else names[0]
     together = one if isinstance(names, str) or len(names) == 1 else frame.free_name("rdfscores_{}_")
     outputs = compiled.manifest["outputs"]
-    lookahead = look_ahead(blocks, compiled, frame) if ahead else None
+    if not 0 <= seed < 2**64:
+        raise SettingError(f"seed is {seed}: it must be from 0 to 2^64 - 1.")
+    random = compiled.draws
+    lookahead = look_ahead(blocks, compiled, frame) if ahead and not random else None
     node = frame.node
     by_event = ""
     if lookahead is None or not lookahead.plain:
         by_event = together if lookahead is None else frame.free_name("rdfbyevent_{}_")
-        code = call_code(blocks, outputs, compiled.symbol, frame, str(path))
+        code = call_code(blocks, outputs, compiled.symbol, frame, str(path), seed if random else None)
         represented = [block.represented for block in blocks if block.represented is not None]
         declare(compiled, distributed=frame.distributed, representations=represented)
         value = "hepml_scores[0]"
@@ -136,10 +143,12 @@ def call_code(
     symbol: str,
     frame: FrameColumns,
     model: str,
+    seed: int | None = None,
 ) -> str:
     """Return the C++ statements that fill the inputs of one event and leave its outputs in ``hepml_scores``.
 
-    RDataFrame takes every word that is the name of a column for the column: ours begin with ``hepml_``.
+    With a ``seed`` the network may draw random numbers. RDataFrame takes every word that is the name of a
+    column for the column: ours begin with ``hepml_``.
 
     Raises
     ------
@@ -181,7 +190,10 @@ def call_code(
     statements.append(
         f"float *const hepml_outputs[] = {{{', '.join(f'hepml_scores + {offset}' for offset in offsets)}}};"
     )
-    statements.append(f"{symbol}_infer(hepml_inputs, 1, hepml_outputs);")
+    if seed is None:
+        statements.append(f"{symbol}_infer(hepml_inputs, 1, hepml_outputs);")
+    else:
+        statements.append(f"{symbol}_infer_seeded(hepml_inputs, 1, hepml_outputs, {seed}ULL, rdfentry_);")
     return " ".join(statements)
 
 

@@ -39,7 +39,9 @@ namespace rdf {
 
 /// A compiled model: what its manifest says, and the function that scores n events.
 struct Model {
-   using Infer = void (*)(const float* const* inputs, std::size_t events, float* const* outputs);
+   /// `event` is the number of the first event: with the seed it makes the draws of random operators.
+   using Infer = void (*)(const float* const* inputs, std::size_t events, float* const* outputs,
+                          std::uint64_t seed, std::uint64_t event);
    Manifest manifest;
    Infer infer;
 };
@@ -48,9 +50,10 @@ struct Model {
 template <class Session> Model ModelOf() {
    // A Session holds nothing that infer() changes, so that one serves all threads.
    return {Manifest::Parse(Session::manifest()),
-           [](const float* const* inputs, std::size_t events, float* const* outputs) {
+           [](const float* const* inputs, std::size_t events, float* const* outputs, std::uint64_t seed,
+              std::uint64_t event) {
               static const Session session;
-              session.infer(inputs, events, outputs);
+              session.infer(inputs, events, outputs, seed, event);
            }};
 }
 
@@ -76,7 +79,7 @@ inline Model Load(const std::string& library) {
                                "hepml-root compile MODEL.onnx -o MODEL.so");
    if (gSystem->Load(library.c_str()) < 0)
       throw std::runtime_error("hepml_root: the library '" + library + "' cannot be loaded");
-   const auto infer = gSystem->DynFindSymbol("*", (symbol + "_infer").c_str());
+   const auto infer = gSystem->DynFindSymbol("*", (symbol + "_infer_seeded").c_str());
    const auto manifest = gSystem->DynFindSymbol("*", (symbol + "_manifest").c_str());
    if (!infer || !manifest)
       throw std::runtime_error("hepml_root: the library '" + library + "' lacks the functions of a model");
@@ -114,7 +117,8 @@ inline long long RepresentEvent(const void* made, const float* const* columns, u
 /// Builds the C++ that scores one event, and the aliases for branches whose names are no C++ names.
 class Caller {
 public:
-   Caller(ROOT::RDF::RNode node, const Model& model, const std::map<std::string, std::string>& expressions)
+   Caller(ROOT::RDF::RNode node, const Model& model, const std::map<std::string, std::string>& expressions,
+          std::uint64_t seed = 0)
        : fNode(node), fColumns(node.GetColumnNames()), fManifest(model.manifest) {
       // Longest first: "jet1_b-tag" is one name, and not "jet1_b" minus "tag".
       std::sort(fColumns.begin(), fColumns.end(),
@@ -137,8 +141,11 @@ public:
          offset += Size(output.shape);
       }
       // By its address: the interpreter need not know the function's name.
-      fCode << "}; reinterpret_cast<void (*)(const float *const *, std::size_t, float *const *)>("
-            << reinterpret_cast<std::uintptr_t>(model.infer) << "ULL)(hepml_inputs, 1, hepml_outputs); ";
+      fCode
+          << "}; reinterpret_cast<void (*)(const float *const *, std::size_t, float *const *, std::uint64_t, "
+             "std::uint64_t)>("
+          << reinterpret_cast<std::uintptr_t>(model.infer) << "ULL)(hepml_inputs, 1, hepml_outputs, " << seed
+          << "ULL, rdfentry_); ";
    }
 
    ROOT::RDF::RNode Node() const { return fNode; }
@@ -274,15 +281,17 @@ private:
 
 /// Define the outputs of a model as columns: `column`, or `column_<label>` for each of several output values.
 ///
-/// `expressions` gives other expressions for inputs, by label. Throws std::runtime_error if a column is
+/// `expressions` gives other expressions for inputs, by label. Of a network that draws random numbers, the
+/// draws of an event are a function of `seed` and of its rdfentry_. Throws std::runtime_error if a column is
 /// missing or there is one of the new name already.
 inline ROOT::RDF::RNode Define(ROOT::RDF::RNode node, const Model& model, const std::string& column = "score",
-                               const std::map<std::string, std::string>& expressions = {}) {
+                               const std::map<std::string, std::string>& expressions = {},
+                               std::uint64_t seed = 0) {
    // Beside this file, wherever that is.
    const std::string here = __FILE__;
    for (const char* header : {"padding.hxx", "representing.hxx"})
       gInterpreter->Declare(("#include \"" + here.substr(0, here.rfind('/') + 1) + header + '"').c_str());
-   const Caller caller(node, model, expressions);
+   const Caller caller(node, model, expressions, seed);
    if (caller.Code().find("hepml::") != std::string::npos)
       gInterpreter->Declare(
           ("#include \"" + here.substr(0, here.rfind('/') + 1) + "../observables.hxx\"").c_str());

@@ -10,8 +10,9 @@
 //    frame.DefineSlot("top", Functor<TMVA_SOFIE_jets::Session, ROOT::RVecF, ROOT::RVecF, double>(
 //                               frame.GetNSlots()), {"jet_pt", "jet_eta", "met"});
 //
-// Columns are named by hand here, as for SOFIE; hepml_root::rdf::Define (define.hxx) takes their names and
-// expressions from the model.
+// Each event is scored alone and by the same draws, if the network draws random numbers: define.hxx gives
+// every event its own. Columns are named by hand here, as for SOFIE; hepml_root::rdf::Define (define.hxx)
+// takes their names and expressions from the model.
 
 #ifndef HEPML_ROOT_RDF_FUNCTOR_HXX
 #define HEPML_ROOT_RDF_FUNCTOR_HXX
