@@ -141,7 +141,8 @@ def generate(
         name = name or path.stem
     else:
         loaded = model
-        name = name or model.graph.name
+        # Where the name is no text, protobuf gives bytes, and the reader refuses the model.
+        name = name or str(model.graph.name)
     name = identifier(name)
     graph = cpp_reading.lower(loaded, batched=batched is not False)
     optimise(graph)

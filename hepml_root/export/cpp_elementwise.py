@@ -9,6 +9,7 @@ refused.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -149,6 +150,9 @@ def elementwise(
     headers: tuple[str, ...] = (),
 ) -> list[Tensor]:
     """Add one element-wise step over the broadcast inputs."""
+    taken = {int(number) for number in re.findall(r"(?<!\{)\{(\d)\}", formula)} or {0}
+    if len(values) != max(taken) + 1:
+        raise node.refuse(f"{len(values)} inputs; it takes {max(taken) + 1}.")
     shape = output_shape(node, values)
     arguments = tuple(operand(node, value, shape) for value in values)
     expression = Call(formula, arguments, ("integers",) if integer(node) is not None else headers)
