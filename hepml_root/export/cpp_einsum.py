@@ -163,6 +163,8 @@ def _contracted(
     shape = tuple(lengths.get(x, 1) for x in letters)
     check_size(math.prod(shape))
     if isinstance(a.value, np.ndarray) and isinstance(b.value, np.ndarray):
+        check_size(math.prod(shape) * math.prod(lengths.get(x, 1) for x in inner))
+    if isinstance(a.value, np.ndarray) and isinstance(b.value, np.ndarray):
         arrays = [term.contiguous(lowering).arranged([*letters, *inner]) for term in (a, b)]
         values = [np.asarray(term.value, np.float64).ravel()[term.places] for term in arrays]
         product = values[0] * values[1]
@@ -186,5 +188,6 @@ def _contracted(
 
 
 def _side(term: Term, letters: list[str], lengths: dict[str, int], shape: tuple[int, ...]) -> Side:
+    check_size(math.prod(shape))
     full = np.broadcast_to(term.arranged(letters).places, [lengths.get(x, 1) for x in letters])
     return Side(term.value, full.reshape(shape))

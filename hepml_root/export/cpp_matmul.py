@@ -45,6 +45,15 @@ class Strides:
     distances: tuple[int, ...]
 
 
+def once(places: np.ndarray) -> np.ndarray:
+    """Return an array with the axes along which it is only repeated cut to length 1.
+
+    >>> once(np.broadcast_to(np.arange(3), (1000, 3))).shape
+    (1, 3)
+    """
+    return places[tuple(slice(None, 1 if stride == 0 else None) for stride in places.strides)]
+
+
 def strides_of(places: np.ndarray) -> Strides | None:
     """Return the strides of an array of places, or None if there are none.
 
@@ -54,6 +63,7 @@ def strides_of(places: np.ndarray) -> Strides | None:
     True
     """
     first = int(places[(0,) * places.ndim])
+    places = once(places)
     expected = np.full(places.shape, first)
     distances = []
     for axis, length in enumerate(places.shape):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from hepml_root.export.cpp_graph import Graph, Tensor
-from hepml_root.export.cpp_matmul import MatrixProduct, Side, strides_of
+from hepml_root.export.cpp_matmul import MatrixProduct, Side, once, strides_of
 from hepml_root.export.cpp_moves import Move
 from hepml_root.export.cpp_steps import Dense, Input, Step
 
@@ -84,10 +84,10 @@ def _read_through(side: Side) -> Side:
         source = _source(side.value.step)
         if source is None:
             break
-        places = side.value.step.indices[side.value.offset + side.places]
+        places = side.value.step.indices[side.value.offset + once(side.places)]
         if strides_of(places) is None:
             break
-        side = Side(source, places)
+        side = Side(source, np.broadcast_to(places, side.places.shape))
     return side
 
 
