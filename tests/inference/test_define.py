@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ROOT
-from model_files import HIGGS, Network, _block, _write, runtime_scores, write_deep_sets, write_mlp
+from model_files import HIGGS, runtime_scores, write_deep_sets, write_mlp
 
 import hepml_root as hr
 from hepml_root.data.shipped import shipped_file
@@ -503,28 +503,3 @@ def test_no_frame_and_no_model(models, higgs_frame, tmp_path):
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(ModelFileError):
         hr.define(higgs_frame, tmp_path / "text.onnx")
-
-
-def test_networks_that_draw_random_numbers_give_every_event_its_own(tmp_path):
-    """The same for a seed, in any of the ways; the draws of an event follow its number."""
-    network = Network(1)
-    noise = network.add("RandomNormalLike", "features")
-    network.add("Add", "features", noise, output="score")
-    block = _block("features", "flat", [2], ["m_bb", "m_jj"])
-    output = {"name": "score", "shape": [2], "labels": ["a", "b"]}
-    path = _write(tmp_path / "noise.onnx", network, [block], [output])
-    file = shipped_file("Higgs_data.root")
-    frame = ROOT.RDataFrame("sig_tree", file)
-    columns = frame.AsNumpy(["m_bb", "m_jj"])
-    features = np.stack(list(columns.values()), axis=1)
-    right = hr.Session(path, "cpp").infer(features, seed=7)
-    assert len(np.unique(right - features)) > 15_000
-    selected = hr.define(frame.Filter("rdfentry_ >= 5000"), path, "p", seed=7).AsNumpy(["p_a", "p_b"])
-    np.testing.assert_allclose(np.stack(list(selected.values()), axis=1), right[5000:], atol=1e-6)
-    other = hr.define(frame, path, "p", seed=8).AsNumpy(["p_a"])["p_a"]
-    assert np.mean(np.abs(other - right[:, 0]) < 1e-3) < 0.01
-    hr.apply(path, f"{file}:sig_tree", tmp_path / "scores.root", seed=7, threads=2, verbose=False)
-    written = ROOT.RDataFrame("scores", str(tmp_path / "scores.root")).AsNumpy(["score_a", "score_b"])
-    np.testing.assert_allclose(np.stack(list(written.values()), axis=1), right, atol=1e-6)
-    with pytest.raises(SettingError, match="seed is -1"):
-        hr.define(frame, path, seed=-1)

@@ -1,4 +1,7 @@
-"""Scores ahead of the loop of inputs that are made of branches: formulas, jagged columns, representations."""
+"""Scores ahead of the loop of inputs that are made of branches: formulas, jagged columns, representations.
+
+And networks that draw random numbers, which are not scored ahead.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ROOT
-from model_files import runtime_scores, write_deep_sets, write_mlp, write_passing
+from model_files import (
+    Network,
+    _block,
+    _write,
+    runtime_scores,
+    write_deep_sets,
+    write_mlp,
+    write_passing,
+)
 
 import hepml_root as hr
+from hepml_root.data.shipped import shipped_file
+from hepml_root.errors import SettingError
 from hepml_root.inference.bindings import bind
 from hepml_root.inference.compile import compile
 from hepml_root.inference.frame_columns import FrameColumns
@@ -196,3 +209,28 @@ def test_slots_do_not_disturb_each_other(file, models):
     events, *differences = done.stdout.split()
     assert int(events) == 6 * EVENTS
     assert max(map(float, differences)) < CLOSE
+
+
+def test_networks_that_draw_random_numbers_give_every_event_its_own(tmp_path):
+    """The same for a seed, in any of the ways; the draws of an event follow its number."""
+    network = Network(1)
+    noise = network.add("RandomNormalLike", "features")
+    network.add("Add", "features", noise, output="score")
+    block = _block("features", "flat", [2], ["m_bb", "m_jj"])
+    output = {"name": "score", "shape": [2], "labels": ["a", "b"]}
+    path = _write(tmp_path / "noise.onnx", network, [block], [output])
+    file = shipped_file("Higgs_data.root")
+    frame = ROOT.RDataFrame("sig_tree", file)
+    columns = frame.AsNumpy(["m_bb", "m_jj"])
+    features = np.stack(list(columns.values()), axis=1)
+    right = hr.Session(path, "cpp").infer(features, seed=7)
+    assert len(np.unique(right - features)) > 15_000
+    selected = hr.define(frame.Filter("rdfentry_ >= 5000"), path, "p", seed=7).AsNumpy(["p_a", "p_b"])
+    np.testing.assert_allclose(np.stack(list(selected.values()), axis=1), right[5000:], atol=1e-6)
+    other = hr.define(frame, path, "p", seed=8).AsNumpy(["p_a"])["p_a"]
+    assert np.mean(np.abs(other - right[:, 0]) < 1e-3) < 0.01
+    hr.apply(path, f"{file}:sig_tree", tmp_path / "scores.root", seed=7, threads=2, verbose=False)
+    written = ROOT.RDataFrame("scores", str(tmp_path / "scores.root")).AsNumpy(["score_a", "score_b"])
+    np.testing.assert_allclose(np.stack(list(written.values()), axis=1), right, atol=1e-6)
+    with pytest.raises(SettingError, match="seed is -1"):
+        hr.define(frame, path, seed=-1)
