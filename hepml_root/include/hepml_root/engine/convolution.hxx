@@ -99,7 +99,7 @@ __attribute__((noinline)) void convolution_tile(const Taps& taps, std::size_t x,
       const float* w = weights + taps.row[row].tap * taps.row_weights;
       for (std::size_t i = 0; i < taps.runs; ++i, run += taps.run_step) {
          const float* from = run;
-         for (std::size_t k = 0; k < length; ++k, from += step, w += Tile) {
+         const auto add_input = [&]() __attribute__((always_inline)) {
             V pixel[P];
             HEPML_ROOT_UNROLL
             for (std::size_t p = 0; p < P; ++p)
@@ -111,7 +111,18 @@ __attribute__((noinline)) void convolution_tile(const Taps& taps, std::size_t x,
                for (std::size_t p = 0; p < P; ++p)
                   add_product<V>(sum[r][p], weight, pixel[p]);
             }
-         }
+            from += step;
+            w += Tile;
+         };
+         std::size_t k = 0;
+         if constexpr (inputs_per_turn > 1)
+            for (; k + inputs_per_turn <= length; k += inputs_per_turn) {
+               HEPML_ROOT_UNROLL
+               for (std::size_t j = 0; j < inputs_per_turn; ++j)
+                  add_input();
+            }
+         for (; k < length; ++k)
+            add_input();
       }
    }
    HEPML_ROOT_UNROLL

@@ -172,8 +172,8 @@ __attribute__((noinline)) void channels_tile(const Taps& taps, std::size_t x, co
    for (std::size_t row = 0; row < taps.rows; ++row) {
       const float* run = taps.row[row].x + x;
       const float* w = weights + taps.row[row].tap * taps.row_weights;
-      for (std::size_t i = 0; i < taps.runs; ++i, run += taps.run_step)
-         for (std::size_t k = 0; k < length; ++k, w += tile_neurons) {
+      for (std::size_t i = 0; i < taps.runs; ++i, run += taps.run_step) {
+         const auto add_input = [&](std::size_t k) __attribute__((always_inline)) {
             V weight[registers];
             HEPML_ROOT_UNROLL_MORE
             for (std::size_t c = 0; c < registers; ++c)
@@ -185,7 +185,18 @@ __attribute__((noinline)) void channels_tile(const Taps& taps, std::size_t x, co
                for (std::size_t c = 0; c < registers; ++c)
                   add_product<V>(sum[p][c], input, weight[c]);
             }
-         }
+            w += tile_neurons;
+         };
+         std::size_t k = 0;
+         if constexpr (inputs_per_turn > 1)
+            for (; k + inputs_per_turn <= length; k += inputs_per_turn) {
+               HEPML_ROOT_UNROLL
+               for (std::size_t j = 0; j < inputs_per_turn; ++j)
+                  add_input(k + j);
+            }
+         for (; k < length; ++k)
+            add_input(k);
+      }
    }
    HEPML_ROOT_UNROLL_MORE
    for (std::size_t p = 0; p < P; ++p) {
