@@ -180,6 +180,6 @@ def _check_growth(entry: onnx.NodeProto, node: Node, given: dict[str, np.ndarray
         raise node.refuse(f"its constant inputs do not fit: {str(error).strip()}") from error
     for result in inferred.values():
         dimensions = [d.dim_value for d in result.tensor_type.shape.dim if d.HasField("dim_value")]
-        largest = max([LARGEST_VALUE, *(value.size for value in given.values())])
+        largest = max(LARGEST_VALUE, sum(value.size for value in given.values()))
         if any(n < 0 for n in dimensions) or math.prod(dimensions) > largest:
             raise node.refuse(f"its constant result of shape {dimensions} is too large.")
