@@ -23,6 +23,7 @@ from keras import tree
 from hepml_root.errors import HepmlError, ShapeError, UnsupportedOperationError
 from hepml_root.export import onnx_rules
 from hepml_root.export.onnx_graph import Graph, Tensor
+from hepml_root.export.onnx_random import recorded
 from hepml_root.export.onnx_simplify import simplify
 from hepml_root.export.onnx_tracing import arguments_of, followed, traceable_activations, undisturbed
 
@@ -102,7 +103,7 @@ def emit(
         _require_known_type(f"input '{key}'", dtype)
         arguments[key] = graph.cast(graph.add_input(key, (graph.batch, *shape[1:])), dtype)
     emitter = _Emitter(graph)
-    with undisturbed(model), followed():
+    with undisturbed(model), followed(), recorded():
         results = emitter.expand(
             lambda *values: model.call(_packed(model, dict(zip(order, values, strict=True))), training=False),
             *arguments.values(),

@@ -10,7 +10,7 @@ one operator for the whole layer.
 Adding an operation means adding one decorated function in the module of its family:
 ``onnx_elementwise``, ``onnx_activations``, ``onnx_reductions``, ``onnx_shapes``, ``onnx_products``,
 ``onnx_normalization``, ``onnx_convolutions``, ``onnx_pooling``, ``onnx_recurrent``, ``onnx_attention``,
-``onnx_composed``, ``onnx_layers``.
+``onnx_composed``, ``onnx_layers``, ``onnx_random``.
 
 Example
 -------
@@ -34,7 +34,7 @@ Rule = Callable[..., Any]
 
 _FAMILIES = (
     "elementwise", "activations", "reductions", "shapes", "products", "normalization", "convolutions",
-    "pooling", "recurrent", "attention", "composed", "layers",
+    "pooling", "recurrent", "attention", "composed", "layers", "random",
 )  # fmt: skip
 _OPERATIONS: dict[str | type, Rule] = {}
 _LAYERS: dict[type, Rule] = {}

@@ -354,6 +354,8 @@ def _merge_twins(graph: Graph) -> None:
         settings = tuple(sorted((k, str(v)) for k, v in node.attributes.items()))
         key = (node.op, tuple(id(t) for t in node.inputs), settings, len(node.outputs))
         twin = first.setdefault(key, node)
+        if node.op.startswith("Random"):  # two draws are two
+            twin = node
         if twin is node or any(t in graph.outputs for t in node.outputs):
             kept.append(node)
             continue
