@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from hepml_root.export.cpp_expression import Expression, Load, Sum, loads, replace
 from hepml_root.export.cpp_graph import Graph
+from hepml_root.export.cpp_in_place import read_in_place
 from hepml_root.export.cpp_rewriting import (
     drop_unused,
     into_products,
@@ -24,6 +25,7 @@ def optimise(graph: Graph) -> None:
     drop_unused(graph)
     merge_equal(graph)
     into_products(graph)
+    read_in_place(graph)
     drop_unused(graph)
     _fuse(graph)
 

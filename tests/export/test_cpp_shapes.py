@@ -249,7 +249,25 @@ def test_batched(tmp_path: Path) -> None:
     case("Resize nearest", "Resize", image, none, model.weight([1, 1, 2, 0.6]), mode="nearest")
     case("Resize linear", "Resize", image, none, none, whole(7, 13), mode="linear", axes=[2, 3])
     case("Resize cubic", "Resize", image, none, model.weight([1, 1, 0.7, 1.9]), mode="cubic")
+    formulas_of_moved_values(model)
     assert_agrees(model, tmp_path)
+
+
+def formulas_of_moved_values(model: Model) -> None:
+    """Element-wise operators behind movements, which they may do themselves."""
+    whole, case = model.whole, model.case
+    left, right = model.add("Split", "long", axis=2, num_outputs=2, count=2)
+    case("halves", "Mul", left, model.add("Sigmoid", right))
+    case("half and whole", "Add", left, model.add("Tanh", left))
+    rows = model.add("Transpose", model.add("Reshape", "long", whole(0, 5, 2, 20)), perm=[0, 2, 1, 3])
+    case("turned rows", "Add", model.add("Abs", rows), model.weight(np.arange(5)[:, None] * np.ones(20)))
+    case("columns", "Neg", model.add("Transpose", "long", perm=[0, 2, 1]))
+    first = model.add("Slice", "long", whole(0), whole(1), whole(1))
+    case("repeated", "Sub", model.add("Expand", first, whole(1, 3, 40)), model.weight(np.ones((3, 1))))
+    every = model.add("Slice", "long", whole(0), whole(40), whole(2), whole(2))
+    case("every second", "Exp", every)
+    backwards = model.add("Slice", "long", whole(-1), whole(-99), whole(1), whole(-1))
+    case("backwards", "Mul", backwards, backwards)
 
 
 def test_static(tmp_path: Path) -> None:
