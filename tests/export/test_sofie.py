@@ -132,7 +132,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: networks.file(name, folder, small=True) for name in networks.NETWORKS}
 
 
-REFUSED = {"edge-conv": "GatherND"}
+REFUSED = {"edge-conv": "GatherND", "lightgbm": "TreeEnsembleRegressor"}
 
 
 @pytest.mark.parametrize("name", networks.NETWORKS)
