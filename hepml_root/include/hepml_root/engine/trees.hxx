@@ -101,7 +101,9 @@ template <class V> HEPML_ROOT_INLINE void rule_out(Mask<V>& ruled_out, V key, V 
 // The first leaf that is left as a single bit, and its place in a row of values: the exponent of the bit as
 // a float, which is one less than the number of the leaf modulo 32 (the generator stores values so).
 template <class V> HEPML_ROOT_INLINE Mask<V> first_left(Mask<V> ruled_out) {
-   return ~ruled_out & (ruled_out + 1);
+   using U [[gnu::vector_size(sizeof(V))]] = std::uint32_t; // the sum may go beyond the largest int
+   const U taken = (U)ruled_out;
+   return (Mask<V>)(~taken & (taken + 1u));
 }
 template <class V> HEPML_ROOT_INLINE Mask<V> place_of(Mask<V> leaf) {
    return (bits<V>(__builtin_convertvector(leaf, V)) >> 23) & 31;
@@ -185,13 +187,13 @@ __attribute__((noinline)) void bit_tree(const float* keys, const BitGroup& group
    }
 }
 
-// The key of one event that each of 16 trees asks for: out of 32 Pages rows that stay in registers, or,
-// with no page, from memory.
+// The key of one event that each tree of a register asks for: out of 32 Pages rows that stay in registers,
+// or, with no page, from memory.
 template <int Pages> struct KeysOfOneEvent {
-   using V = Vector<group_trees>::Float;
+   using V = Single::V;
    using I = Mask<V>;
    const float* keys;
-#ifdef HEPML_ROOT_AVX512
+#if defined(HEPML_ROOT_AVX512) && HEPML_ROOT_LANES == 16
    __m512i row[2 * Pages + 1];
 
    HEPML_ROOT_INLINE explicit KeysOfOneEvent(const float* k) : keys(k) {
@@ -214,26 +216,27 @@ template <int Pages> struct KeysOfOneEvent {
 #else
    HEPML_ROOT_INLINE explicit KeysOfOneEvent(const float* k) : keys(k) {}
    HEPML_ROOT_INLINE V operator()(Table feature) const {
-      V result;
-      for (std::size_t k = 0; k < group_trees; ++k)
-         std::memcpy(&result[k], keys + key_row(feature, k), sizeof(float));
-      return result;
+      I result = {};
+      for (std::size_t k = 0; k < width<V>; ++k)
+         result[k] = word<std::int32_t>(reinterpret_cast<Table>(keys), key_row(feature, k));
+      return from_bits<V>(result);
    }
 #endif
 };
 
-// For each of 16 trees one of its 32 values.
+// For each tree of a register one of its 32 values.
 template <class V> HEPML_ROOT_INLINE V one_per_tree(Table values, Mask<V> place) {
-   V result;
 #ifdef HEPML_ROOT_AVX512
-   const __m512i first =
-       _mm512_set_epi32(480, 448, 416, 384, 352, 320, 288, 256, 224, 192, 160, 128, 96, 64, 32, 0);
-   result =
-       V(_mm512_mask_i32gather_ps(__m512(V{}), 0xffff, _mm512_add_epi32(__m512i(place), first), values, 4));
-#else
-   for (std::size_t k = 0; k < group_trees; ++k)
-      result[k] = word<float>(values, k * piece_leaves + static_cast<std::size_t>(place[k]));
+   if constexpr (width<V> == 16) {
+      const __m512i first =
+          _mm512_set_epi32(480, 448, 416, 384, 352, 320, 288, 256, 224, 192, 160, 128, 96, 64, 32, 0);
+      const __m512i index = _mm512_add_epi32(__m512i(place), first);
+      return V(_mm512_mask_i32gather_ps(__m512(V{}), 0xffff, index, values, 4));
+   }
 #endif
+   V result = {};
+   for (std::size_t k = 0; k < width<V>; ++k)
+      result[k] = word<float>(values, k * piece_leaves + static_cast<std::size_t>(place[k]));
    return result;
 }
 
@@ -241,31 +244,39 @@ template <class V> HEPML_ROOT_INLINE V one_per_tree(Table values, Mask<V> place)
 template <class Combine, int Pages>
 __attribute__((noinline)) void bit_trees_of_one_event(const float* keys, Table table, std::size_t groups,
                                                       float* y) {
-   using V = Vector<group_trees>::Float;
+   using V = Single::V;
    using I = Mask<V>;
+   using One = Vector<1>::Float;
+   constexpr std::size_t registers = group_trees / width<V>;
    const KeysOfOneEvent<Pages> key_of(keys);
    for (std::size_t g = 0; g < groups; ++g) {
       const BitGroup group(table);
       table += 4 * group.size();
-      I found = {};
+      I found[registers] = {};
       for (std::size_t p = 0; p < group.pieces; ++p) {
          const std::size_t rows = group.rows(p);
          const BitPiece piece(table, rows, group.outputs);
-         I ruled_out = {};
-         for (std::size_t r = 0; r < rows; ++r)
-            rule_out<V>(ruled_out, key_of(piece.feature + 2 * r * group_trees),
-                        word<V>(piece.threshold, r * group_trees), word<V>(piece.left, r * group_trees));
-         const I leaf = first_left<V>(ruled_out);
-         const I here = (leaf != 0) & ~found;
-         found |= here;
-         const I place = place_of<V>(leaf);
-         for (std::size_t o = 0; o < group.outputs; ++o) {
-            const Table values = piece.values + 4 * o * group_trees * piece_leaves;
-            const V value = one_per_tree<V>(values, place);
-            float& to = y[group.output(o)];
-            to = Combine::template add<Vector<1>::Float>(
-                Vector<1>::Float{to}, Vector<1>::Float{over_lanes<Combine, V>(
-                                          select<V>(here, value, Combine::template start<V>()))})[0];
+         I ruled_out[registers] = {};
+         for (std::size_t r = 0; r < rows; ++r) {
+            HEPML_ROOT_UNROLL
+            for (std::size_t v = 0; v < registers; ++v) {
+               const std::size_t node = r * group_trees + v * width<V>;
+               rule_out<V>(ruled_out[v], key_of(piece.feature + 2 * node), word<V>(piece.threshold, node),
+                           word<V>(piece.left, node));
+            }
+         }
+         for (std::size_t v = 0; v < registers; ++v) {
+            const I leaf = first_left<V>(ruled_out[v]);
+            const I here = (leaf != 0) & ~found[v];
+            found[v] |= here;
+            const I place = place_of<V>(leaf);
+            for (std::size_t o = 0; o < group.outputs; ++o) {
+               const std::size_t first = (o * group_trees + v * width<V>)*piece_leaves;
+               const V value = one_per_tree<V>(piece.values + 4 * first, place);
+               const V counted = select<V>(here, value, Combine::template start<V>());
+               float& to = y[group.output(o)];
+               to = Combine::template add<One>(One{to}, One{over_lanes<Combine, V>(counted)})[0];
+            }
          }
          table = piece.end;
       }
