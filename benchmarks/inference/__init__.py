@@ -5,9 +5,10 @@ Without options: the dense networks, what ROOT's interpreter makes of them, and 
 network. A table of all results follows on the error stream.
 
 All candidates and the core's multiply-add peak are measured in turns, in slices of about a millisecond (or
-of one batch), and the best slice of each counts: what else the machine does falls on all of them. ONNX
-Runtime is called through its C interface with tensors made beforehand, so that nothing of Python is in its
-time; its best batch is looked for among 1 to 1024, and it is the one that we are compared with.
+of one batch), by the processor time of the thread, and the best slice of each counts: what else the machine
+does falls on all of them, or on none. ONNX Runtime is called through its C interface with tensors made
+beforehand, so that nothing of Python is in its time; its best batch is looked for among 1 to 1024, and it is
+the one that we are compared with. Several threads are measured by the clock.
 """
 
 from __future__ import annotations

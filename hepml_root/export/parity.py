@@ -265,7 +265,9 @@ def reference(
     bounds = []
     for output, moved in zip(outputs, sensitivity, strict=True):
         finite = np.where(np.isfinite(output[:count]), np.abs(output[:count]), 0.0)
-        scale = np.ones(output.shape[1:]) if probabilities else finite.max(axis=0, initial=1e-30)
+        largest = np.ones(output.shape[1:]) if probabilities else finite.max(axis=0, initial=0.0)
+        # An output that is 0 in all events, as of a network before training, has no scale of its own.
+        scale = np.where(largest > 0.0, largest, 1.0)
         with np.errstate(invalid="ignore"):
             size = np.maximum(scale, np.where(np.isfinite(output), np.abs(output), 0.0))
         bounds.append(tolerance * size + 8.0 * moved)

@@ -165,6 +165,16 @@ def test_the_scale_of_a_regression_goes_by_column() -> None:
         parity.check(held, lambda blocks: two(blocks, 1e-6), ["score"], ("one", "two"))
 
 
+def test_an_output_that_is_always_zero_has_the_scale_one() -> None:
+    def untrained(blocks, error=0.0):
+        return [np.full((len(blocks["features"]), 1), error, np.float32)]
+
+    held = parity.reference(untrained, {"features": events()["features"]}, {"features": "flat"})
+    parity.check(held, lambda blocks: untrained(blocks, 1e-13), ["score"], ("one", "two"))
+    with pytest.raises(ParityError):
+        parity.check(held, lambda blocks: untrained(blocks, 1e-3), ["score"], ("one", "two"))
+
+
 def test_the_probe_is_small_and_verifies() -> None:
     held = parity.reference(network, events(), KINDS)
     manifest = {"probe": parity.probe(held, ["score"]), "outputs": [{"name": "score"}]}
