@@ -5,6 +5,7 @@ And networks that draw random numbers, which are not scored ahead.
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 import textwrap
@@ -27,8 +28,9 @@ import hepml_root as hr
 from hepml_root.data.shipped import shipped_file
 from hepml_root.errors import SettingError
 from hepml_root.inference.bindings import bind
-from hepml_root.inference.compile import compile
+from hepml_root.inference.compile import CompiledModel, compile
 from hepml_root.inference.frame_columns import FrameColumns
+from hepml_root.inference.interface import INFER
 from hepml_root.inference.lookahead import look_ahead
 
 HERE = Path(__file__).parent
@@ -103,6 +105,30 @@ def both_ways(frame, model, **settings):
         column = hr.define(frame, model, "p[]", ahead=ahead, **settings).AsNumpy(["p"])["p"]
         found.append(np.stack([np.atleast_1d(np.asarray(value)) for value in column]))
     return found
+
+
+def test_scores_ahead_are_computed_in_blocks(frame, models, monkeypatch):
+    """What calls the network, and for how many events at once: by the scores the two ways cannot be told."""
+    calls = []
+
+    def counted(compiled):
+        infer = INFER((f"{compiled.symbol}_infer", ctypes.CDLL(str(compiled.library))))
+
+        def count(inputs, events, outputs):
+            calls.append(events)
+            infer(inputs, events, outputs)
+
+        functions.append(INFER(count))
+        return functions[-1]
+
+    functions = []  # C++ calls them in the loop
+    monkeypatch.setattr(CompiledModel, "function", counted)
+    for name, settings in (("formulas", {"parameters": {"mass": 1.5}}), ("jets", {})):
+        scored = hr.define(frame, models[name], "p[]", ahead=True, **settings)
+        calls.clear()  # of checking the library
+        scored.AsNumpy(["p"])
+        assert sum(calls) == EVENTS
+        assert max(calls) > 100
 
 
 CUTS = ["true", "n > 2", "rdfentry_ > 450 && rdfentry_ < 520 || rdfentry_ % 31 == 0"]
