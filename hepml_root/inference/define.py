@@ -44,8 +44,7 @@ def define(
     Where the inputs are branches of a tree in local files, jagged or not, or formulas of scalar ones, the
     next events are read in bulk and scored in blocks, ahead of the loop, which then costs less than having
     the loop read the inputs. Other inputs (Defines, jagged expressions, friends, RNTuple, remote files) and
-    varied ones are scored event by event. The two ways add up in another order: their scores agree to float
-    rounding.
+    varied ones are scored event by event. The scores are the same.
 
     Jagged inputs (``RVec`` columns) are padded with zeros to the model's length and get their mask.
     Representations are filled by the same compiled C++ that filled the training data, from the description in

@@ -62,10 +62,8 @@ __attribute__((noinline)) void run_block(const float* weights, const float* cons
    Network::template write<M>(room, first, events, outputs);
 }
 
-// Scores `events` events. In blocks the result of an event does not depend on the other events or on its
-// place. Alone it is the same bit by bit where the network is made of products, convolutions, pooling,
-// reductions, normalisation, element-wise formulas and movements; recurrent layers may then add in another
-// order, and agree to float rounding.
+// Scores `events` events. The result of an event does not depend on the other events, on its place, or on how
+// many events there are: every kernel adds in the same order in all modes.
 template <class Network>
 void run(const float* weights, const Workspace& workspace, const float* const* inputs, std::size_t events,
          float* const* outputs, const Draws& draws) {
