@@ -19,7 +19,7 @@ FUNCTIONS = {
     "Exp": (np.exp, (-87, 88.7), 2e-7, 0),
     "Elu": (np.expm1, (-20, 0), 3e-7, 0),
     "Log": (np.log, (1e-37, 1e38), 2e-7, 1e-8),
-    "Tanh": (np.tanh, (-12, 12), 5e-7, 0),
+    "Tanh": (np.tanh, (-12, 12), 8e-7, 0),
     "Sigmoid": (special.expit, (-86, 30), 3e-7, 0),
     "Erf": (special.erf, (-6, 6), 2e-7, 0),
     "Softplus": (lambda x: np.logaddexp(0, x), (-86, 100), 4e-7, 0),
@@ -130,6 +130,17 @@ def test_ends_of_the_range(session: Session) -> None:
     np.testing.assert_array_equal(found["Sqrt"], np.sqrt(np.abs(x[:, 0])))
     missing = infer(session, {f"{name}_x": np.full(3, np.nan) for name in FUNCTIONS})
     assert all(np.isnan(missing[name]).all() for name in FUNCTIONS)
+
+
+def test_tanh_at_its_limits(session: Session) -> None:
+    """Odd, 1 at the end, the argument itself near zero, and rising but for rounding."""
+    x = np.concatenate([np.geomspace(1e-45, 8, 300_000), [8.3125, 9, 3.4e38, np.inf]]).astype(np.float32)
+    found, mirrored = (infer(session, {"Tanh_x": sign * x})["Tanh"] for sign in (1, -1))
+    np.testing.assert_array_equal(mirrored, -found)
+    np.testing.assert_array_equal(found[-4:], 1)
+    np.testing.assert_array_max_ulp(found[x < 1e-5], x[x < 1e-5], 1)
+    assert np.diff(found.view(np.int32)).min() >= -8
+    assert np.signbit(infer(session, {"Tanh_x": np.float32([-0.0])})["Tanh"][0])
 
 
 OUTSIDE = {"Asin": 1.0000001, "Acos": -1.5, "Acosh": 0.9, "Atanh": 1.1, "Log": -1, "Sqrt": -1}

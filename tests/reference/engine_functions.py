@@ -6,6 +6,7 @@ grow where the error is largest (Lawson's iteration), linearised where there is 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -60,6 +61,41 @@ def odd_quotient(
     return best[0], numerator, np.concatenate([[1.0], best[1][above + 1 :] * size[1 : below + 1]])
 
 
+def tanh_table() -> tuple[float, np.ndarray]:
+    """Fit tanh by 32 cubics in |x|; return the largest relative error and the table, a row per power of |x|.
+
+    The piece of x is counted by the lowest bit of the exponent's last two and the first three of the mantissa
+    of 0.5625 x + 0.3125: 8 pieces an octave, narrow where tanh bends. Of a number modulo 32 the first piece
+    is the tenth. Coefficients are rounded from the lowest power on, each before the higher ones are fitted.
+    """
+    scale, offset, high = 0.5625, 0.3125, 8.3125
+    bounds = [offset]
+    while bounds[-1] < 16 * offset:
+        bounds.append(bounds[-1] + 2.0 ** np.floor(np.log2(bounds[-1])) / 8)
+    ends = np.minimum((np.array(bounds) - offset) / scale, high)
+    table, worst = np.zeros((4, 32)), 0.0
+    for piece, (low, up) in enumerate(itertools.pairwise(ends)):
+        x = points(low, up, 400)
+        y = np.tanh(x)
+        if up == high:  # the last piece ends at 1
+            y += (1 - np.tanh(high)) * (x - low) / (up - low)
+        # tanh x = x + O(x^3): of the first piece two coefficients are known.
+        known = [0.0, 1.0] if piece == 0 else []
+        while len(known) < 4:
+            rest = y - np.polynomial.Polynomial([*known, 0.0])(x)
+            middle = (low + up) / 2  # powers of x alone are nearly dependent on a narrow piece
+            shifted = np.vander((x - middle) / (up - low), 4 - len(known), increasing=True)
+            power = x ** len(known)
+            found = minimax(shifted * power[:, None], rest, 1 / y, 60)[1]
+            local = np.polynomial.Polynomial(found)(
+                np.polynomial.Polynomial([-middle / (up - low), 1 / (up - low)])
+            )
+            known.append(float(np.float32(local.coef[0])))
+        table[:, (piece + 10) % 32] = known
+        worst = max(worst, float(np.max(np.abs(np.polynomial.Polynomial(known)(x) / np.tanh(x) - 1))))
+    return worst, table
+
+
 def show(name: str, error: float, *lists: np.ndarray) -> None:
     print(f"{name}: relative error {error:.2g}")
     for coefficients in lists:
@@ -80,6 +116,8 @@ def main() -> None:
     show("e^r = 1 + r P(r), of sigmoid", *minimax(basis, np.expm1(r), 1 / np.exp(r)))
 
     show("tanh = x P(x^2) / Q(x^2)", *odd_quotient(np.tanh, 7.95, 3, 4))
+    error, table = tanh_table()
+    show("tanh = P(x) in 32 pieces", error, *table)
 
     r = points(1e-3, np.pi / 4)
     z = r * r
