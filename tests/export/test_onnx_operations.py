@@ -260,7 +260,7 @@ OPERATIONS = {
 ELSEWHERE = {
     "BatchNorm", "ConvertToTensor", "Outer", "Ravel", "View", "Flipud", "Mish", "Conv", "DepthwiseConv",
     "SeparableConv", "ConvTranspose", "MaxPool", "AveragePool", "AdaptiveMaxPool", "AdaptiveAveragePool",
-    "Resize", "DepthToSpace", "SpaceToDepth", "DotProductAttention", "GatherConstituents",
+    "Resize", "DepthToSpace", "SpaceToDepth", "DotProductAttention", "GatherConstituents", "Draw",
 }  # fmt: skip
 
 

@@ -138,9 +138,9 @@ def test_files_that_are_no_models(tmp_path: Path, model: Path) -> None:
 def test_unsupported_operators_are_named(tmp_path: Path) -> None:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3])
-    for operator, attributes in (("CumSum", {}), ("Softmax", {"axis": 0})):
+    for operator, attributes in (("Det", {}), ("CumSum", {}), ("Softmax", {"axis": 0})):
         inputs = ["x", "axis"] if operator == "CumSum" else ["x"]
-        axis = [helper.make_tensor("axis", TensorProto.INT64, [], [1])] if operator == "CumSum" else []
+        axis = [helper.make_tensor("axis", TensorProto.INT64, [], [0])] if operator == "CumSum" else []
         node = helper.make_node(operator, inputs, ["y"], name="culprit", **attributes)
         graph = helper.make_graph([node], "g", [x], [y], axis)
         path = tmp_path / f"{operator}.onnx"

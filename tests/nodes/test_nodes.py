@@ -30,6 +30,7 @@ def sample() -> list[Case]:
     return list({case.operator: case for case in reversed(applying)}.values())
 
 
+@pytest.mark.slow
 def test_what_is_refused_is_listed() -> None:
     complaints = [complaint(result) for result in results(all_cases(), compile=False)]
     assert not [text for text in complaints if text]
