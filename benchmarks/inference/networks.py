@@ -297,7 +297,7 @@ def _sources() -> str:
         Path(__file__),
         *package.glob("layers/*.py"),
         *package.glob("models/*.py"),
-        *package.glob("export/onnx*.py"),
+        *package.glob("export/onnx/*.py"),
         package / "export" / "trees.py",
     ]
     digest = hashlib.sha256()

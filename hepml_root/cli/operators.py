@@ -50,11 +50,11 @@ def families() -> tuple[tuple[str, str, tuple[str, ...]], ...]:
 
     Example
     -------
-    >>> next(operators for module, _, operators in families() if module == "cpp_recurrent")
+    >>> next(operators for module, _, operators in families() if module == "recurrent")
     ('GRU', 'LSTM', 'RNN')
     """
-    from hepml_root.export.cpp_graph import RULES
-    from hepml_root.export.cpp_reading import load_rules
+    from hepml_root.export.cpp.graph import RULES
+    from hepml_root.export.cpp.reading import load_rules
 
     load_rules()
     found: dict[str, list[str]] = defaultdict(list)
@@ -66,8 +66,8 @@ def families() -> tuple[tuple[str, str, tuple[str, ...]], ...]:
         for module, operators in found.items()
     ]
     table.sort(key=lambda family: (-len(family[2]), family[0]))
-    table.append(("cpp_control", _about("hepml_root.export.cpp_control"), _CONTROL))
-    table.append(("cpp_bodies", _about("hepml_root.export.cpp_bodies"), _defined()))
+    table.append(("control", _about("hepml_root.export.cpp.control"), _CONTROL))
+    table.append(("bodies", _about("hepml_root.export.cpp.bodies"), _defined()))
     return tuple(table)
 
 
@@ -75,17 +75,17 @@ def how(operator: str) -> str:
     """Return how an operator is computed, in words.
 
     >>> how("GRU")
-    'a rule in export/cpp_recurrent.py'
+    'a rule in export/cpp/recurrent.py'
     >>> how("Det")
     'no rule; computed only where all its inputs are constant'
     """
     for module, _, operators in families():
         if operator in operators:
             words = {
-                "cpp_control": "decided when the code is generated, in",
-                "cpp_bodies": "by its ONNX definition, in",
+                "control": "decided when the code is generated, in",
+                "bodies": "by its ONNX definition, in",
             }
-            return f"{words.get(module, 'a rule in')} export/{module}.py"
+            return f"{words.get(module, 'a rule in')} export/cpp/{module}.py"
     return "no rule; computed only where all its inputs are constant"
 
 
@@ -104,7 +104,7 @@ def _defined() -> tuple[str, ...]:
     """
     import onnx
 
-    from hepml_root.export.cpp_graph import RULES
+    from hepml_root.export.cpp.graph import RULES
 
     names = []
     schemas: Sequence[Any] = onnx.defs.get_all_schemas()  # its type hints leave out what is needed of it
@@ -123,5 +123,5 @@ def operators_markdown() -> str:
     lines = ["| what | operators | rules |", "|---|---|---|"]
     for module, about, operators in families():
         names = ", ".join(f"`{name}`" for name in operators)
-        lines.append(f"| {about} | {names} | `export/{module}.py` |")
+        lines.append(f"| {about} | {names} | `export/cpp/{module}.py` |")
     return "\n".join(lines)

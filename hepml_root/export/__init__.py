@@ -2,7 +2,7 @@
 
 The package is callable: ``hr.export(model, "higgs.onnx")`` is :func:`export`.
 
-- :mod:`hepml_root.export.onnx` Keras → ONNX, with the rules in ``onnx_*.py``
+- :mod:`hepml_root.export.onnx` Keras → ONNX, with a rule a layer or operation
 - :mod:`hepml_root.export.trees` LightGBM → ONNX
 - :mod:`hepml_root.export.manifest` the JSON manifest inside the file
 - :mod:`hepml_root.export.parity` whether two runtimes agree

@@ -15,7 +15,7 @@ from hepml_root.errors import ModelFileError, ShapeError, SourceNotFoundError, U
 from hepml_root.export import certificate, parity
 from hepml_root.export import manifest as manifests
 from hepml_root.export.onnx import emit, input_names, predict
-from hepml_root.export.onnx_random import middle_draws, without_draws
+from hepml_root.export.onnx.random import middle_draws, without_draws
 from hepml_root.layers.manifest import ManifestLayer, describe, manifest_layer, outputs_for
 from hepml_root.models.boosted import BoostedModel, labels_of
 from hepml_root.output import refuse_existing

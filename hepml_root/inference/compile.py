@@ -372,7 +372,7 @@ def _key(path: Path, *marks: str) -> str:
     parts = [path.stem.encode(), identity(read_model(path)), *(mark.encode() for mark in marks)]
     files = [
         *(PACKAGE / "include" / "hepml_root" / "engine").glob("*.hxx"),
-        *(PACKAGE / "export").glob("cpp*.py"),
+        *(PACKAGE / "export" / "cpp").glob("*.py"),
         *(PACKAGE / "export" / "templates").glob("*.?xx"),
         *Path(__file__).parent.glob("interface.py"),
     ]

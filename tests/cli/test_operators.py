@@ -8,8 +8,8 @@ import pytest
 
 from hepml_root.cli.commands import main
 from hepml_root.cli.operators import DOMAINS, families, how, operators_markdown
-from hepml_root.export.cpp_graph import RULES
-from hepml_root.export.cpp_reading import load_rules
+from hepml_root.export.cpp.graph import RULES
+from hepml_root.export.cpp.reading import load_rules
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "engine.md"
 
@@ -29,7 +29,7 @@ def test_the_page_takes_the_table() -> None:
 def test_single_operators(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["operators", "Conv", "Scan", "GroupNormalization", "NonMaxSuppression"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Conv: a rule in export/cpp_convolution.py"
+    assert lines[0] == "Conv: a rule in export/cpp/convolution.py"
     assert "decided when the code is generated" in lines[1]
     assert "definition" in lines[2] or "a rule" in lines[2]
     assert "no rule" in lines[3]

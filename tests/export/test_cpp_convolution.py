@@ -13,8 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hepml_root.errors import UnsupportedOperationError
 from hepml_root.export.cpp import generate
-from hepml_root.export.cpp_passes import optimise
-from hepml_root.export.cpp_reading import lower
+from hepml_root.export.cpp.passes import optimise
+from hepml_root.export.cpp.reading import lower
 from tests.export.libraries import Infer, compiled, runtime
 
 # One event, part of a register of events, a register, three registers and more.

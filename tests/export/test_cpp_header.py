@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hepml_root.errors import ModelFileError, OutputExistsError, UnsupportedOperationError
 from hepml_root.export import cpp
-from hepml_root.export.cpp import generate, identifier, string_literal
+from hepml_root.export.cpp import generate, generator, identifier, string_literal
 from hepml_root.inference.session import Session
 
 STRICT = ("-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Wno-psabi", "-Werror")
@@ -252,7 +252,7 @@ def test_identifiers_and_literals() -> None:
 def test_weights_of_large_networks_go_to_a_checked_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cpp, "MOST_WEIGHTS_IN_HEADER", 1000)
+    monkeypatch.setattr(generator, "MOST_WEIGHTS_IN_HEADER", 1000)
     model = mlp([7, 80, 80, 3], name="large")
     source = generate(model)
     assert source.side_file

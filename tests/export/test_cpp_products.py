@@ -13,11 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hepml_root.errors import SettingError, UnsupportedOperationError
 from hepml_root.export.cpp import generate
-from hepml_root.export.cpp_matmul import MatrixProduct
-from hepml_root.export.cpp_moves import Move
-from hepml_root.export.cpp_passes import optimise
-from hepml_root.export.cpp_reading import lower
-from hepml_root.export.cpp_steps import Dense
+from hepml_root.export.cpp.matmul import MatrixProduct
+from hepml_root.export.cpp.moves import Move
+from hepml_root.export.cpp.passes import optimise
+from hepml_root.export.cpp.reading import lower
+from hepml_root.export.cpp.steps import Dense
 from tests.export.libraries import Infer, compiled, runtime
 
 # One event, part of a register of events, a register, three registers and more.

@@ -362,9 +362,9 @@ def test_linear_models_support_vectors_and_transforms(tmp_path: Path) -> None:
 
 
 def test_large_forests_go_to_a_side_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hepml_root.export import cpp
+    from hepml_root.export.cpp import generator
 
-    monkeypatch.setattr(cpp, "MOST_WEIGHTS_IN_HEADER", 1000)
+    monkeypatch.setattr(generator, "MOST_WEIGHTS_IN_HEADER", 1000)
     family = Family()
     some = trees([31] * 20 + [300] * 3, 1).attributes("target", 2)
     family.add("forest", "TreeEnsembleRegressor", **some, n_targets=2)

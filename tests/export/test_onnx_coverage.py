@@ -11,7 +11,7 @@ import keras.src.ops
 import pytest
 from keras.src.ops.operation import Operation
 
-from hepml_root.export import onnx_rules
+from hepml_root.export.onnx import rules
 
 pytestmark = pytest.mark.skipif(
     not keras.__version__.startswith("3.15."), reason="the lists are those of Keras 3.15"
@@ -97,7 +97,7 @@ def keras_operations() -> set[str]:
 
 
 def test_every_operation_is_exported_or_refused_for_a_reason() -> None:
-    operations, _ = onnx_rules.covered()
+    operations, _ = rules.covered()
     refused = [name for names in OPERATIONS.values() for name in names]
     assert len(set(refused)) == len(refused)
     assert not set(refused) & set(operations)
@@ -105,7 +105,7 @@ def test_every_operation_is_exported_or_refused_for_a_reason() -> None:
 
 
 def test_every_layer_is_exported_or_refused_for_a_reason() -> None:
-    _, ruled = onnx_rules.covered()
+    _, ruled = rules.covered()
     refused = {name for names in LAYERS.values() for name in names}
     found = {
         member.__name__  # AvgPool1D and AveragePooling1D are one class

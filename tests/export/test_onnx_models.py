@@ -8,8 +8,7 @@ import pytest
 from keras import layers, ops
 
 from hepml_root.errors import ShapeError, UnsupportedOperationError
-from hepml_root.export import onnx_rules
-from hepml_root.export.onnx import emit, input_names
+from hepml_root.export.onnx import emit, input_names, rules
 
 ACTIVATIONS = [
     "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "swish", "mish", "softplus", "softsign", "sigmoid",
@@ -383,21 +382,21 @@ class Thrice(keras.Operation):
 
 
 def test_own_rules(same_as_keras, events, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_rules, "_LAYERS", dict(onnx_rules._LAYERS))
-    monkeypatch.setattr(onnx_rules, "_OPERATIONS", dict(onnx_rules._OPERATIONS))
+    monkeypatch.setattr(rules, "_LAYERS", dict(rules._LAYERS))
+    monkeypatch.setattr(rules, "_OPERATIONS", dict(rules._OPERATIONS))
     x = keras.Input((3,), name="features")
     model = keras.Model(x, DoubleShift()(Thrice()(Shift(name="shift")(x))))
     with pytest.raises(UnsupportedOperationError, match=r"'shift' \(Shift\) has no export rule"):
         emit(model)
 
-    @onnx_rules.layer_rule(Shift)
+    @rules.layer_rule(Shift)
     def shift(graph, _call, value):
         return graph.node("Add", value, graph.constant(1.0))
 
     with pytest.raises(UnsupportedOperationError, match="Thrice"):
         emit(model)
 
-    @onnx_rules.op_rule(Thrice)
+    @rules.op_rule(Thrice)
     def thrice(graph, _call, value):
         return graph.node("Mul", value, graph.constant(3.0))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hepml_root.export import onnx_rules
+from hepml_root.export.onnx import rules
 
 TABLE = np.random.default_rng(5).normal(size=(4, 3)).astype(np.float32)
 MATRIX = np.random.default_rng(6).normal(size=(3, 5)).astype(np.float32)
@@ -265,7 +265,7 @@ ELSEWHERE = {
 
 
 def test_every_rule_has_a_case() -> None:
-    operations, _ = onnx_rules.covered()
+    operations, _ = rules.covered()
     assert set(operations) - ELSEWHERE == set(OPERATIONS)
 
 

@@ -13,7 +13,7 @@ from keras import layers, ops
 import hepml_root as hr
 from hepml_root.errors import UnsupportedOperationError
 from hepml_root.export.onnx import emit
-from hepml_root.export.onnx_random import without_draws
+from hepml_root.export.onnx.random import without_draws
 
 EVENTS = 20_000
 

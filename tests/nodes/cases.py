@@ -19,7 +19,7 @@ from onnx import numpy_helper
 
 from hepml_root.errors import UnsupportedOperationError
 from hepml_root.export.cpp import CppSource, generate
-from hepml_root.export.cpp_reading import OLDEST_OPSET
+from hepml_root.export.cpp.reading import OLDEST_OPSET
 
 RANDOM = {
     "Bernoulli",

@@ -14,8 +14,8 @@ import pytest
 
 from hepml_root.errors import UnsupportedOperationError
 from hepml_root.export.cpp import generate
-from hepml_root.export.cpp_graph import RULES
-from hepml_root.export.cpp_reading import OLDEST_OPSET, load_rules
+from hepml_root.export.cpp.graph import RULES
+from hepml_root.export.cpp.reading import OLDEST_OPSET, load_rules
 from tests.nodes.cases import Case, all_cases
 from tests.nodes.tally import complaint, not_applicable, results
 

@@ -9,8 +9,8 @@
 // else uses it. Nothing is allocated by infer(x, n, out); only a network of many values takes memory at the
 // first call of each thread that is in it at the same time.
 //
-// This template is valid C++ itself (tests compile it). The generator, export/cpp.py, replaces the name
-// `model` of the namespace, and what stands between "begin NAME" and "end NAME" lines.
+// This template is valid C++ itself (tests compile it). The generator, export/cpp/generator.py, replaces the
+// name `model` of the namespace, and what stands between "begin NAME" and "end NAME" lines.
 // begin guard
 #ifndef HEPML_ROOT_MODEL
 #define HEPML_ROOT_MODEL

@@ -12,7 +12,7 @@
 //     tile reads is then a few contiguous stretches that stay in the first-level cache.
 //   - For one event a register holds channels of one pixel, or neighbouring pixels of one channel:
 //     convolution_event.hxx.
-// Weights are stored as they are read (export/cpp_convolution.py, `pack`).
+// Weights are stored as they are read (export/cpp/convolution.py, `pack`).
 #pragma once
 
 #include "dense.hxx"

@@ -1,7 +1,7 @@
 // Products with constant matrices: y[r][n] = epilogue(bias[n] + sum over k of w[n][k] x[r][k]), for Rows rows
 // (Rows > 1 where the same layer is applied to every constituent).
 //
-// Weights are packed once, by the generator, in the order of use (export/cpp_steps.py, `pack`): neurons go in
+// Weights are packed once, by the generator, in the order of use (export/cpp/steps.py, `pack`): neurons go in
 // tiles of 16; of a tile the 16 weights of input 0 come first, then those of input 1, and so on. If at most 4
 // neurons are left over they follow one by one, each with its K weights, padded to a multiple of 16; if more
 // are left they make one more tile, padded with zeros. Biases are padded likewise.

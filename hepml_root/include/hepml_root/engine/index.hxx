@@ -1,7 +1,7 @@
 // Gathering and scattering with indices that depend on the event: every lane reads or writes where its own
 // indices say.
 //
-// A row is a run of Length features that is moved as one. The generator (export/cpp_index.py) gives for each
+// A row is a run of Length features that is moved as one. The generator (export/cpp/index.py) gives for each
 // row where its indices are (Where), where its source begins if all indices are 0 (Base), and how far each
 // index moves that (Coordinate). Indices from -Extent to Extent - 1 are valid, as in ONNX; nothing outside a
 // value is ever read or written: a row that is gathered with another index is NaN, and an event in which one

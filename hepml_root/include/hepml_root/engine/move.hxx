@@ -1,7 +1,7 @@
 // Moving features: what slices, joins, transposes, repeats and padding come down to.
 //
 // A movement is a nest of loops that copies one feature (or, where both sides are contiguous, a run of them)
-// in each turn. The generator finds the loops in the list of indices (export/cpp_moves.py); where there is no
+// in each turn. The generator finds the loops in the list of indices (export/cpp/moves.py); where there is no
 // regularity, the outermost loop reads its places from a table.
 #pragma once
 

@@ -2,7 +2,7 @@
 //
 // A step's products with its inputs and with the state before it are one sum: x_t takes part first, then h.
 // All sums that a unit needs (its gates) are computed together, so that its new state follows from what is in
-// the fastest cache. Weights are packed once, by the generator (export/cpp_recurrent.py, `pack`): units go in
+// the fastest cache. Weights are packed once, by the generator (export/cpp/recurrent.py, `pack`): units go in
 // tiles of 16; of a tile the 16 weights of input 0 for the first gate come first, then those for the second
 // gate, and so on through the gates and then through the inputs. Blocks of events read them one by one, a
 // single event sixteen at a time.

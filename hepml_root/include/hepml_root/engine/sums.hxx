@@ -15,7 +15,7 @@ namespace hepml_root::engine {
 inline namespace HEPML_ROOT_TARGET {
 
 // The type in which numbers are added up: float, or double where a check of the rounding errors asks for it
-// (export/cpp.py, `accumulate`).
+// (export/cpp/generator.py, `accumulate`).
 #ifdef HEPML_ROOT_ACCUMULATE_DOUBLE
 template <std::size_t Lanes> struct WideSum {
    using Type [[gnu::vector_size(8 * Lanes)]] = double;

@@ -1,4 +1,4 @@
-// Ensembles of decision trees. Trees are data, laid out by the generator (export/cpp_trees.py); the code is
+// Ensembles of decision trees. Trees are data, laid out by the generator (export/cpp/trees.py); the code is
 // the same for all of them.
 //
 // Every test of a node is "key of a feature > key of the threshold" for integers: `ordered_keys` turns floats

@@ -12,7 +12,8 @@
 namespace hepml_root::engine {
 inline namespace HEPML_ROOT_TARGET {
 
-// Reads `count` floats; a file of another length or checksum is refused (export/cpp.py, `checksum`).
+// Reads `count` floats; a file of another length or checksum is refused (export/cpp/generator.py,
+// `checksum`).
 inline std::shared_ptr<const float> read_weights(const std::string& file, std::size_t count,
                                                  std::uint64_t checksum) {
    std::ifstream stream(file, std::ios::binary);
