@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import os
+
+import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 # Tests run side by side on few cores: leave the thread pools small, and keep TensorFlow's start-up quiet.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -13,3 +18,14 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Exports compile nothing, but where the certificate is what is tested.
 os.environ.setdefault("HEPML_ROOT_CERTIFY", "0")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_crash_is_told(pytestconfig: pytest.Config) -> None:
+    """ROOT takes over the fatal signals, and what it prints is lost with the process: take them back."""
+    with contextlib.suppress(ImportError):
+        import ROOT
+
+        ROOT.gInterpreter.ProcessLine("0")
+    faulthandler.disable()
+    faulthandler.enable(file=pytestconfig.stash[fault_handler_stderr_fd_key])
