@@ -103,5 +103,7 @@ def test_every_rule_is_tested() -> None:
     tested = {node.op_type for case in all_cases() for node in case.model.graph.node}
     folder = Path(__file__).parent.parent / "export"
     source = "".join(path.read_text() for path in folder.glob("test_cpp_*.py"))
-    missing = [name for _, name in RULES if name not in tested and f'"{name}"' not in source]
+    # Tests of the documentation register rules of their own.
+    ours = [name for (_, name), rule in RULES.items() if rule.__module__.startswith("hepml_root.")]
+    missing = [name for name in ours if name not in tested and f'"{name}"' not in source]
     assert not missing
