@@ -13,6 +13,7 @@ from hepml_root.simulation.pythia import charges
 
 if TYPE_CHECKING:
     from hepml_root.simulation.detector import Detector
+    from hepml_root.simulation.importance import Trials
 
 
 @dataclass
@@ -32,12 +33,15 @@ class Batch:
         The detector of the sample, or None.
     random
         For all that is random after Pythia: the same batch always gets the same numbers.
+    trials
+        Weights of the collisions, where the sample's ``prepare`` installs importance sampling; else None.
     """
 
     events: ak.Array
     pythia: Any
     detector: Detector | None
     random: np.random.Generator
+    trials: Trials | None = None
 
     def __len__(self) -> int:
         return len(self.events)

@@ -23,12 +23,11 @@ from numpy.typing import NDArray
 from hepml_root.errors import ColumnNotFoundError, EmptySelectionError, HepmlError, ShapeError
 from hepml_root.output import writing
 from hepml_root.simulation.batch import Batch
-from hepml_root.simulation.pythia import start
+from hepml_root.simulation.pythia import cross_section, start
 from hepml_root.simulation.samples import Sample
 
 # A selection that keeps nothing of so many collisions is taken for one that keeps nothing at all.
 HOPELESS = 100_000
-_PB_PER_MB = 1e9
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,9 @@ class Chunk:
         are under ``n<group>``.
     counts
         ``rows``; ``generated``, the collisions up to that of the last row; Pythia's ``tried``, and its cross
-        section ``sigma_pb`` with ``sigma_error_pb``.
+        section ``sigma_pb`` with ``sigma_error_pb``. Of weighted samples, ``generated`` are all that were
+        drawn, ``drawn_weight`` is the sum of their weights, ``weight`` and ``weight_squared`` are sums over
+        the rows.
     """
 
     columns: dict[str, NDArray[Any]]
@@ -100,34 +101,45 @@ def make_chunk(
     )
     parts: list[Mapping[str, Any]] = []
     found = generated = 0
+    drawn_weight = 0.0
     while found < rows:
         events = pythia.nextBatch(sample.batch)
         if not len(events):
             raise HepmlError(f"Pythia stopped after {generated} collisions of sample '{sample.name}'.")
-        columns, origin = sample.columns(Batch(events, pythia, sample.detector, random), sample.options)
+        trials = kept.trials(events) if sample.expected is not None else None  # type: ignore[attr-defined]
+        batch = Batch(events, pythia, sample.detector, random, trials)
+        columns, origin = sample.columns(batch, sample.options)
         origin = np.asarray(origin)
         wanted = min(rows - found, len(origin))
         if wanted:
             parts.append({name: values[:wanted] for name, values in columns.items()})
         found += wanted
         # The collisions after that of the last row were not needed: they would bias the efficiency.
-        generated += int(origin[wanted - 1]) + 1 if found == rows else len(events)
+        last = int(origin[wanted - 1]) if found == rows else len(events) - 1
+        if trials is None:
+            generated += last + 1
+        else:
+            generated, drawn_weight = int(trials.drawn[last]), float(trials.drawn_weight[last])
         if not found and generated >= HOPELESS:
             raise EmptySelectionError(
                 f"sample '{sample.name}': {generated} collisions, and none is selected."
             )
         if progress is not None:
             progress(found)
-    info = pythia.infoPython()
+    filled = _flat(sample, parts)
+    sigma, error = cross_section(pythia, before_vetoes=sample.expected is not None)
     counts = {
         "rows": rows,
         "generated": generated,
-        "tried": info.nTried(),
-        "sigma_pb": info.sigmaGen() * _PB_PER_MB,
-        "sigma_error_pb": info.sigmaErr() * _PB_PER_MB,
+        "tried": pythia.infoPython().nTried(),
+        "sigma_pb": sigma,
+        "sigma_error_pb": error,
     }
+    if sample.expected is not None:
+        weight = filled["weight"].astype(float)
+        counts |= {"drawn_weight": drawn_weight, "weight": weight.sum(), "weight_squared": (weight**2).sum()}
     del kept  # lives as long as Pythia does
-    return Chunk(_flat(sample, parts), counts)
+    return Chunk(filled, counts)
 
 
 def _flat(sample: Sample, parts: list[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:

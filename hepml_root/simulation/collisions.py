@@ -22,6 +22,7 @@ from hepml_root.simulation.pythia import require, versions
 from hepml_root.simulation.sample_file import write_sample
 from hepml_root.simulation.samples import Sample, find
 from hepml_root.simulation.workers import Task, run_workers
+from hepml_root.simulation.yields import totals
 
 _RECIPE = "recipe.json"
 
@@ -112,7 +113,8 @@ def generate(
             _make(task, missing, _cores() if processes is None else processes, shown)
         with writing(path, overwrite) as temporary:
             parts = [task.part(number) for number, _ in chunks]
-            write_sample(temporary, sample, _load(parts), _provenance(sample, recipe, parts))
+            made = _provenance(sample, recipe, parts)
+            write_sample(temporary, sample, _load(parts, made.get("weight_scale")), made)
     except KeyboardInterrupt:
         if _is_bare(folder):
             shutil.rmtree(folder)
@@ -242,29 +244,17 @@ def _make(task: Task, missing: list[tuple[int, int]], processes: int, shown: Gen
             chunk.save(task.part(number))
 
 
-def _load(parts: list[Path]) -> Iterator[Chunk]:
+def _load(parts: list[Path], weight_scale: float | None) -> Iterator[Chunk]:
     for part in parts:
-        yield Chunk.load(part)
+        chunk = Chunk.load(part)
+        if weight_scale is not None:
+            chunk.columns["weight"] = (weight_scale * chunk.columns["weight"]).astype(
+                chunk.columns["weight"].dtype
+            )
+        yield chunk
 
 
 def _provenance(sample: Sample, recipe: Mapping[str, Any], parts: list[Path]) -> dict[str, Any]:
     """Return the recipe with what is known after the generation."""
     counts = [Chunk.load_counts(part) for part in parts]
-    total = {name: sum(one[name] for one in counts) for name in ("rows", "generated", "tried")}
-    # Every chunk estimates the same cross section: the mean, weighted by the tries that it is made of.
-    factor = sample.cross_section_factor / total["tried"]
-    sigma = factor * sum(one["tried"] * one["sigma_pb"] for one in counts)
-    error = factor * sum((one["tried"] * one["sigma_error_pb"]) ** 2 for one in counts) ** 0.5
-    efficiency = total["rows"] / total["generated"]
-    return {
-        **recipe,
-        "tree": sample.tree,
-        "generated": int(total["generated"]),
-        "filter_efficiency": efficiency,
-        "cross_section_pb": sigma,
-        "cross_section_error_pb": error,
-        "selected_cross_section_pb": sigma * efficiency,
-        "cross_section_order": "leading order, as Pythia gives it, times cross_section_factor; of the "
-        "collisions that no filter of the sample gave up, before the selection",
-        "cross_section_factor": sample.cross_section_factor,
-    }
+    return {**recipe, "tree": sample.tree, **totals(sample, counts)}

@@ -206,16 +206,8 @@ class Detector:
         seen.
         """
         objects = self.flow(particles, random)
-        px = ak.to_numpy(ak.sum(objects.pt * np.cos(objects.phi), axis=1))
-        py = ak.to_numpy(ak.sum(objects.pt * np.sin(objects.phi), axis=1))
-        return Response(
-            objects,
-            self._identified(objects, 11, self.electron_identification, random),
-            self._identified(objects, 13, self.muon_identification, random),
-            self._identified(objects, 22, self.photon_identification, random),
-            np.hypot(px, py),
-            np.arctan2(-py, -px),
-        )
+        electrons, muons, photons = (self.identify(objects, kind, random) for kind in (11, 13, 22))
+        return Response(objects, electrons, muons, photons, *missing_momentum(objects))
 
     def flow(self, particles: ak.Array, random: np.random.Generator) -> ak.Array:
         """Return only the energy-flow objects of :meth:`respond`: the same ones, in less time."""
@@ -350,10 +342,16 @@ class Detector:
         )  # fmt: skip
         return [_towers(photons, 22), _towers(hadrons, 130)]
 
-    def _identified(
-        self, flow: ak.Array, pdg: int, efficiency: tuple[float, float], random: np.random.Generator
-    ) -> ak.Array:
-        """Return the objects of one kind that are identified, with their isolation."""
+    def identify(self, flow: ak.Array, pdg: int, random: np.random.Generator) -> ak.Array:
+        """Return the objects of one kind that are identified, with their isolation.
+
+        ``flow`` are energy-flow objects; ``pdg`` is 11 for electrons, 13 for muons, 22 for photons.
+        """
+        efficiency = {
+            11: self.electron_identification,
+            13: self.muon_identification,
+            22: self.photon_identification,
+        }[pdg]
         size = abs(flow.eta)
         chosen = (abs(flow.pdg) == pdg) & (flow.pt > self.lepton_pt_min) & (size < self.lepton_eta[1])
         candidates, size = flow[chosen], size[chosen]
@@ -361,6 +359,13 @@ class Detector:
         candidates = candidates[luck < ak.where(size < self.lepton_eta[0], *efficiency)]
         isolation = relative_isolation(candidates, flow, self.isolation_radius, self.isolation_pt_min)
         return ak.with_field(candidates, isolation, "isolation")
+
+
+def missing_momentum(flow: ak.Array) -> tuple[Floats, Floats]:
+    """Return pt [GeV] and phi [rad] of what balances the energy-flow objects, ``(events,)`` each."""
+    px = ak.to_numpy(ak.sum(flow.pt * np.cos(flow.phi), axis=1))
+    py = ak.to_numpy(ak.sum(flow.pt * np.sin(flow.phi), axis=1))
+    return np.hypot(px, py), np.arctan2(-py, -px)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from hepml_root.errors import MissingDependencyError, SettingError
 
+_PB_PER_MB = 1e9
 INSTALL = "Install it with: pip install 'hepml_root[physics]'"
 
 
@@ -68,6 +69,26 @@ def start(settings: Iterable[str], seed: int, prepare: Any = None) -> tuple[Any,
     if not pythia.init():
         raise SettingError("Pythia cannot start with these settings: " + "; ".join(settings))
     return pythia, kept
+
+
+def cross_section(pythia: Any, before_vetoes: bool = False) -> tuple[float, float]:
+    """Return Pythia's cross section so far and its statistical error [pb].
+
+    Pythia takes what user hooks veto for another process; ``before_vetoes`` counts it in.
+    """
+    info = pythia.infoPython()
+    if not before_vetoes:
+        return info.sigmaGen() * _PB_PER_MB, info.sigmaErr() * _PB_PER_MB
+    sigma = variance = 0.0
+    for code in info.codesHard():
+        selected, accepted = info.nSelected(code), info.nAccepted(code)
+        if accepted:
+            whole = info.sigmaGen(code) * selected / accepted
+            # Pythia's error has that of the share that was not vetoed, which plays no part here.
+            relative = (info.sigmaErr(code) / info.sigmaGen(code)) ** 2 - 1 / accepted + 1 / selected
+            sigma += whole
+            variance += max(relative, 1 / selected) * whole**2
+    return sigma * _PB_PER_MB, variance**0.5 * _PB_PER_MB
 
 
 def charges(pythia: Any, pdg: ak.Array) -> ak.Array:

@@ -32,6 +32,9 @@ _WHERE: dict[str, tuple[str, str]] = {
     "qcd-jets": ("hepml_root.simulation.jets", "QCD_JETS"),
     "higgs": ("hepml_root.simulation.higgs", "HIGGS"),
     "higgs-ttbar": ("hepml_root.simulation.higgs", "HIGGS_TTBAR"),
+    "stop-900-100": ("hepml_root.simulation.stop", "STOP_900_100"),
+    "stop-600-400": ("hepml_root.simulation.stop", "STOP_600_400"),
+    "ttbar-1l": ("hepml_root.simulation.stop", "TTBAR_1L"),
     "muons-prompt": ("hepml_root.simulation.muons", "PROMPT"),
     "muons-from-jets": ("hepml_root.simulation.muons", "FROM_JETS"),
 }
@@ -118,6 +121,11 @@ class Sample:
         What Pythia's cross section has to be multiplied by: the share of decays that ``pythia`` forces on
         hadrons, which it does not know of; or the inverse of the share that ``prepare`` keeps where it shapes
         a distribution, as Pythia takes what is vetoed for another process. The events do not depend on it.
+    expected
+        Function of the options: the number of collisions that are expected, cross section times luminosity.
+        The branch ``weight`` is then scaled such that its sum is the number of expected events after the
+        selection. ``prepare`` has to return an :func:`~hepml_root.simulation.importance.importance_hook`,
+        which counts what was drawn, and ``columns`` to give the weights of :attr:`Batch.trials`.
     """
 
     name: str
@@ -134,6 +142,7 @@ class Sample:
     version: int = 1
     reference: str = ""
     cross_section_factor: float = 1.0
+    expected: Callable[[Mapping[str, Any]], float] | None = None
 
     def with_settings(self, settings: Mapping[str, Any]) -> Sample:
         """Return this sample with some settings changed.
