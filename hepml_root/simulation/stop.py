@@ -3,8 +3,8 @@
 Samples ``stop-900-100`` and ``stop-600-400``: the simplified model T2tt, p p → t̃ t̃*, t̃ → t χ, with the
 masses of t̃ and χ in the name [GeV]; in the second, compressed one little is left beyond the top quark's mass.
 Sample ``ttbar-1l``: p p → t t̄ with one lepton from W → e, μ, τ, or with two, of which one is lost. All at
-14 TeV, with the selection of :mod:`~hepml_root.simulation.one_lepton`; the weights of a sample add up to the
-events that are expected at ``luminosity_fb`` with ``cross_section_fb``, which is beyond Pythia's leading order.
+14 TeV, with the selection of :mod:`~hepml_root.simulation.one_lepton`. The weights of a sample add up to the
+events that are expected at ``luminosity_fb`` with ``cross_section_fb``, which is beyond leading order.
 
 Events are not cut where they are generated: they are kept with a probability, and weighted
 (:mod:`~hepml_root.simulation.importance`).

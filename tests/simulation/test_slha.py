@@ -41,9 +41,9 @@ def test_what_is_light_and_what_it_decays_to():
 
 
 def test_what_is_refused():
-    with pytest.raises(SettingError, match=r"550 GeV \(type 1000006\) cannot decay to 572.5 GeV"):
+    with pytest.raises(SettingError, match=r"550 GeV \(type 1000006\) cannot decay to 572\.5 GeV"):
         stop_pair_spectrum(550.0, 400.0)
-    with pytest.raises(SettingError, match="add up to 0.5"):
+    with pytest.raises(SettingError, match=r"add up to 0\.5"):
         spectrum({STOP: 900.0, NEUTRALINO: 100.0}, {STOP: [(0.5, (TOP, NEUTRALINO))]})
 
 
