@@ -9,7 +9,17 @@ import importlib
 import json
 import sys
 
-NAMES = ("feed", "train", "inference", "trees", "representations", "top_tagging", "higgs", "higgs_sample")
+NAMES = (
+    "feed",
+    "train",
+    "losses",
+    "inference",
+    "trees",
+    "representations",
+    "top_tagging",
+    "higgs",
+    "higgs_sample",
+)
 
 
 def main(arguments: list[str]) -> int:

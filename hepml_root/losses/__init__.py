@@ -1,7 +1,7 @@
 """Losses: functions of expected counts and thin classes around them, found by name through one dictionary.
 
->>> sorted(NAMES)
-['asimov', 'asimovsignificance', 'meanscore', 'scaledsquarederror', 'significance']
+>>> [name for name in sorted(NAMES) if "asimov" in name]
+['asimov', 'asimovsignificance', 'binnedasimov', 'binnedasimovsignificance']
 """
 
 from __future__ import annotations
@@ -12,33 +12,74 @@ from typing import Any
 import keras
 
 from hepml_root.errors import SettingError, unknown
+from hepml_root.losses.batch_loss import BatchLoss, SignificanceLoss
+from hepml_root.losses.batch_statistics import BatchStatistics, assess_batch, propose_batch_size
+from hepml_root.losses.binned import correlated_discovery, correlated_exclusion, in_quadrature
+from hepml_root.losses.counting import (
+    asimov_significance,
+    discovery_significance,
+    exclusion_significance,
+    simple_significance,
+    systematic_significance,
+)
+from hepml_root.losses.counts import SoftBins, batch_sums, counts_of, expected_counts
+from hepml_root.losses.inferno import Inferno, profiled_information
 from hepml_root.losses.reconstruction import MeanScore
 from hepml_root.losses.regression import ScaledSquaredError
 from hepml_root.losses.significance import (
     AsimovSignificance,
+    BinnedAsimovSignificance,
+    DiscoverySignificance,
+    ExclusionSignificance,
     Significance,
-    asimov_significance,
-    expected_counts,
-    simple_significance,
+    SystematicSignificance,
 )
 
 __all__ = [
     "NAMES",
     "AsimovSignificance",
+    "BatchLoss",
+    "BatchStatistics",
+    "BinnedAsimovSignificance",
+    "DiscoverySignificance",
+    "ExclusionSignificance",
+    "Inferno",
     "MeanScore",
     "ScaledSquaredError",
     "Significance",
+    "SignificanceLoss",
+    "SoftBins",
+    "SystematicSignificance",
     "asimov_significance",
+    "assess_batch",
+    "batch_sums",
+    "correlated_discovery",
+    "correlated_exclusion",
+    "counts_of",
+    "discovery_significance",
+    "exclusion_significance",
     "expected_counts",
     "get",
+    "in_quadrature",
+    "profiled_information",
+    "propose_batch_size",
     "simple_significance",
+    "systematic_significance",
 ]
 
 # Names are looked up without case and underscores.
 NAMES: dict[str, Callable[..., keras.losses.Loss]] = {
     "asimov": AsimovSignificance,
     "asimovsignificance": AsimovSignificance,
+    "binnedasimov": BinnedAsimovSignificance,
+    "binnedasimovsignificance": BinnedAsimovSignificance,
     "significance": Significance,
+    "systematicsignificance": SystematicSignificance,
+    "discovery": DiscoverySignificance,
+    "discoverysignificance": DiscoverySignificance,
+    "exclusion": ExclusionSignificance,
+    "exclusionsignificance": ExclusionSignificance,
+    "inferno": Inferno,
     "meanscore": MeanScore,
     "scaledsquarederror": ScaledSquaredError,
 }
@@ -91,7 +132,7 @@ def get(loss: str | keras.losses.Loss | Callable[..., Any], **settings: Any) -> 
         {"mse": "meansquarederror", "mae": "meanabsoluteerror"}.get(key, key)
     )
     if made is None:
-        raise SettingError(unknown("loss", loss, ["asimov", "significance", *of_keras]))
+        raise SettingError(unknown("loss", loss, [*NAMES, *of_keras]))
     try:
         return made(**settings)
     except TypeError as error:

@@ -1,202 +1,164 @@
 r"""Losses that maximise the expected significance of a counting experiment in the classifier's output.
 
 A batch stands for the whole sample: its weighted scores, normalised to the expected yields, give smooth
-counts of signal and background behind a selection that accepts an event with probability ŷ,
+counts s and b behind a selection that accepts an event with probability ŷ (:mod:`hepml_root.losses.counts`),
+and these a significance (:mod:`hepml_root.losses.counting`). One batch gives one number, and it should hold
+thousands of events for s and b to be precise: :mod:`hepml_root.losses.batch_statistics` says how many.
 
-.. math:: s = S \frac{\sum_{i \in sig} w_i \hat y_i}{\sum_{i \in sig} w_i}, \qquad
-          b = B \frac{\sum_{i \in bkg} w_i \hat y_i}{\sum_{i \in bkg} w_i}
+All of them share these settings.
 
-with S and B the yields expected before it. These losses are functions of sums over the batch, not sums over
-events: one batch gives one number, and it should hold thousands of events for s and b to be precise.
+signal, background
+    Expected events before the selection (cross section × luminosity × acceptance). Left out, ``hr.fit`` fills
+    them with the sums of the weights of its dataset.
+form
+    "negative" (-Z), "inverse" (1/Z), "negative_square" (-Z²) or "inverse_square" (1/Z²). The inverse forms go
+    on as straight lines below 1/1000 of the significance before any selection, where they would diverge.
+bins, bandwidth
+    A number of bins of the score from 0 to 1, or their edges: the significances of all bins are added in
+    quadrature. :class:`hepml_root.losses.counts.SoftBins` says what resolution the soft edges lose.
+least_background
+    Expected background events, of all bins together, below which it counts as that much; 10⁻⁶ of
+    ``background`` by default. Where a batch has no background left, significances diverge: a value of the
+    order of the weight of a background event keeps a network from hiding in the holes of a small sample.
+
+Negative weights keep their sign in the sums; a count that comes out below 0 is 0. Shapes: ``y_true`` and
+``y_pred`` ``(events, 1)``, ``sample_weight`` ``(events,)``; the loss is a scalar.
+
 Reference: A. Elwood, D. Krücker, arXiv:1806.00322.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from hepml_root.errors import SettingError, unknown
-
-# Thirty-two points give Z to float32 rounding for s/b up to 10^3, and to 10^-4 up to 10^5.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
-_NODES, _WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS
-# Where a selection leaves no background, the significance diverges; less than this part of it is not
-# resolved.
-_LEAST_BACKGROUND = 1e-6
-
-
-def expected_counts(
-    y_true: Any, y_pred: Any, sample_weight: Any, signal: float, background: float
-) -> tuple[Any, Any]:
-    """Return the smooth counts (s, b) of a batch: two scalars, in expected events.
-
-    Each class is normalised by its own sum of weights in the batch, so the expectation depends neither on the
-    size of the batch, nor on its composition, nor on the scale of the weights. A class without (positive)
-    weight in the batch counts 0. Shapes: ``y_true`` and ``y_pred`` ``(events, 1)``, ``sample_weight``
-    ``(events,)`` or None.
-
-    Example
-    -------
-    >>> target, score = np.array([[1.0], [0.0]]), np.array([[0.5], [0.1]])
-    >>> s, b = expected_counts(target, score, None, signal=10.0, background=100.0)
-    >>> round(float(s), 4), round(float(b), 4)
-    (5.0, 10.0)
-    """
-    if len(y_pred.shape) > 1 and y_pred.shape[-1] != 1:
-        raise SettingError(
-            f"a significance needs one output, the score of the signal; this model has {y_pred.shape[-1]}."
-        )
-    score = ops.reshape(ops.convert_to_tensor(y_pred), (-1,))
-    target = ops.cast(ops.reshape(y_true, (-1,)), score.dtype)
-    if sample_weight is None:
-        weight = ops.ones_like(score)
-    else:
-        weight = ops.cast(ops.reshape(sample_weight, (-1,)), score.dtype)
-    of_signal, of_background = weight * target, weight * (1.0 - target)
-    return (
-        signal * _part(ops.sum(of_signal * score), ops.sum(of_signal)),
-        background * _part(ops.sum(of_background * score), ops.sum(of_background)),
-    )
+from hepml_root.errors import SettingError
+from hepml_root.losses.batch_loss import SignificanceLoss
+from hepml_root.losses.binned import correlated_discovery, correlated_exclusion
+from hepml_root.losses.counting import (
+    asimov_significance,
+    discovery_significance,
+    exclusion_significance,
+    simple_significance,
+    systematic_significance,
+)
 
 
-def _part(accepted: Any, total: Any) -> Any:
-    """Return accepted / total, not below 0, and 0 where the total is not positive."""
-    there = total > 0
-    return ops.where(there, ops.maximum(accepted, 0.0) / ops.where(there, total, ops.ones_like(total)), 0.0)
-
-
-def _log1p_ratio(x: Any) -> Any:
-    """Return log(1 + x) / x, 1 at zero."""
-    small = x < 1e-3
-    safe = ops.where(small, ops.ones_like(x), x)
-    return ops.where(small, 1.0 - x * (0.5 - x / 3.0), ops.log1p(safe) / safe)
-
-
-def _expm1_ratio(x: Any) -> Any:
-    """Return (exp(x) - 1) / x, 1 at zero."""
-    small = x < 1e-3
-    safe = ops.where(small, ops.ones_like(x), x)
-    return ops.where(small, 1.0 + x * (0.5 + x / 6.0), ops.expm1(safe) / safe)
-
-
-def asimov_significance(s: Any, b: Any, systematic: float = 0.0) -> Any:
-    r"""Return the median discovery significance of s signal over b ± σ background events, σ = systematic · b.
-
-    .. math:: Z_A^2 = 2 \left[ (s+b) \ln \frac{(s+b)(b+\sigma^2)}{b^2 + (s+b)\sigma^2}
-              - \frac{b^2}{\sigma^2} \ln \left( 1 + \frac{\sigma^2 s}{b (b + \sigma^2)} \right) \right]
-
-    (arXiv:1806.00322; :math:`2 [(s+b) \ln(1+s/b) - s]` without systematic uncertainty). As it stands,
-    the formula loses all digits in float32 where s is much less than b + σ². It is evaluated as the equal
-    integral
-
-    .. math:: Z_A^2 = 2 b \int_0^{s/b} \ln \left( 1 + \frac{(1-\lambda) x}{1 + \lambda x} \right) dx, \qquad
-              \lambda = \frac{\sigma^2}{b + \sigma^2}
-
-    whose integrand is positive, and small for small s: values and gradients are right to a few roundings of
-    float32 for any s ≥ 0, b > 0, s/b < 10³ and systematic ≥ 0 (Z to 10⁻⁴ for s/b < 10⁵). For small s it goes
-    to :math:`s / \sqrt{b + \sigma^2}`.
-
-    Arguments
-    ---------
-    s, b
-        Expected events, scalars or arrays of one shape.
-    systematic
-        Relative uncertainty of b.
-
-    Example
-    -------
-    >>> round(float(asimov_significance(14.0, 5.0, 0.3)), 3)
-    3.615
-    """
-    s, b = ops.convert_to_tensor(s), ops.convert_to_tensor(b)
-    ratio = ops.expand_dims(s / b, -1)
-    rest = ops.expand_dims(1.0 / (1.0 + systematic**2 * b), -1)  # 1 - lambda
-    nodes, weights = ops.cast(_NODES, s.dtype), ops.cast(_WEIGHTS, s.dtype)
-    # With x = exp(L t) - 1 and L = log(1 + s/b), t runs from 0 to 1, and the points are where they matter.
-    length = ops.log1p(ratio)
-    x_by_length = nodes * _expm1_ratio(length * nodes)
-    x = length * x_by_length
-    slope = rest / (1.0 + (1.0 - rest) * x)
-    integrand = (1.0 + x) * slope * x_by_length * _log1p_ratio(slope * x)
-    # The integral over (s/b)^2, which is finite and positive at s = 0, so that its root has a gradient there.
-    scaled = ops.sum(weights * integrand, axis=-1) * ops.squeeze(_log1p_ratio(ratio), -1) ** 2
-    return s * ops.sqrt(2.0 * scaled / b)
-
-
-def simple_significance(s: Any, b: Any) -> Any:
-    r"""Return :math:`s / \sqrt{s + b}` of expected events, scalars or arrays of one shape.
-
-    Example
-    -------
-    >>> round(float(simple_significance(9.0, 16.0)), 4)
-    1.8
-    """
-    s, b = ops.convert_to_tensor(s), ops.convert_to_tensor(b)
-    return s / ops.sqrt(s + b)
-
-
-class _SignificanceLoss(keras.losses.Loss):
-    """A loss of the whole batch: minus a significance, or one over it."""
-
-    def __init__(self, signal: float, background: float, form: str, name: str) -> None:
-        super().__init__(name=name, reduction="sum")
-        for what, value in (("signal", signal), ("background", background)):
-            if not (np.isfinite(value) and value > 0):
-                raise SettingError(
-                    f"{name}: {what}={value}; the expected {what} events must be a positive number."
-                )
-        if form not in ("negative", "inverse"):
-            raise SettingError(unknown("form of the loss", form, ["negative", "inverse"]))
-        self.signal, self.background, self.form = float(signal), float(background), form
-
-    def significance(self, s: Any, b: Any) -> Any:
-        raise NotImplementedError
-
-    @property
-    def magnitude(self) -> float:
-        """The size of the loss before any selection; penalties are meant for losses of order one."""
-        value = float(keras.ops.convert_to_numpy(self.significance(self.signal, self.background)))
-        return value if self.form == "negative" else 1.0 / value
-
-    # Keras would weight and average one loss per event in __call__; here the weights belong inside the
-    # counts.
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        s, b = expected_counts(y_true, y_pred, sample_weight, self.signal, self.background)
-        value = self.significance(s, ops.maximum(b, _LEAST_BACKGROUND * self.background))
-        return -value if self.form == "negative" else 1.0 / value
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return self(y_true, y_pred)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"signal": self.signal, "background": self.background, "form": self.form, "name": self.name}
+def _checked_systematic(name: str, systematic: float | Sequence[float]) -> float | list[float]:
+    values = np.asarray(systematic, dtype=np.float64)
+    if values.ndim > 1 or not (np.isfinite(values).all() and (values >= 0).all()):
+        raise SettingError(f"{name}: systematic={systematic}; a relative uncertainty is not negative.")
+    return float(values) if values.ndim == 0 else values.tolist()
 
 
 @keras.saving.register_keras_serializable(package="hepml_root")
-class AsimovSignificance(_SignificanceLoss):
-    r"""Minus the Asimov discovery significance of the batch, :math:`-Z_A(s, b, \sigma)`.
+class Significance(SignificanceLoss):
+    r"""Minus the simple significance of the batch, :math:`-s/\sqrt{s+b}`.
 
-    See :func:`asimov_significance` for the formula and :func:`expected_counts` for s and b. Shapes:
-    ``y_true`` and ``y_pred`` ``(events, 1)``, ``sample_weight`` ``(events,)``; the loss is a scalar. A
-    background below 10⁻⁶ of what is expected counts as that much: the significance diverges at b = 0.
-
-    Arguments
-    ---------
-    signal, background
-        Expected events before the selection (cross section × luminosity × acceptance).
-    systematic
-        Relative uncertainty of the background.
-    form
-        "negative" (-Z, finite gradients everywhere) or "inverse" (1/Z, as published; diverges at s = 0).
+    The published loss :math:`(s+b)/s^2` is ``form="inverse_square"``. Formula: :func:`simple_significance`;
+    shapes and the settings ``signal``, ``background``, ``form``, ``bins``, ``bandwidth``,
+    ``least_background``: :mod:`hepml_root.losses.significance`.
 
     Raises
     ------
     SettingError
-        A yield is not positive, the uncertainty is negative, or the form is unknown.
+        A yield is not positive, the form is unknown, or the bins cannot be.
+
+    Reference: arXiv:1806.00322.
+
+    Example
+    -------
+    >>> loss = Significance(signal=9.0, background=16.0)
+    >>> round(float(loss(np.array([[1.0], [0.0]]), np.array([[1.0], [1.0]]))), 4)
+    -1.8
+    """
+
+    def __init__(
+        self,
+        signal: float | None = None,
+        background: float | None = None,
+        *,
+        form: str = "negative",
+        bins: int | Sequence[float] | None = None,
+        bandwidth: float = 0.1,
+        least_background: float | None = None,
+        name: str = "significance",
+    ) -> None:
+        super().__init__(signal, background, form, bins, bandwidth, least_background, name)
+
+    def significance(self, s: Any, b: Any) -> Any:
+        return simple_significance(s, b)
+
+
+@keras.saving.register_keras_serializable(package="hepml_root")
+class SystematicSignificance(SignificanceLoss):
+    r"""Minus the simple significance with a background uncertainty, :math:`-s/\sqrt{s+b+\sigma^2}`.
+
+    Finite without background, unlike the Asimov significance: a loss to pretrain with. Formula:
+    :func:`systematic_significance`; shapes and the settings that are not explained here:
+    :mod:`hepml_root.losses.significance`.
+
+    Arguments
+    ---------
+    systematic
+        Relative uncertainty of the background, a number or one for each bin; independent between bins.
+
+    Raises
+    ------
+    SettingError
+        A yield is not positive, an uncertainty is negative, the form is unknown, or the bins cannot be.
+
+    Example
+    -------
+    >>> loss = SystematicSignificance(signal=9.0, background=12.0, systematic=1 / 6)
+    >>> round(float(loss(np.array([[1.0], [0.0]]), np.array([[1.0], [1.0]]))), 4)
+    -1.8
+    """
+
+    def __init__(
+        self,
+        signal: float | None = None,
+        background: float | None = None,
+        systematic: float | Sequence[float] = 0.0,
+        *,
+        form: str = "negative",
+        bins: int | Sequence[float] | None = None,
+        bandwidth: float = 0.1,
+        least_background: float | None = None,
+        name: str = "systematic_significance",
+    ) -> None:
+        self.systematic = _checked_systematic(name, systematic)
+        super().__init__(signal, background, form, bins, bandwidth, least_background, name)
+
+    def significance(self, s: Any, b: Any) -> Any:
+        return systematic_significance(s, b, self.systematic)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "systematic": self.systematic}
+
+
+@keras.saving.register_keras_serializable(package="hepml_root")
+class AsimovSignificance(SignificanceLoss):
+    r"""Minus the Asimov discovery significance of the batch, :math:`-Z_A(s, b, \sigma)`.
+
+    Formula: :func:`asimov_significance`; shapes and the settings that are not explained here:
+    :mod:`hepml_root.losses.significance`.
+
+    Arguments
+    ---------
+    systematic
+        Relative uncertainty of the background, a number or one for each bin.
+    correlated
+        With bins: whether one uncertainty moves the background of all bins together
+        (:func:`correlated_discovery`), or each bin has its own.
+
+    Raises
+    ------
+    SettingError
+        A yield is not positive, an uncertainty is negative, the form is unknown, or the bins cannot be.
 
     Reference: arXiv:1806.00322.
 
@@ -209,57 +171,158 @@ class AsimovSignificance(_SignificanceLoss):
 
     def __init__(
         self,
-        signal: float,
-        background: float,
-        systematic: float = 0.0,
+        signal: float | None = None,
+        background: float | None = None,
+        systematic: float | Sequence[float] = 0.0,
         *,
         form: str = "negative",
+        bins: int | Sequence[float] | None = None,
+        bandwidth: float = 0.1,
+        correlated: bool = False,
+        least_background: float | None = None,
         name: str = "asimov_significance",
     ) -> None:
-        super().__init__(signal, background, form, name)
-        if not (np.isfinite(systematic) and systematic >= 0):
-            raise SettingError(f"{name}: systematic={systematic}; a relative uncertainty is not negative.")
-        self.systematic = float(systematic)
+        self.systematic = _checked_systematic(name, systematic)
+        self.correlated = bool(correlated)
+        super().__init__(signal, background, form, bins, bandwidth, least_background, name)
 
     def significance(self, s: Any, b: Any) -> Any:
         return asimov_significance(s, b, self.systematic)
 
+    def shared(self, s: Any, b: Any) -> Any:
+        return correlated_discovery(s, b, self.systematic)
+
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "systematic": self.systematic}
+        return {**super().get_config(), "systematic": self.systematic, "correlated": self.correlated}
 
 
 @keras.saving.register_keras_serializable(package="hepml_root")
-class Significance(_SignificanceLoss):
-    r"""Minus the simple significance of the batch, :math:`-s/\sqrt{s+b}`.
+class BinnedAsimovSignificance(AsimovSignificance):
+    """:class:`AsimovSignificance` in ten bins of the score, with one background uncertainty for all of them.
 
-    See :func:`expected_counts` for s and b. Shapes: ``y_true`` and ``y_pred`` ``(events, 1)``,
-    ``sample_weight`` ``(events,)``; the loss is a scalar.
+    Example
+    -------
+    >>> loss = BinnedAsimovSignificance(signal=14.0, background=5.0, systematic=0.3)
+    >>> len(loss.bins), loss.correlated
+    (10, True)
+    """
+
+    def __init__(
+        self,
+        signal: float | None = None,
+        background: float | None = None,
+        systematic: float | Sequence[float] = 0.0,
+        *,
+        form: str = "negative",
+        bins: int | Sequence[float] = 10,
+        bandwidth: float = 0.1,
+        correlated: bool = True,
+        least_background: float | None = None,
+        name: str = "binned_asimov_significance",
+    ) -> None:
+        super().__init__(
+            signal, background, systematic, form=form, bins=bins, bandwidth=bandwidth, correlated=correlated,
+            least_background=least_background, name=name,
+        )  # fmt: skip
+
+
+@keras.saving.register_keras_serializable(package="hepml_root")
+class DiscoverySignificance(AsimovSignificance):
+    r"""Minus the median discovery significance with a profiled background: :class:`AsimovSignificance` with
+    the statistics of a control region.
+
+    Formula: :func:`discovery_significance`; shapes and the settings that are not explained here:
+    :mod:`hepml_root.losses.significance` and :class:`AsimovSignificance`.
 
     Arguments
     ---------
-    signal, background
-        Expected events before the selection.
-    form
-        "negative" (finite gradients everywhere) or "inverse" (diverges at s = 0).
+    control
+        Background events in a control region for each background event behind the selection, τ; None: there
+        is none.
 
     Raises
     ------
     SettingError
-        A yield is not positive, or the form is unknown.
+        ``control`` is not positive, or as for :class:`AsimovSignificance`.
 
-    Reference: arXiv:1806.00322.
+    Reference: arXiv:1007.1727.
 
     Example
     -------
-    >>> loss = Significance(signal=9.0, background=16.0)
+    >>> loss = DiscoverySignificance(signal=10.0, background=20.0, control=2.0)
     >>> round(float(loss(np.array([[1.0], [0.0]]), np.array([[1.0], [1.0]]))), 4)
-    -1.8
+    -1.6574
     """
 
     def __init__(
-        self, signal: float, background: float, *, form: str = "negative", name: str = "significance"
+        self,
+        signal: float | None = None,
+        background: float | None = None,
+        systematic: float | Sequence[float] = 0.0,
+        *,
+        control: float | None = None,
+        form: str = "negative",
+        bins: int | Sequence[float] | None = None,
+        bandwidth: float = 0.1,
+        correlated: bool = False,
+        least_background: float | None = None,
+        name: str = "discovery_significance",
     ) -> None:
-        super().__init__(signal, background, form, name)
+        if control is not None and not (np.isfinite(control) and control > 0):
+            raise SettingError(f"{name}: control={control}; a ratio of expected events is positive.")
+        self.control = None if control is None else float(control)
+        super().__init__(
+            signal, background, systematic, form=form, bins=bins, bandwidth=bandwidth, correlated=correlated,
+            least_background=least_background, name=name,
+        )  # fmt: skip
 
     def significance(self, s: Any, b: Any) -> Any:
-        return simple_significance(s, b)
+        return discovery_significance(s, b, self.systematic, self.control)
+
+    def shared(self, s: Any, b: Any) -> Any:
+        return correlated_discovery(s, b, self.systematic, self.control)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "control": self.control}
+
+
+@keras.saving.register_keras_serializable(package="hepml_root")
+class ExclusionSignificance(DiscoverySignificance):
+    r"""Minus the median significance with which the signal is excluded if there is none.
+
+    Formula: :func:`exclusion_significance`; settings as of :class:`DiscoverySignificance`, with one
+    ``systematic`` for all bins where they are correlated.
+
+    Reference: arXiv:1007.1727; arXiv:1510.03456.
+
+    Example
+    -------
+    >>> loss = ExclusionSignificance(signal=10.0, background=20.0)
+    >>> round(float(loss(np.array([[1.0], [0.0]]), np.array([[1.0], [1.0]]))), 4)
+    -1.9446
+    """
+
+    def __init__(
+        self,
+        signal: float | None = None,
+        background: float | None = None,
+        systematic: float | Sequence[float] = 0.0,
+        *,
+        control: float | None = None,
+        form: str = "negative",
+        bins: int | Sequence[float] | None = None,
+        bandwidth: float = 0.1,
+        correlated: bool = False,
+        least_background: float | None = None,
+        name: str = "exclusion_significance",
+    ) -> None:
+        super().__init__(
+            signal, background, systematic, control=control, form=form, bins=bins, bandwidth=bandwidth,
+            correlated=correlated, least_background=least_background, name=name,
+        )  # fmt: skip
+
+    def significance(self, s: Any, b: Any) -> Any:
+        return exclusion_significance(s, b, self.systematic, self.control)
+
+    def shared(self, s: Any, b: Any) -> Any:
+        return correlated_exclusion(s, b, self.systematic, self.control)
