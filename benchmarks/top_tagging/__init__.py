@@ -39,6 +39,9 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
     parser.add_argument("--qcd", help="FILE.root:TREE of QCD jets, in place of generated ones")
     parser.add_argument("--output", type=Path, default=Path("runs/top_tagging"), help="folder of the results")
     parser.add_argument("--page", type=Path, help="also write the page with the table here (Markdown)")
+    parser.add_argument(
+        "--rates", action="store_true", help="also time the networks of seed 1, in ONNX Runtime and in C++"
+    )
     parser.add_argument("--fast", action="store_true", help="three networks, a few hundred jets, seconds")
     parser.add_argument("--train", nargs=2, metavar=("NAME", "SEED"), help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
@@ -48,7 +51,7 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
         yield from _train_here(chosen)
         return
 
-    from benchmarks.top_tagging import table
+    from benchmarks.top_tagging import rates, table
 
     chosen.output.mkdir(parents=True, exist_ok=True)
     samples = _samples(chosen)
@@ -61,6 +64,8 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
         if not (chosen.output / f"{entry.name}_{seed}.json").exists()
     ]
     yield from _train_all(left, chosen, samples)
+    if chosen.rates:
+        yield from rates.measure(wanted, samples, chosen.output)
     yield from table.write(chosen.output, [entry.name for entry in wanted], chosen.page)
 
 

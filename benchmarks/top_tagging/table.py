@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.top_tagging.rates import FILE
 from hepml_root.evaluation.estimate import Estimate
 from hepml_root.evaluation.plot_scores import plot_rejection
 from hepml_root.evaluation.plot_style import rendered
@@ -37,10 +38,13 @@ class Row:
 def rows(folder: Path, names: Sequence[str]) -> list[Row]:
     """Return a row for each network of which trainings are in the folder, best AUC first."""
     found = []
+    stored = folder / FILE
+    rates = json.loads(stored.read_text()) if stored.exists() else {}
     for name in names:
         files = sorted(path for path in folder.glob(f"{name}_[0-9]*.json"))
         if files:
-            found.append(_row([json.loads(path.read_text()) for path in files], folder))
+            results = [json.loads(path.read_text()) for path in files]
+            found.append(_row([result | {"rates": rates.get(name, {})} for result in results], folder))
     return sorted(found, key=lambda row: -row.numbers["auc"].value)
 
 
@@ -113,7 +117,7 @@ def markdown(table: Sequence[Row]) -> str:
     ]
     for row in table:
         result = row.result
-        rates = result.get("rates", {})
+        rates = result["rates"]
         cells = [
             row.title,
             str(row.seeds),

@@ -39,7 +39,7 @@ def datasets(entry: Entry, samples: dict[str, str], most: int | None) -> tuple[A
 def train(
     entry: Entry, seed: int, budget: float, samples: dict[str, str], most: int | None, out: Path
 ) -> None:
-    """Train, score the test jets, and write `NAME_SEED.json` and `NAME_SEED.npz` into the folder ``out``."""
+    """Train, score the test jets, and write `NAME_SEED.json`, `.npz` and `.onnx` into the folder ``out``."""
     learn, validation, test = datasets(entry, samples, most)
     result: dict[str, Any] = {
         "name": entry.name,
@@ -54,7 +54,10 @@ def train(
         model, more = _network(entry, learn, validation, seed, budget)
     result |= more
     scores = _scores(model, test)
-    result |= _rates(model, test, out / f"{entry.name}_{seed}.onnx") if entry.model else {}
+    if entry.model:
+        import hepml_root as hr
+
+        hr.export(model, out / f"{entry.name}_{seed}.onnx", data=test, overwrite=True)
     result |= {"accuracy": float(np.mean((scores > 0.5) == (test.target[:, 0] > 0.5)))}
     with writing(out / f"{entry.name}_{seed}.npz", overwrite=True) as path, path.open("wb") as file:
         np.savez_compressed(file, scores=scores, labels=test.target[:, 0] > 0.5)
@@ -142,43 +145,3 @@ def _scores(model: Any, test: Any) -> Any:
     from hepml_root.evaluation.prediction import predict
 
     return predict(model, test)[:, 0]
-
-
-def _rates(model: Any, test: Any, path: Path) -> dict[str, Any]:
-    """Test jets a second on one core: ONNX Runtime in batches of 256, and the C++ engine where it has the
-    operators."""
-    import onnxruntime
-
-    import hepml_root as hr
-    from hepml_root.errors import HepmlError
-
-    hr.export(model, path, data=test, overwrite=True)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names = [tensor.name for tensor in session.get_inputs()]
-    some = {name: np.ascontiguousarray(test.X[name][:4096], dtype=np.float32) for name in names}
-    jets = len(some[names[0]])
-
-    def onnx_runtime() -> None:
-        for first in range(0, jets, 256):
-            session.run(None, {name: array[first : first + 256] for name, array in some.items()})
-
-    rates = {"onnxruntime": jets / _fastest(onnx_runtime), "cpp": None, "cpp_refused": None}
-    try:
-        compiled = hr.Session(path, engine="cpp")
-        rates["cpp"] = jets / _fastest(lambda: compiled.infer(some))
-    except HepmlError as error:
-        rates["cpp_refused"] = str(error)
-    return {"rates": rates}
-
-
-def _fastest(work: Any) -> float:
-    """Return the shortest of five times, after a first one that warms up."""
-    work()
-    seconds = []
-    for _ in range(5):
-        began = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)

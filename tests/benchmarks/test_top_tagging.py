@@ -43,8 +43,9 @@ def test_one_network_is_trained_and_kept(tmp_path: Path) -> None:
     assert text.endswith("after\n")
 
     # Nothing is trained twice.
-    again = compare(tmp_path / "out", "--only", "dense", "--seeds", "1")
-    assert [result["unit"] for result in again] == ["AUC"]
+    again = compare(tmp_path / "out", "--only", "dense", "--seeds", "1", "--rates")
+    assert [result["unit"] for result in again] == ["jets/s in C++", "AUC"]
+    assert json.loads((tmp_path / "out" / "rates.json").read_text())["dense"]["cpp"] > 0
     assert again[-1] == results[-1]
 
 
