@@ -19,6 +19,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "models": ("hepml_root.models", None),
     "representations": ("hepml_root.representations", None),
     "simulation": ("hepml_root.simulation", None),
+    "training": ("hepml_root.training", None),
     "evaluation": ("hepml_root.evaluation", None),
     "errors": ("hepml_root.errors", None),
     "Column": ("hepml_root.data.columns", "Column"),
@@ -56,10 +57,21 @@ __all__ = [
     "models",
     "representations",
     "simulation",
+    "training",
 ]
 
 if TYPE_CHECKING:  # what type checkers and editors see
-    from hepml_root import data, errors, evaluation, layers, losses, models, representations, simulation
+    from hepml_root import (
+        data,
+        errors,
+        evaluation,
+        layers,
+        losses,
+        models,
+        representations,
+        simulation,
+        training,
+    )
     from hepml_root.data.columns import Column
     from hepml_root.data.dataset import Dataset
     from hepml_root.data.rdataframe import Source

@@ -104,6 +104,10 @@ class SlowerWarning(RuntimeWarning):
     """What was asked works, but slower than it could: the message says why and what to install."""
 
 
+class StatisticsWarning(RuntimeWarning):
+    """An estimate rests on too few effective events, or on counts of events that have no weights."""
+
+
 def nearest(name: str, names: Iterable[str], most: int = 3) -> list[str]:
     """Return up to ``most`` of ``names`` that look most like ``name``, best first."""
     names = [str(candidate) for candidate in names]

@@ -183,6 +183,11 @@ class Dataset(Described):
             unknown("event-number column", by, have, "Name one with event_number=… when making the dataset.")
         )
 
+    @property
+    def counts_as_yields(self) -> bool:
+        """True if no physics weight was given at all, so that weights only count events."""
+        return self._counts_as_yields
+
     def yields(self) -> Yields:
         """Table of events, sum of physics weights, negative fraction and effective number, per class."""
         if self.labels is None:

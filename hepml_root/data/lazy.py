@@ -117,6 +117,11 @@ class LazyDataset(Described):
             check_total(row.sum, f"the part of class '{row.name}'")
         return [total / row.sum for total, row in zip(whole, own, strict=True)]
 
+    @property
+    def counts_as_yields(self) -> bool:
+        """True if no physics weight was given at all, so that weights only count events."""
+        return self.recipe.counts_as_yields
+
     def yields(self) -> Yields:
         """Table of events, sum of physics weights, negative fraction and effective number, per class."""
         return Yields(

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hepml_root.errors import SettingError
+
 Block = tuple[dict[str, NDArray[Any]], NDArray[np.float32], NDArray[np.float32]]
 
 _BLOCK_EVENTS = 65_536
@@ -18,7 +20,8 @@ _BLOCK_OPERATIONS = 2e10
 
 @dataclass(frozen=True)
 class Plan:
-    """How an epoch is cut: ``blocks`` blocks of ``steps`` steps of ``batch_size`` events.
+    """How an epoch is cut: ``blocks`` blocks of ``steps`` steps of ``accumulate`` batches of ``batch_size``
+    events.
 
     The events that are missing in the last block are taken once more from the epoch's first, which are other
     events in every epoch; so all batches are full, and a batch-wise loss is never estimated from a few
@@ -28,26 +31,51 @@ class Plan:
     batch_size: int
     steps: int
     blocks: int
+    accumulate: int = 1
 
     @classmethod
-    def of(cls, events: int, batch_size: int, operations: int, most_steps: int | None = None) -> Plan:
+    def of(
+        cls,
+        events: int,
+        batch_size: int,
+        operations: int,
+        most_steps: int | None = None,
+        accumulate: int = 1,
+    ) -> Plan:
         """Return the plan for a number of events, and of operations of the network for one event.
 
+        Raises
+        ------
+        SettingError
+            One step would take more events than there are.
+
         >>> Plan.of(events=1000, batch_size=128, operations=10_000)
-        Plan(batch_size=128, steps=8, blocks=1)
+        Plan(batch_size=128, steps=8, blocks=1, accumulate=1)
         """
         batch_size = min(batch_size, events)
-        wanted = -(-events // batch_size)
+        if batch_size * accumulate > events:
+            raise SettingError(
+                f"accumulate={accumulate}: that many batches of {batch_size} are {batch_size * accumulate} "
+                f"events a step, and there are {events} to train on. Accumulate {events // batch_size} at "
+                f"most, or take batches of {events // accumulate} or fewer."
+            )
+        at_once = batch_size * accumulate
+        wanted = -(-events // at_once)
         # A step forward and back costs about three times as much as forward alone.
         limit = min(_BLOCK_EVENTS, _BLOCK_OPERATIONS / (3 * max(operations, 1)))
-        most = max(1, most_steps or int(limit // batch_size))
+        most = max(1, most_steps or int(limit // at_once))
         blocks = -(-wanted // most)
-        return cls(batch_size, -(-wanted // blocks), blocks)
+        return cls(batch_size, -(-wanted // blocks), blocks, accumulate)
+
+    @property
+    def step_events(self) -> int:
+        """Events in a step of the optimizer."""
+        return self.batch_size * self.accumulate
 
     @property
     def block_events(self) -> int:
         """Events in a block."""
-        return self.steps * self.batch_size
+        return self.steps * self.step_events
 
     @property
     def epoch_events(self) -> int:

@@ -22,9 +22,10 @@ class History:
     metrics
         One list for each metric, with one number for each epoch: "loss" (of the training batches, without
         penalties), "learning_rate" (at the end of the epoch), and with validation events "val_loss" and, by
-        task, "val_auc" (binary) or "val_accuracy" (multiclass).
+        task, "val_auc" (binary) or "val_accuracy" (multiclass), and "val_significance" where it is monitored.
     best_epoch
-        Position of the epoch whose weights the model has in the end; None if no epoch was completed.
+        Position of the epoch whose weights the model has in the end; None if no epoch was completed. With a
+        pretraining it is sought after that.
     monitor
         The metric that decided which epoch is best.
     stopped
@@ -37,6 +38,8 @@ class History:
         (it contains the compilation).
     settings
         What the training was asked for: loss, optimizer, batch size, seed and so on.
+    pretraining_epochs
+        The first so many epochs have the loss of a pretraining, and "loss" and "val_loss" are of that one.
 
     Example
     -------
@@ -52,6 +55,7 @@ class History:
     seconds: float = 0.0
     events_per_second: float = 0.0
     settings: dict[str, Any] = field(default_factory=dict)
+    pretraining_epochs: int = 0
 
     @property
     def epochs(self) -> int:
@@ -110,23 +114,32 @@ class History:
 
         extra = [name for name in self.metrics if name not in ("loss", "val_loss", "learning_rate")]
         scheduled = len(set(self.metrics.get("learning_rate", []))) > 1
-        panels = 1 + len(extra) + scheduled
+        switch = min(self.pretraining_epochs, self.epochs)
+        # The values of two losses have nothing to do with one another: a panel each.
+        parts = [(switch, self.epochs, "loss")] if switch < self.epochs or not switch else []
+        if switch:
+            parts.insert(0, (0, switch, "loss of the pretraining"))
+        panels = len(parts) + len(extra) + scheduled
         figure = Figure(figsize=(6.0, 1.5 + 1.9 * panels), layout="constrained")
         axes = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
         epochs = range(1, self.epochs + 1)
-        for name, label in (("loss", "training"), ("val_loss", "validation")):
-            if name in self.metrics:
-                axes[0].plot(epochs, self.metrics[name], label=label)
-        axes[0].set_ylabel("loss")
-        for axis, name in zip(axes[1:], extra, strict=False):
+        for axis, (begin, end, label) in zip(axes, parts, strict=False):
+            for name, curve in (("loss", "training"), ("val_loss", "validation")):
+                if name in self.metrics:
+                    marker = "o" if end - begin == 1 else None
+                    axis.plot(epochs[begin:end], self.metrics[name][begin:end], label=curve, marker=marker)
+            axis.set_ylabel(label)
+        for axis, name in zip(axes[len(parts) :], extra, strict=False):
             axis.plot(epochs, self.metrics[name], color="C1", label="validation")
             axis.set_ylabel(name.removeprefix("val_").replace("auc", "AUC"))
         if scheduled:
             axes[-1].plot(epochs, self.metrics["learning_rate"], color="C2")
             axes[-1].set_ylabel("learning rate")
             axes[-1].set_yscale("log")
-        if self.best_epoch is not None:
-            for axis in axes:
+        for axis in axes:
+            if switch:
+                axis.axvline(switch + 0.5, color="0.5", linestyle="--", label="end of the pretraining")
+            if self.best_epoch is not None:
                 axis.axvline(self.best_epoch + 1, color="0.5", linestyle=":", label="best epoch")
         if self.epochs:
             axes[0].legend(frameon=False)

@@ -65,8 +65,21 @@ def magnitude_of(loss: keras.losses.Loss) -> float:
     return float(getattr(loss, "magnitude", 1.0))
 
 
+def seed_states(model: keras.Model) -> list[Any]:
+    """Return the variables that hold the random states of a model's layers (dropout and its like)."""
+    return [
+        generator.state
+        for layer in model._flatten_layers()
+        for generator in getattr(layer, "_seed_generators", [])
+    ]
+
+
 class KerasLoop:
-    """Steps through ``keras.Model.fit``, one call a block; the learning rate is constant in a block."""
+    """Steps through ``keras.Model.fit``, one call a block; the learning rate is constant in a block.
+
+    ``batch_size`` is the events of a step: batches that are accumulated are one large batch here, which is
+    the same step in more memory.
+    """
 
     def __init__(
         self,

@@ -8,11 +8,11 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-_SHOWN = ("loss", "val_loss", "val_auc", "val_accuracy")
+_SHOWN = ("loss", "val_loss", "val_auc", "val_accuracy", "val_significance")
 
 
 class TrainingProgress:
-    """A progress bar over all blocks of all epochs, with the newest metrics; silent without a terminal."""
+    """A progress bar over the blocks of all epochs, with the newest metrics; silent without a terminal."""
 
     def __init__(self, epochs: int, blocks: int, shown: bool) -> None:
         self.epochs = epochs
@@ -25,9 +25,7 @@ class TrainingProgress:
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
             )
-            self.task = self.bar.add_task(
-                "", total=epochs * blocks, epoch=0, epochs=epochs, metrics="compiling"
-            )
+            self.task = self.bar.add_task("", total=blocks, epoch=0, epochs=epochs, metrics="compiling")
 
     def __enter__(self) -> TrainingProgress:
         if self.bar:
@@ -50,5 +48,7 @@ class TrainingProgress:
         if self.bar:
             # Short enough for a terminal of 80 columns.
             names = {name: name.replace("val_loss", "val").removeprefix("val_") for name in metrics}
+            if "val_significance" in metrics:
+                names["val_significance"] = "Z"
             shown = [f"{names[name]} {value:.4f}" for name, value in metrics.items() if name in _SHOWN]
             self.bar.update(self.task, metrics=" ".join([*shown, f"{events_per_second / 1000:,.0f}k/s"]))

@@ -9,6 +9,7 @@ TensorFlow.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -16,7 +17,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from hepml_root.training.loop import InputNames, Inputs, magnitude_of
+from hepml_root.training.accumulation import LossOfSums, accumulation_of
+from hepml_root.training.loop import InputNames, Inputs, magnitude_of, seed_states
+
+# The inputs by name, the targets and the weights of one batch.
+Batch = tuple[dict[str, Any], Any, Any]
 
 
 class TensorFlowLoop:
@@ -29,13 +34,20 @@ class TensorFlowLoop:
     names
         How the model takes the blocks.
     batch_size
-        Events of each step.
+        Events of each batch.
     jit
         Compile with XLA.
     may_fall_back
         Go on without XLA, with a warning, if it cannot compile the model.
     predict_events
         Events of each call that predicts.
+    accumulate
+        Batches of each step, taken together as :mod:`hepml_root.training.accumulation` says.
+
+    Raises
+    ------
+    SettingError
+        Batches are to be accumulated, and the loss cannot say how.
     """
 
     def __init__(
@@ -48,9 +60,11 @@ class TensorFlowLoop:
         jit: bool,
         may_fall_back: bool = True,
         predict_events: int = 8192,
+        accumulate: int = 1,
     ) -> None:
         self.model, self.optimizer, self.loss, self.names = model, optimizer, loss, names
-        self.batch_size = batch_size
+        self.batch_size, self.accumulate = batch_size, accumulate
+        self.together = accumulation_of(loss, accumulate) if accumulate > 1 else 1.0
         self.jit, self.may_fall_back = jit, may_fall_back
         self.predict_events = predict_events
         self.magnitude = magnitude_of(loss)
@@ -62,7 +76,8 @@ class TensorFlowLoop:
     def run(
         self, X: Inputs, target: NDArray[np.float32], weight: NDArray[np.float32], rates: NDArray[np.float32]
     ) -> float:
-        """Train on consecutive batches of a block, one for each learning rate; return the mean loss."""
+        """Train on consecutive batches of a block, ``accumulate`` for each learning rate; return the mean
+        loss."""
         blocks = {name: tf.constant(array) for name, array in self.names.select(X).items()}
         arguments = (blocks, tf.constant(target), tf.constant(weight), tf.constant(rates))
         try:
@@ -93,24 +108,104 @@ class TensorFlowLoop:
     def _forward(self, inputs: dict[str, Any]) -> Any:
         return self.model(self.names.argument(inputs), training=False)
 
-    def _steps(self, inputs: dict[str, Any], target: Any, weight: Any, rates: Any) -> Any:
-        variables = self.model.trainable_variables
+    def _score(self, inputs: dict[str, Any]) -> Any:
+        return self.model(self.names.argument(inputs), training=True)
 
-        def rows(array: Any, step: Any) -> Any:
-            begin = [step * self.batch_size] + [0] * (len(array.shape) - 1)
+    def _steps(self, inputs: dict[str, Any], target: Any, weight: Any, rates: Any) -> Any:
+        def rows(array: Any, number: Any) -> Any:
+            begin = [number * self.batch_size] + [0] * (len(array.shape) - 1)
             return tf.slice(array, begin, [self.batch_size, *array.shape[1:]])
 
+        def batch(number: Any) -> Batch:
+            X = {name: rows(array, number) for name, array in inputs.items()}
+            return X, rows(target, number), rows(weight, number)
+
         def one_step(step: Any, total: Any) -> Any:
-            batch = self.names.argument({name: rows(array, step) for name, array in inputs.items()})
-            with tf.GradientTape() as tape:
-                score = self.model(batch, training=True)
-                data_loss = self.loss(rows(target, step), score, sample_weight=rows(weight, step))
-                loss = tf.add_n([data_loss / self.magnitude, *self.model.losses])
-            gradients = tape.gradient(loss, variables)
+            if self.accumulate == 1:
+                data_loss, gradients = self._of_batch(batch(step))
+            elif isinstance(self.together, float):
+                data_loss, gradients = self._of_batches(batch, step)
+            else:
+                data_loss, gradients = self._of_sums(batch, step, target.shape[1:])
             self.optimizer.learning_rate.assign(rates[step])
-            self.optimizer.apply(gradients, variables)
+            self.optimizer.apply(gradients, self.model.trainable_variables)
             return step + 1, total + tf.cast(data_loss, tf.float32)
 
         steps = tf.shape(rates)[0]
         start = (tf.constant(0), tf.constant(0.0))
         return tf.while_loop(lambda step, _: step < steps, one_step, start)[1]
+
+    def _of_batch(self, batch: Batch) -> tuple[Any, list[Any]]:
+        """Return the loss of a batch, and the gradients of it and the penalties."""
+        inputs, target, weight = batch
+        with tf.GradientTape() as tape:
+            data_loss = self.loss(target, self._score(inputs), sample_weight=weight)
+            loss = tf.add_n([data_loss / self.magnitude, *self.model.losses])
+        return data_loss, tape.gradient(loss, self.model.trainable_variables)
+
+    def _of_batches(self, batch: Callable[[Any], Batch], step: Any) -> tuple[Any, list[Any]]:
+        """Return loss and gradients of the batches of a step whose losses add up."""
+
+        def part(inputs: dict[str, Any], target: Any, weight: Any) -> Any:
+            return self.together * self.loss(target, self._score(inputs), sample_weight=weight)
+
+        return self._collected(batch, step, part)
+
+    def _of_sums(self, batch: Callable[[Any], Batch], step: Any, target_shape: Any) -> tuple[Any, list[Any]]:
+        """Return loss and gradients of the batches of a step taken together: the sums in a first pass, the
+        gradient of the loss in them, and its product with theirs in a second."""
+        first = step * self.accumulate
+        loss: Any = self.together
+        seeds = seed_states(self.model)
+
+        def add(number: Any, sums: Any, *seeded: Any) -> Any:
+            # Nothing is changed here: the second pass drops the same neurons, and moving averages move once.
+            with keras.StatelessScope(state_mapping=list(zip(seeds, seeded, strict=True))) as scope:
+                inputs, target, weight = batch(first + number)
+                more = loss.sums(target, self._score(inputs), weight)
+            return number + 1, sums + more, *[scope.get_current_value(seed) for seed in seeds]
+
+        start = (
+            tf.constant(0),
+            self._no_sums(target_shape),
+            *[tf.convert_to_tensor(seed.value) for seed in seeds],
+        )
+        sums = tf.while_loop(lambda number, *_: number < self.accumulate, add, start)[1]
+        with tf.GradientTape() as tape:
+            tape.watch(sums)
+            value = loss.value(sums)
+        slope = tape.gradient(value, sums)
+
+        def part(inputs: dict[str, Any], target: Any, weight: Any) -> Any:
+            return tf.reduce_sum(slope * loss.sums(target, self._score(inputs), weight))
+
+        return value, self._collected(batch, step, part)[1]
+
+    def _no_sums(self, target_shape: Any) -> Any:
+        """Return the sums of no events, zeros in the shape that the loss gives them."""
+        loss = self.together
+        assert isinstance(loss, LossOfSums)
+        outputs = [length or 1 for length in self.model.outputs[0].shape[1:]]
+        one = tf.zeros([1, *target_shape]), tf.zeros([1, *outputs]), tf.ones([1])
+        return tf.zeros_like(loss.sums(*one))
+
+    def _collected(
+        self, batch: Callable[[Any], Batch], step: Any, part: Callable[..., Any]
+    ) -> tuple[Any, list[Any]]:
+        """Return the sum over a step's batches of ``part``, and the gradients of it and the penalties."""
+        variables = self.model.trainable_variables
+
+        def add(number: Any, total: Any, *gradients: Any) -> Any:
+            with tf.GradientTape() as tape:
+                value = part(*batch(step * self.accumulate + number))
+                # Penalties stand in every batch's pass, and count once in a step.
+                penalties = [penalty / self.accumulate for penalty in self.model.losses]
+                loss = tf.add_n([value / self.magnitude, *penalties])
+            more = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            summed = [kept + tf.convert_to_tensor(new) for kept, new in zip(gradients, more, strict=True)]
+            return number + 1, total + tf.cast(value, tf.float32), *summed
+
+        zeros = [tf.zeros(variable.shape, variable.dtype) for variable in variables]
+        start = (tf.constant(0), tf.constant(0.0), *zeros)
+        _, total, *gradients = tf.while_loop(lambda number, *_: number < self.accumulate, add, start)
+        return total, gradients

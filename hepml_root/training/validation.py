@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hepml_root.training.loop import Loop
+from hepml_root.training.significance_monitor import SIGNIFICANCE, ValidationSignificance, best_significance
 
 
 def weighted_auc(is_signal: ArrayLike, score: ArrayLike, weight: ArrayLike) -> float:
@@ -37,23 +38,49 @@ def weighted_auc(is_signal: ArrayLike, score: ArrayLike, weight: ArrayLike) -> f
 
 
 class Validation:
-    """The loss and, by task, AUC or accuracy of a model on a dataset, weighted with its training weights.
+    """The loss and, by task, AUC or accuracy of a model on a dataset, weighted with its training weights;
+    and, if asked for, the best significance, weighted with its physics weights.
 
     The loss is that of all events as one batch, as losses that depend on sums over the events need.
+
+    Arguments
+    ---------
+    data
+        The events. Those of a lazy dataset are read anew in each epoch, and come with training weights only:
+        they weight its significance too.
+    loss
+        What to measure.
+    significance
+        How to measure the significance of a cut, and the expected events (signal, background) before it.
     """
 
-    def __init__(self, data: Any, loss: keras.losses.Loss, batch_size: int = 8192) -> None:
+    def __init__(
+        self,
+        data: Any,
+        loss: keras.losses.Loss,
+        significance: tuple[ValidationSignificance, float, float] | None = None,
+        batch_size: int = 8192,
+    ) -> None:
         self.task = data.task
+        self.loss, self.significance = loss, significance
         extra = {"binary": ["val_auc"], "multiclass": ["val_accuracy"]}.get(data.task, [])
-        self.names = ["val_loss", *extra]
-        self.loss = loss
+        self.names = ["val_loss", *extra, *([SIGNIFICANCE] if significance else [])]
+        self.data = data
         # Kept in the stream's order: no metric depends on it, and a lazy dataset is only ever read forward.
-        self.stream = data.stream(batch_size=batch_size, seed=0)
+        self.stream = data.stream(batch_size=batch_size, seed=0) if data.lazy else None
 
-    def metrics(self, loop: Loop) -> dict[str, float]:
-        """Return {"val_loss": …} and the metric of the task."""
+    def _scored(self, loop: Loop) -> tuple[Any, Any, Any, Any]:
+        """Return outputs, targets, training weights and physics weights."""
+        if self.stream is None:
+            data = self.data
+            return loop.predict(data.X), data.target, data.training_weight, data.weight
         parts = [(loop.predict(X), target, weight) for X, target, weight in self.stream.epoch(0)]
         score, target, weight = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return score, target, weight, weight
+
+    def metrics(self, loop: Loop) -> dict[str, float]:
+        """Return {"val_loss": …}, the metric of the task, and the significance."""
+        score, target, weight, physics = self._scored(loop)
         found = {
             "val_loss": float(keras.ops.convert_to_numpy(self.loss(target, score, sample_weight=weight)))
         }
@@ -63,5 +90,10 @@ class Validation:
             right = score.argmax(axis=1) == target.argmax(axis=1)
             found["val_accuracy"] = float(
                 np.sum(weight * right, dtype=np.float64) / np.sum(weight, dtype=np.float64)
+            )
+        if self.significance is not None:
+            monitor, signal, background = self.significance
+            found[SIGNIFICANCE] = best_significance(
+                score[:, 0], target[:, 0] > 0.5, physics, signal, background, monitor
             )
         return found

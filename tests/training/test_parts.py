@@ -10,8 +10,8 @@ from sklearn.metrics import roc_auc_score
 import hepml_root as hr
 from hepml_root.errors import SettingError
 from hepml_root.models.cost import flops
+from hepml_root.training.automatic import auto_batch, convolves, operations_of
 from hepml_root.training.blocks import Plan
-from hepml_root.training.fit import _auto_batch, _convolves, _operations
 from hepml_root.training.history import History
 from hepml_root.training.schedule import Cosine, Exponential, Plateau, Schedule, schedule_of
 from hepml_root.training.validation import weighted_auc
@@ -93,12 +93,12 @@ def test_a_history_without_epochs():
 def test_what_fit_chooses_by_itself():
     """No XLA with a convolution anywhere, and no large batches where weights are shared in an event."""
     plain, image = hr.models.dense({"features": (4,)}), {"jet_image": (8, 8, 1)}
-    assert not _convolves(plain)
-    assert _convolves(hr.models.cnn(image))
-    assert _convolves(hr.models.fusion({**image, "features": (4,)}))
-    assert _auto_batch(400_000, parameters=400_000, operations=800_000) == 512
-    assert _auto_batch(400_000, parameters=400_000, operations=80_000_000) == 256
-    assert _auto_batch(4_000, parameters=400_000, operations=80_000_000) == 128
-    assert _operations(plain, 5) == flops(plain) > 10
+    assert not convolves(plain)
+    assert convolves(hr.models.cnn(image))
+    assert convolves(hr.models.fusion({**image, "features": (4,)}))
+    assert auto_batch(400_000, parameters=400_000, operations=800_000) == 512
+    assert auto_batch(400_000, parameters=400_000, operations=80_000_000) == 256
+    assert auto_batch(4_000, parameters=400_000, operations=80_000_000) == 128
+    assert operations_of(plain, 5) == flops(plain) > 10
     own = keras.Sequential([keras.Input((None, 4)), keras.layers.GlobalAveragePooling1D()])
-    assert _operations(own, 5) == 10  # a free length cannot be counted
+    assert operations_of(own, 5) == 10  # a free length cannot be counted
