@@ -205,10 +205,55 @@ class Loss:
     name: str = setting(
         help="name in `hepml_root.losses`, or any loss of Keras", example="AsimovSignificance"
     )
-    signal: float | None = setting(None, "expected signal events (sum of weights)", minimum=0.0, example=31.2)
-    background: float | None = setting(None, "expected background events", minimum=0.0, example=20762.0)
+    signal: float | None = setting(
+        None, "expected signal events; else the sum of their weights", minimum=0.0, example=31.2
+    )
+    background: float | None = setting(
+        None, "expected background events; else the sum of their weights", minimum=0.0, example=20762.0
+    )
+    systematic: float | list[float] | None = setting(
+        None, "relative uncertainty of the background, or one for each bin", minimum=0.0, example=0.3
+    )
+    settings: dict[str, Any] = setting(
+        {}, "the loss's other settings, by their names in Python", example={"form": "inverse"}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain:
+    """Epochs with another loss before those of the training. A plain loss may stand instead."""
+
+    loss: str | Loss = setting(help="as in the training, a name or a section", example="significance")
+    epochs: int = setting(5, "how many", minimum=1)
+    learning_rate: float | None = setting(None, "else that of the training", minimum=0.0, example=1e-3)
+    batch_size: str | int | None = setting(
+        None, "events per batch, or auto; else that of the training", choices=("auto",), minimum=1,
+        example="auto",
+    )  # fmt: skip
+    accumulate: int | None = setting(
+        None, "batches per step; else those of the training", minimum=1, example=1
+    )
+    optimizer_state: str = setting(
+        "reset", "what becomes of the optimizer's memory after it", choices=("reset", "keep")
+    )
+    warmup: float = setting(1.0, "epochs over which the learning rate rises from 0 after it", minimum=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitor:
+    """The significance of the best cut on the validation events. A plain name may stand instead."""
+
+    name: str = setting(
+        "val_significance", "the metric that has settings", choices=("val_significance",),
+    )  # fmt: skip
     systematic: float | None = setting(
-        None, "relative uncertainty of the background", minimum=0.0, example=0.3
+        None, "relative uncertainty of the background; else that of the loss", minimum=0.0, example=0.3
+    )
+    minimum_background: float = setting(
+        25.0, "effective background events that a cut has to leave to count", minimum=0.0
+    )
+    minimum_signal: float = setting(
+        25.0, "effective signal events that a cut has to leave to count", minimum=0.0
     )
 
 
@@ -227,9 +272,19 @@ class Training:
                                    example="cosine")  # fmt: skip
     epochs: int = setting(100, "at most", minimum=1)
     batch_size: str | int = setting(
-        "auto", "events per step, or auto: chosen by the size of data and model", choices=("auto",), minimum=1
+        "auto", "events per batch, or auto: chosen by the size of data and model, and for a significance by "
+        "what its estimate needs",
+        choices=("auto",), minimum=1,
+    )  # fmt: skip
+    accumulate: int = setting(1, "batches per step; the loss is that of all their events together", minimum=1)
+    pretrain: str | Pretrain | None = setting(
+        None, "loss of a few epochs before those of `loss`", example="significance"
     )
-    patience: int = setting(10, "epochs without a better validation loss before training ends", minimum=1)
+    monitor: str | Monitor = setting(
+        "val_loss", "what the best epoch is chosen by",
+        choices=("val_loss", "val_auc", "val_accuracy", "val_significance"),
+    )  # fmt: skip
+    patience: int = setting(10, "epochs without a better value of `monitor` before training ends", minimum=1)
     validation: float = setting(
         0.2, "fraction of the training events that drives early stopping", minimum=0.0, maximum=1.0
     )

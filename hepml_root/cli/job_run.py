@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hepml_root.cli.job import Boosted, Events, Job, Loss, Network
+from hepml_root.cli.job import Boosted, Events, Job, Network
 from hepml_root.cli.job_file import dump, read_job
 from hepml_root.cli.job_representations import representations_of
+from hepml_root.cli.job_training import fit_settings
 from hepml_root.cli.quiet import import_keras
 from hepml_root.errors import (
     CompilerError,
@@ -152,21 +153,6 @@ def _shipped(file: str) -> str:
     return f"{shipped_file(name)}{colon}{tree}"
 
 
-def _loss_of(loss: str | Loss | None, train: Dataset) -> Any:
-    """Return what ``fit`` takes as its loss; expected events that are not given are the sums of weights."""
-    if not isinstance(loss, Loss):
-        return loss
-    from hepml_root import losses
-
-    settings = {key: value for key, value in dataclasses.asdict(loss).items() if value is not None}
-    name = settings.pop("name")
-    if "significance" in name.casefold() or name.casefold() == "asimov":
-        table = train.yields().to_dict()
-        background = sum(table[other]["sum"] for other in train.classes if other != train.signal)
-        settings = {"signal": table[str(train.signal)]["sum"], "background": background, **settings}
-    return losses.get(name, **settings)
-
-
 # ---------------------------------------------------------------------------------------------- the training
 
 
@@ -273,6 +259,9 @@ def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> tuple[Train
     from hepml_root.evaluation.roc import WORKING_POINTS
     from hepml_root.export import export, read_manifest
 
+    if not isinstance(job.model, Boosted):
+        import_keras()
+        fit_settings(job.training)  # what it refuses is said before the events are read
     with stages.stage("read", "reading the events") as note:
         data = dataset_of(job)
         train, test = split_of(job, data)
@@ -330,11 +319,10 @@ def _trained(work: Path, job: Job, train: Dataset, resume: bool) -> tuple[Any, f
     if isinstance(job.model, Boosted):
         model.save(work / f"{job.name}.trees", overwrite=True)
         return model, 0.0
-    settings = {field.name: getattr(job.training, field.name) for field in dataclasses.fields(job.training)}
-    settings["loss"] = _loss_of(job.training.loss, train)
     history = fit(
-        model, train, **settings, checkpoint=work / "checkpoint", resume="auto" if resume else False
-    )
+        model, train, **fit_settings(job.training), checkpoint=work / "checkpoint",
+        resume="auto" if resume else False,
+    )  # fmt: skip
     history.save(work / "history.json", overwrite=True)
     model.save(work / f"{job.name}.keras")
     if history.stopped == "interrupted":

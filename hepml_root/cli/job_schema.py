@@ -26,11 +26,15 @@ from hepml_root.cli.job import (
     Export,
     Job,
     Loss,
+    Monitor,
     Network,
+    Pretrain,
     Split,
     Training,
 )
 
+# Settings of the training that are a name or a section.
+_SECTIONS_INSTEAD: dict[str, Any] = {"loss": Loss, "pretrain": Pretrain, "monitor": Monitor}
 _COMMENT_COLUMN = 38
 _WIDTH = 106
 
@@ -72,6 +76,8 @@ def schema_markdown() -> str:
         ("model, any other `kind`", "model-network", Network),
         ("training", "training", Training),
         ("training.loss", "training-loss", Loss),
+        ("training.pretrain", "training-pretrain", Pretrain),
+        ("training.monitor", "training-monitor", Monitor),
         ("evaluation", "evaluation", Evaluation),
         ("export", "export", Export),
     ]
@@ -136,8 +142,8 @@ def _setting(kind: Any, field: Field, depth: int) -> list[str]:
     lines = [*_commented(indent + first, _meaning(field)), *(indent + line for line in rest)]
     if kind is Data and field.name == "classes":
         lines += _alternative("or, for each class, a section of keys:", "signal", Events, depth)
-    if kind is Training and field.name == "loss":
-        lines += _alternative("or a section of keys:", "loss", Loss, depth)
+    if kind is Training and field.name in _SECTIONS_INSTEAD:
+        lines += _alternative("or a section of keys:", field.name, _SECTIONS_INSTEAD[field.name], depth)
     return lines
 
 

@@ -8,7 +8,7 @@ import tempfile
 import warnings
 from typing import Any
 
-from hepml_root.errors import SlowerWarning
+from hepml_root.errors import SlowerWarning, StatisticsWarning
 
 _asked = False
 
@@ -24,7 +24,8 @@ def quieten() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MPLBACKEND", "Agg")
     warnings.filterwarnings("ignore")
-    warnings.filterwarnings("once", category=SlowerWarning)
+    for category in (SlowerWarning, StatisticsWarning):
+        warnings.filterwarnings("once", category=category)
     warnings.showwarning = _note  # type: ignore[assignment]
 
 
