@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hepml_root.export.cpp.elementwise import constant, floats
-from hepml_root.export.cpp.expression import Call, Sum
+from hepml_root.export.cpp.expression import Call, Load, Sum, Weight, parts
 from hepml_root.export.cpp.graph import Lowering, Node, Tensor, check_size, rule
 from hepml_root.export.cpp.steps import LARGEST, TILE, Epilogued, Moved, Place, Scratch
 from hepml_root.export.cpp.weights import Weights
@@ -88,6 +88,7 @@ class Convolution(Epilogued):
     header = "convolution_event"
     slack = TILE
     has_rows = True
+    last = False  # whether results are stored pixel after pixel, with all channels side by side
 
     def __init__(
         self,
@@ -159,6 +160,25 @@ class Convolution(Epilogued):
         self.kernel, self.bias = kernel, bias
         return True
 
+    @property
+    def can_be_last(self) -> bool:
+        """Whether the kernels can store pixel after pixel: the formula must not depend on the place."""
+        return self.groups == 1 and self._row() > 0 and self.outputs % TILE == 0 and self.anywhere
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether the formula is the same for all results."""
+        return not any(isinstance(part, Load | Weight) for part in parts(self.epilogue))
+
+    @property
+    def relu(self) -> bool:
+        """Whether the formula of the sums is a ReLU and nothing else: the kernel has it."""
+        return (
+            isinstance(self.epilogue, Call)
+            and self.epilogue.formula == "engine::relu({0})"
+            and isinstance(self.epilogue.arguments[0], Sum)
+        )
+
     def code(self, to: str, place: Place, weights: Weights) -> list[str]:
         phases = [
             f"{{{first}, {len(taps)}}}"
@@ -177,16 +197,12 @@ class Convolution(Epilogued):
             for axis, start, n in zip(self.axes, starts[:-1].tolist(), slots, strict=True)
         ]
         most = max(1, math.prod(max(len(taps) for taps in axis.taps) for axis in self.axes))
-        relu = (
-            isinstance(self.epilogue, Call)
-            and self.epilogue.formula == "engine::relu({0})"
-            and isinstance(self.epilogue.arguments[0], Sum)
-        )
         packed = weights.place(pack(self.kernel, self.axes).astype(np.float32))
         bias = weights.place(self.bias.astype(np.float32))
+        switches = f"{str(self.last).lower()}, {str(self.relu).lower()}"
         start = (
             f"   engine::convolution<M, {self.outputs}, {most}, {self._row()}, "
-            f"{self.axes[2].stride * self.inputs}, {str(relu).lower()}>(layer, "
+            f"{self.axes[2].stride * self.inputs}, {switches}>(layer, "
             f"{place(self.source)}, w + {packed}, w + {bias}, {to}, {place(self.scratch)},"
         )
         lines = [
@@ -196,7 +212,7 @@ class Convolution(Epilogued):
             f"   static constexpr engine::Convolution layer = {{{self.images}, {self.groups}, {self.inputs}, "
             f"{{{', '.join(axes)}}}, {str(self._in_place()).lower()}, {firsts[-1]}, first}};",
         ]
-        ending = "engine::Identity{}" if relu else self.ending(place, weights)
+        ending = "engine::Identity{}" if self.relu else self.ending(place, weights)
         return [*lines, f"{start} {ending});", "}"]
 
 

@@ -27,6 +27,7 @@ from hepml_root.export.cpp.passes import optimise, place, vectors
 from hepml_root.export.cpp.reading import load, lower
 from hepml_root.export.cpp.weights import Weights
 from hepml_root.export.cpp.weights import lines as lines_of
+from hepml_root.export.cpp.winograd import filter_minimally
 from hepml_root.export.identity import identity
 from hepml_root.output import writing
 
@@ -148,6 +149,8 @@ def generate(
     name = identifier(name)
     graph = lower(loaded, batched=batched is not False)
     optimise(graph)
+    if accumulate == "float32":  # sums in double are for checks, of sums as they are written
+        filter_minimally(graph)
     manifest = manifest_of(loaded, graph)
     digest = hashlib.sha256(identity(loaded.SerializeToString(deterministic=True)))
     digest.update(f"{engine_hash()} {batched is not False} {accumulate}".encode())

@@ -212,7 +212,9 @@ template <class M> struct Ring {
    }
 };
 
-template <class M, std::size_t Channels, std::size_t MostRows, bool Relu, class F>
+// Last: results are stored pixel after pixel, with all channels side by side (of one group, and by formulas
+// that do not depend on the place).
+template <class M, std::size_t Channels, std::size_t MostRows, bool Last, bool Relu, class F>
 __attribute__((noinline)) void convolution_of_block(const Convolution& c, const float* x, const float* w,
                                                     const float* bias, float* y, float* scratch,
                                                     const F& epilogue) {
@@ -232,8 +234,9 @@ __attribute__((noinline)) void convolution_of_block(const Convolution& c, const 
    taps.step = c.in_place && c.inputs > 1 ? plane : lanes;
    taps.pixel_step = wide.stride * pixel;
    taps.run_step = wide.step * pixel;
-   taps.y_channel = plane_out * lanes;
-   taps.y_pixel = wide.phases * lanes;
+   constexpr std::size_t place_step = Last ? Channels * lanes : lanes;
+   taps.y_channel = Last ? lanes : plane_out * lanes;
+   taps.y_pixel = wide.phases * place_step;
    // Sums the taps of a row of pixels of one phase of one group, for all channels.
    const auto sum_row = [&](const Phase& across, std::size_t g, std::size_t pixels, const float* weights,
                             std::size_t all_inputs, std::size_t feature) {
@@ -246,7 +249,7 @@ __attribute__((noinline)) void convolution_of_block(const Convolution& c, const 
          const std::size_t place = feature + first * wide.phases;
          for (std::size_t v = 0; v < M::vectors; ++v) {
             const std::size_t from = start + first * taps.pixel_step + v * width<V>;
-            float* const to = y + place * lanes + v * width<V>;
+            float* const to = y + place * place_step + v * width<V>;
             channel_passes<Channels>([&](auto r, std::size_t channel) {
                convolution_tile<V, decltype(r)::value, P, tile, Relu>(
                    taps, from, weights + weights_of_channel<Channels>(channel, all_inputs),
@@ -256,7 +259,7 @@ __attribute__((noinline)) void convolution_of_block(const Convolution& c, const 
                for (std::size_t channel = 0; channel < Channels; ++channel)
                   for (std::size_t i = 0; i < P; ++i) {
                      float* const at = to + channel * taps.y_channel + i * taps.y_pixel;
-                     const typename M::At which{place + channel * plane_out + i * wide.phases, v};
+                     const typename M::At which{Last ? 0 : place + channel * plane_out + i * wide.phases, v};
                      store<V>(at, epilogue(load<V>(at), which));
                   }
          }
@@ -294,8 +297,8 @@ __attribute__((noinline)) void convolution_of_block(const Convolution& c, const 
                   sum_row(across, g, wide.outputs(phase_w),
                           w + (g * c.taps + first) * c.inputs * padded_channels,
                           through.taps * down.taps * across.taps * c.inputs,
-                          ((image * c.groups + g) * Channels * depth.out + d) * height.out * wide.out +
-                              h * wide.out + phase_w);
+                          (image * c.groups + g) * (Last ? 1 : Channels) * plane_out +
+                              (d * height.out + h) * wide.out + phase_w);
             }
          }
    }

@@ -141,15 +141,16 @@ constexpr EventTile event_tile(std::size_t channels, std::size_t row) {
    double best_rate = 0;
    for (std::size_t tiles = 1; tiles <= 4 && tiles <= all; ++tiles)
       if (all % tiles == 0 && tiles * registers <= most) {
-         const std::size_t limit = most / (tiles * registers), parts = (row + limit - 1) / limit;
-         const std::size_t pixels = (row + parts - 1) / parts;
-         // Cycles for one input: two sums or two loads each, and four for a sum to be ready.
-         const std::size_t sums = tiles * registers * pixels, loads = tiles * registers + pixels;
-         const double cycles = sums > loads ? (sums > 8 ? sums : 8) : (loads > 8 ? loads : 8);
-         const double rate = double(tiles * registers) * double(row) / double(parts) / cycles;
-         if (rate > best_rate) {
-            best = {tiles, pixels};
-            best_rate = rate;
+         for (std::size_t pixels = 1; pixels <= row && pixels * tiles * registers <= most; ++pixels) {
+            const std::size_t parts = (row + pixels - 1) / pixels;
+            // Cycles for one input: two sums or two loads each, and four for a sum to be ready.
+            const std::size_t sums = tiles * registers * pixels, loads = tiles * registers + pixels;
+            const double cycles = sums > loads ? (sums > 8 ? sums : 8) : (loads > 8 ? loads : 8);
+            const double rate = double(tiles * registers) * double(row) / double(parts) / cycles;
+            if (rate >= best_rate) {
+               best = {tiles, pixels};
+               best_rate = rate;
+            }
          }
       }
    return best;
@@ -174,13 +175,14 @@ __attribute__((noinline)) void channels_tile(const Taps& taps, std::size_t x, co
       const float* w = weights + taps.row[row].tap * taps.row_weights;
       for (std::size_t i = 0; i < taps.runs; ++i, run += taps.run_step) {
          const auto add_input = [&](std::size_t k) __attribute__((always_inline)) {
+            const float* const from = read_anew(run + k);
             V weight[registers];
             HEPML_ROOT_UNROLL_MORE
             for (std::size_t c = 0; c < registers; ++c)
                weight[c] = load<V>(w + c / per_tile * tile_weights + c % per_tile * width<V>);
             HEPML_ROOT_UNROLL_MORE
             for (std::size_t p = 0; p < P; ++p) {
-               const V input = splat<V>(run[k + p * PixelStep]);
+               const V input = splat<V>(from[p * PixelStep]);
                HEPML_ROOT_UNROLL_MORE
                for (std::size_t c = 0; c < registers; ++c)
                   add_product<V>(sum[p][c], input, weight[c]);
@@ -214,6 +216,10 @@ inline void channels_together(const float* x, std::size_t plane, std::size_t pix
                               float* y) {
    using V = Single::V;
    constexpr std::size_t w = width<V>;
+   if (channels == 1) {
+      std::memcpy(y, x, pixels * sizeof(float));
+      return;
+   }
 #ifdef HEPML_ROOT_SHUFFLE
    if (channels >= w / 2) {
       for (std::size_t i = 0; i < pixels; i += w)
@@ -259,18 +265,20 @@ inline void channels_apart(const float* x, std::size_t stride, std::size_t pixel
          y[c * pixels + i] = x[i * stride + c];
 }
 
-template <std::size_t Channels, std::size_t MostRows, std::size_t Row, std::size_t PixelStep, bool Relu,
-          class F>
+// Last, for whole tiles of channels: sums are where the results belong.
+template <std::size_t Channels, std::size_t MostRows, std::size_t Row, std::size_t PixelStep, bool Last,
+          bool Relu, class F>
 __attribute__((noinline)) void convolution_by_channels(const Convolution& c, const float* x, const float* w,
                                                        const float* bias, float* y, float* scratch,
                                                        const F& epilogue) {
    constexpr EventTile shape = event_tile(Channels, Row);
    constexpr std::size_t tiles = (Channels + tile_neurons - 1) / tile_neurons;
-   constexpr std::size_t stored = shape.tiles * tile_neurons; // floats of a pixel of sums
+   static_assert(!Last || Channels % tile_neurons == 0);
+   constexpr std::size_t stored = Last ? Channels : shape.tiles * tile_neurons; // floats of a pixel of sums
    const Axis &depth = c.axis[0], &height = c.axis[1], &wide = c.axis[2];
    const std::size_t row_floats = wide.framed * c.inputs, rows_of_group = depth.in * height.in;
    const std::size_t plane_out = c.pixels_out();
-   float* const sums = scratch + padded(c.groups * rows_of_group * row_floats + tile_neurons);
+   float* sums = scratch + padded(c.groups * rows_of_group * row_floats + tile_neurons);
    TapRow rows[MostRows];
    Taps taps{};
    taps.row = rows;
@@ -288,6 +296,8 @@ __attribute__((noinline)) void convolution_by_channels(const Convolution& c, con
          }
       for (std::size_t g = 0; g < c.groups; ++g)
          for (std::size_t tile = 0; tile < tiles; tile += shape.tiles) {
+            if constexpr (Last)
+               sums = y + image * plane_out * Channels + tile * tile_neurons;
             for (std::size_t d = 0; d < depth.out; ++d)
                for (std::size_t h = 0; h < height.out; ++h) {
                   const std::size_t phase_d = d % depth.phases, phase_h = h % height.phases;
@@ -332,7 +342,7 @@ __attribute__((noinline)) void convolution_by_channels(const Convolution& c, con
                      }
                   }
                }
-            for (std::size_t t = 0; t < shape.tiles; ++t) {
+            for (std::size_t t = 0; !Last && t < shape.tiles; ++t) {
                const std::size_t channel = (tile + t) * tile_neurons;
                channels_apart(sums + t * tile_neurons, stored, plane_out,
                               Channels - channel < tile_neurons ? Channels - channel : tile_neurons,
@@ -346,13 +356,14 @@ __attribute__((noinline)) void convolution_by_channels(const Convolution& c, con
 
 // Row is 0 for pixels in lanes of one event, else the fewest outputs of a row of one phase.
 template <class M, std::size_t Channels, std::size_t MostTaps, std::size_t Row, std::size_t PixelStep,
-          bool Relu, class F>
+          bool Last, bool Relu, class F>
 HEPML_ROOT_INLINE void convolution(const Convolution& c, const float* x, const float* w, const float* bias,
                                    float* y, float* scratch, const F& epilogue) {
    if constexpr (!M::single)
-      convolution_of_block<M, Channels, MostTaps, Relu>(c, x, w, bias, y, scratch, epilogue);
+      convolution_of_block<M, Channels, MostTaps, Last, Relu>(c, x, w, bias, y, scratch, epilogue);
    else if constexpr (Row > 0)
-      convolution_by_channels<Channels, MostTaps, Row, PixelStep, Relu>(c, x, w, bias, y, scratch, epilogue);
+      convolution_by_channels<Channels, MostTaps, Row, PixelStep, Last, Relu>(c, x, w, bias, y, scratch,
+                                                                              epilogue);
    else
       convolution_by_pixels<Channels, MostTaps, Relu>(c, x, w, bias, y, scratch, epilogue);
 }

@@ -81,6 +81,15 @@ template <class V> HEPML_ROOT_INLINE void store(float* to, V value) { std::memcp
 // The same number in every lane; x - 0 keeps the sign of -0, which x + 0 would not.
 template <class V> HEPML_ROOT_INLINE V splat(float x) { return x - V{}; }
 
+// A pointer of which g++ does not know where it came from: else it keeps single numbers that the next turn of
+// a loop reads again in registers, and copying them to all lanes from there is slower than from memory.
+HEPML_ROOT_INLINE const float* read_anew(const float* from) {
+#if !defined(__clang__)
+   asm("" : "+r"(from));
+#endif
+   return from;
+}
+
 template <class V> HEPML_ROOT_INLINE V select(Mask<V> where, V yes, V no) { return where ? yes : no; }
 
 template <class V> HEPML_ROOT_INLINE Mask<V> bits(V value) { return (Mask<V>)value; }

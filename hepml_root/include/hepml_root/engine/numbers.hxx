@@ -79,7 +79,14 @@ template <class V> HEPML_ROOT_INLINE V clip_below(V x, V low) {
 
 // The smaller and the larger of two; NaN if either is.
 template <class V> HEPML_ROOT_INLINE V minimum(V a, V b) { return select<V>((a < b) | (a != a), a, b); }
-template <class V> HEPML_ROOT_INLINE V maximum(V a, V b) { return select<V>((a > b) | (a != a), a, b); }
+template <class V> HEPML_ROOT_INLINE V maximum(V a, V b) {
+#ifdef HEPML_ROOT_AVX512
+   if constexpr (width<V> == 16)
+      return V(_mm512_mask_max_ps(__m512(a), _mm512_cmp_ps_mask(__m512(a), __m512(a), _CMP_ORD_Q), __m512(a),
+                                  __m512(b)));
+#endif
+   return select<V>((a > b) | (a != a), a, b);
+}
 
 } // namespace HEPML_ROOT_TARGET
 } // namespace hepml_root::engine
