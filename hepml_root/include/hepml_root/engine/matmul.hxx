@@ -2,6 +2,7 @@
 // y[b][i][j] = epilogue(sum over k of a[b][i][k] b[b][k][j]), added up in the order of k.
 #pragma once
 
+#include "shuffle.hxx"
 #include "sums.hxx"
 
 #include <type_traits>
@@ -222,9 +223,19 @@ __attribute__((noinline)) void matmul(const float* a, const float* b, float* y, 
       } else {
          // Columns side by side, so that whole registers can be read.
          alignas(64) float packed[K * padded(J)];
-         for (std::size_t k = 0; k < K; ++k)
-            for (std::size_t j = 0; j < J; ++j)
-               packed[k * padded(J) + j] = from_b[k * B::row + j * B::column];
+         if constexpr (B::row == 1) {
+            using V = Single::V;
+            for (std::size_t j = 0; j < J; j += width<V>) {
+               const float* column[width<V>];
+               for (std::size_t l = 0; l < width<V>; ++l)
+                  column[l] = from_b + (j + l < J ? j + l : J - 1) * B::column;
+               rows_to_lanes<V, K, padded(J)>(column, packed + j);
+            }
+         } else {
+            for (std::size_t k = 0; k < K; ++k)
+               for (std::size_t j = 0; j < J; ++j)
+                  packed[k * padded(J) + j] = from_b[k * B::row + j * B::column];
+         }
          product_alone<When, I, K, J, padded(J), 1, A, Y>(from_a, packed, to, feature, epilogue);
       }
    }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "functions.hxx"
+#include "shuffle.hxx"
 #include "sums.hxx"
 
 namespace hepml_root::engine {
@@ -154,6 +155,54 @@ HEPML_ROOT_INLINE float reduce_neighbours(const float* x, Term term) {
                                                       Operation::template join<One>(lane(1), lane(3))))[0];
 }
 
+// The same of four rows together, in registers of 16 lanes: those of row i and part p at 4 i + p.
+// `elements(i, a)` gives the elements of row i from a on, neutral ones behind the last. All lanes of a row
+// hold its result.
+#if defined(HEPML_ROOT_SHUFFLE) && HEPML_ROOT_LANES == 16
+constexpr bool four_rows_together = !sums_in_double;
+template <class V, int... L>
+HEPML_ROOT_INLINE V other_part(V x, int distance, std::integer_sequence<int, L...>) {
+   return distance == 1 ? __builtin_shufflevector(x, x, (L ^ 1)...)
+                        : __builtin_shufflevector(x, x, (L ^ 2)...);
+}
+template <class V, int... L>
+HEPML_ROOT_INLINE Mask<V> first_lanes(std::size_t count, std::integer_sequence<int, L...>) {
+   return Mask<V>{(static_cast<std::size_t>(L) < count ? -1 : 0)...};
+}
+template <class V, int... L>
+HEPML_ROOT_INLINE V of_row(V x, std::size_t row, std::integer_sequence<int, L...>) {
+   return row == 0   ? __builtin_shufflevector(x, x, (L % 4)...)
+          : row == 1 ? __builtin_shufflevector(x, x, (L % 4 + 4)...)
+          : row == 2 ? __builtin_shufflevector(x, x, (L % 4 + 8)...)
+                     : __builtin_shufflevector(x, x, (L % 4 + 12)...);
+}
+template <class Operation, std::size_t Axis, class Elements>
+HEPML_ROOT_INLINE Single::V reduce_four_rows(Elements elements) {
+   using V = Single::V;
+   constexpr auto lanes = std::make_integer_sequence<int, width<V>>{};
+   V sum = Operation::template neutral<V>();
+   HEPML_ROOT_UNROLL
+   for (std::size_t a = 0; a < Axis; a += width<V>) {
+      V part[sum_parts];
+      HEPML_ROOT_UNROLL
+      for (std::size_t i = 0; i < 4; ++i)
+         part[i] = elements(i, a);
+      exchange<8>(part[0], part[2], lanes);
+      exchange<8>(part[1], part[3], lanes);
+      exchange<4>(part[0], part[1], lanes);
+      exchange<4>(part[2], part[3], lanes);
+      HEPML_ROOT_UNROLL
+      for (std::size_t p = 0; p < sum_parts; ++p)
+         if (a + p * sum_parts < Axis)
+            sum = Operation::template add<V>(sum, part[p]);
+   }
+   sum = Operation::template join<V>(sum, other_part<V>(sum, 2, lanes));
+   return Operation::template join<V>(sum, other_part<V>(sum, 1, lanes));
+}
+#else
+constexpr bool four_rows_together = false;
+#endif
+
 template <class M, class Operation, std::size_t Outer, std::size_t Axis, std::size_t Inner>
 __attribute__((noinline)) void reduce(const float* x, float* y) {
    using V = typename M::V;
@@ -202,12 +251,65 @@ template <std::size_t Axis> HEPML_ROOT_INLINE void softmax_neighbours(const floa
       store_part<V, rest>(y + whole, load_part<V, rest>(y + whole) * inverse);
 }
 
+// The same for four rows; their exponentials stay in registers.
+constexpr std::size_t longest_of_four = 64;
+template <std::size_t Axis> HEPML_ROOT_INLINE void softmax_four_rows(const float* x, float* y) {
+#if defined(HEPML_ROOT_SHUFFLE) && HEPML_ROOT_LANES == 16
+   using V = Single::V;
+   constexpr auto lanes = std::make_integer_sequence<int, width<V>>{};
+   constexpr std::size_t registers = (Axis + width<V> - 1) / width<V>;
+   constexpr std::size_t in_last = Axis - (registers - 1) * width<V>;
+   // Beside the elements, what does not change the result.
+   const auto complete = [](V value, std::size_t r, float neutral) __attribute__((always_inline)) {
+      if (r + 1 < registers || in_last == width<V>)
+         return value;
+      return select<V>(first_lanes<V>(in_last, lanes), value, splat<V>(neutral));
+   };
+   V e[4][registers];
+   HEPML_ROOT_UNROLL
+   for (std::size_t i = 0; i < 4; ++i) {
+      HEPML_ROOT_UNROLL
+      for (std::size_t r = 0; r + 1 < registers; ++r)
+         e[i][r] = load<V>(x + i * Axis + r * width<V>);
+      e[i][registers - 1] = complete(load_part<V, in_last>(x + i * Axis + (registers - 1) * width<V>),
+                                     registers - 1, -infinity);
+   }
+   const V largest = reduce_four_rows<Max, Axis>(
+       [&](std::size_t i, std::size_t a) __attribute__((always_inline)) { return e[i][a / width<V>]; });
+   HEPML_ROOT_UNROLL
+   for (std::size_t i = 0; i < 4; ++i) {
+      const V of_largest = of_row<V>(largest, i, lanes);
+      HEPML_ROOT_UNROLL
+      for (std::size_t r = 0; r < registers; ++r)
+         e[i][r] = complete(exponential_beside_one<V>(e[i][r] - of_largest), r, 0.0f);
+   }
+   const V inverse =
+       1.0f / reduce_four_rows<Sum, Axis>([&](std::size_t i, std::size_t a)
+                                              __attribute__((always_inline)) { return e[i][a / width<V>]; });
+   HEPML_ROOT_UNROLL
+   for (std::size_t i = 0; i < 4; ++i) {
+      const V of_inverse = of_row<V>(inverse, i, lanes);
+      HEPML_ROOT_UNROLL
+      for (std::size_t r = 0; r + 1 < registers; ++r)
+         store<V>(y + i * Axis + r * width<V>, e[i][r] * of_inverse);
+      store_part<V, in_last>(y + i * Axis + (registers - 1) * width<V>, e[i][registers - 1] * of_inverse);
+   }
+#else
+   (void)x;
+   (void)y;
+#endif
+}
+
 template <class M, std::size_t Outer, std::size_t Axis, std::size_t Inner>
 __attribute__((noinline)) void softmax(const float* x, float* y) {
    using V = typename M::V;
    constexpr std::size_t stride = Inner * M::lanes;
    if constexpr (M::single && Inner == 1) {
-      for (std::size_t o = 0; o < Outer; ++o)
+      constexpr bool fours = four_rows_together && Axis > sum_parts && Axis <= longest_of_four;
+      constexpr std::size_t whole = fours ? Outer / 4 * 4 : 0;
+      for (std::size_t o = 0; o < whole; o += 4)
+         softmax_four_rows<Axis>(x + o * Axis, y + o * Axis);
+      for (std::size_t o = whole; o < Outer; ++o)
          softmax_neighbours<Axis>(x + o * Axis, y + o * Axis);
    } else {
       along_axis<M, Outer, Axis, Inner>(
