@@ -13,6 +13,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from hepml_root.simulation.samples import Sample
 
 # A selection that keeps nothing of so many collisions is taken for one that keeps nothing at all.
 HOPELESS = 100_000
+MOST_SEEDS = 900_000_000
+# Of weighted samples, part files have the slice that each row is of, under this name.
+SLICE = "/slice"
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,12 @@ class Chunk:
     counts
         ``rows``; ``generated``, the collisions up to that of the last row; Pythia's ``tried``, and its cross
         section ``sigma_pb`` with ``sigma_error_pb``. Of weighted samples, ``generated`` are all that were
-        drawn, ``drawn_weight`` is the sum of their weights, ``weight`` and ``weight_squared`` are sums over
-        the rows.
+        drawn, and ``slices`` has such counts of each slice, with ``drawn_weight``, the sum of their weights,
+        and ``weight`` and ``weight_squared``, sums over the rows.
     """
 
     columns: dict[str, NDArray[Any]]
-    counts: dict[str, float]
+    counts: dict[str, Any]
 
     def save(self, path: Path) -> None:
         """Write the chunk to a part file, all or nothing."""
@@ -62,7 +66,7 @@ class Chunk:
             return cls(columns, json.loads(str(file["/counts"])))
 
     @staticmethod
-    def load_counts(path: Path) -> dict[str, float]:
+    def load_counts(path: Path) -> dict[str, Any]:
         """Read only the counts of a part file."""
         with np.load(path) as file:
             return dict(json.loads(str(file["/counts"])))
@@ -73,7 +77,7 @@ def seeds(sample: Sample, seed: int, number: int) -> tuple[int, np.random.Genera
     # The sample's name takes part, so that two samples with the same seed share no random numbers.
     sequence = np.random.SeedSequence([seed, number, zlib.crc32(sample.name.encode())])
     for_pythia, for_detector = sequence.spawn(2)
-    return int(for_pythia.generate_state(1)[0]) % 900_000_000 + 1, np.random.default_rng(for_detector)
+    return int(for_pythia.generate_state(1)[0]) % MOST_SEEDS + 1, np.random.default_rng(for_detector)
 
 
 def make_chunk(
@@ -81,7 +85,8 @@ def make_chunk(
 ) -> Chunk:
     """Make chunk ``number`` of a sample: its first ``rows`` rows, at most ``sample.chunk``.
 
-    ``progress`` is told how many rows there are after every batch.
+    ``progress`` is told how many rows there are after every batch. A sample with slices is made in whole
+    chunks, whose rows are mixed.
 
     Raises
     ------
@@ -93,14 +98,67 @@ def make_chunk(
         Pythia refuses the settings, or is not installed.
     """
     pythia_seed, random = seeds(sample, seed, number)
+    if not sample.slices:
+        part, counts = _rows_of(sample, (), pythia_seed, random, rows, progress)
+        if sample.expected is not None:
+            part[SLICE] = np.zeros(rows, dtype=np.int32)
+            counts = _of_chunk(part, [counts])
+        return Chunk(part, counts)
+    parts: list[dict[str, NDArray[Any]]] = []
+    of_slices: list[dict[str, Any]] = []
+    shares = np.cumsum([one.share for one in sample.slices])
+    ends = np.round(shares / shares[-1] * sample.chunk).astype(int)
+    for one, first, end in zip(sample.slices, [0, *ends[:-1]], ends, strict=True):
+        its_seed = (pythia_seed + 104_729 * len(parts)) % MOST_SEEDS + 1
+        told = None if progress is None else partial(_tell, progress, int(first), rows)
+        part, counts = _rows_of(sample, one.pythia, its_seed, random, int(end - first), told)
+        part[SLICE] = np.full(end - first, len(parts), dtype=np.int32)
+        parts.append(part)
+        of_slices.append(counts)
+    order = random.permutation(sample.chunk)[:rows]
+    joined = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+    # The rows that are left stand for their share of what was drawn.
+    for counts in of_slices:
+        for name in ("generated", "drawn_weight"):
+            counts[name] *= rows / sample.chunk
+    return Chunk(joined, _of_chunk(joined, of_slices))
+
+
+def _tell(progress: Callable[[int], None], before: int, most: int, found: int) -> None:
+    progress(min(before + found, most))
+
+
+def _of_chunk(columns: dict[str, NDArray[Any]], slices: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the counts of a chunk of a weighted sample, from those of its slices."""
+    weight = columns["weight"].astype(float)
+    for number, counts in enumerate(slices):
+        its = weight[columns[SLICE] == number]
+        counts |= {"rows": len(its), "weight": its.sum(), "weight_squared": (its**2).sum()}
+    return {
+        "rows": len(weight),
+        "generated": sum(one["generated"] for one in slices),
+        "tried": sum(one["tried"] for one in slices),
+        "slices": slices,
+    }
+
+
+def _rows_of(
+    sample: Sample,
+    settings: tuple[str, ...],
+    pythia_seed: int,
+    random: np.random.Generator,
+    rows: int,
+    progress: Callable[[int], None] | None,
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Return the columns and the counts of the first rows that Pythia gives with these settings."""
     prepare = sample.prepare
     pythia, kept = start(
-        sample.pythia,
+        (*sample.pythia, *settings),
         pythia_seed,
         None if prepare is None else lambda pythia: prepare(pythia, sample.options),
     )
     parts: list[Mapping[str, Any]] = []
-    found = generated = 0
+    found = generated = seen = 0
     drawn_weight = 0.0
     while found < rows:
         events = pythia.nextBatch(sample.batch)
@@ -114,19 +172,17 @@ def make_chunk(
         if wanted:
             parts.append({name: values[:wanted] for name, values in columns.items()})
         found += wanted
+        seen += len(events)
         # The collisions after that of the last row were not needed: they would bias the efficiency.
         last = int(origin[wanted - 1]) if found == rows else len(events) - 1
         if trials is None:
             generated += last + 1
         else:
             generated, drawn_weight = int(trials.drawn[last]), float(trials.drawn_weight[last])
-        if not found and generated >= HOPELESS:
-            raise EmptySelectionError(
-                f"sample '{sample.name}': {generated} collisions, and none is selected."
-            )
+        if not found and seen >= HOPELESS:
+            raise EmptySelectionError(f"sample '{sample.name}': {seen} collisions, and none is selected.")
         if progress is not None:
             progress(found)
-    filled = _flat(sample, parts)
     sigma, error = cross_section(pythia, before_vetoes=sample.expected is not None)
     counts = {
         "rows": rows,
@@ -136,10 +192,9 @@ def make_chunk(
         "sigma_error_pb": error,
     }
     if sample.expected is not None:
-        weight = filled["weight"].astype(float)
-        counts |= {"drawn_weight": drawn_weight, "weight": weight.sum(), "weight_squared": (weight**2).sum()}
+        counts["drawn_weight"] = drawn_weight
     del kept  # lives as long as Pythia does
-    return Chunk(filled, counts)
+    return _flat(sample, parts), counts
 
 
 def _flat(sample: Sample, parts: list[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:

@@ -13,10 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hepml_root import __version__
 from hepml_root.errors import OutputExistsError, OutputWriteError, SettingError
 from hepml_root.output import cache_folder, refuse_existing, writing
-from hepml_root.simulation.chunks import Chunk, make_chunk, quiet_libraries
+from hepml_root.simulation.chunks import SLICE, Chunk, make_chunk, quiet_libraries
 from hepml_root.simulation.progress import GenerationProgress
 from hepml_root.simulation.pythia import require, versions
 from hepml_root.simulation.sample_file import write_sample
@@ -114,7 +116,7 @@ def generate(
         with writing(path, overwrite) as temporary:
             parts = [task.part(number) for number, _ in chunks]
             made = _provenance(sample, recipe, parts)
-            write_sample(temporary, sample, _load(parts, made.get("weight_scale")), made)
+            write_sample(temporary, sample, _load(parts, made.get("weight_scales")), made)
     except KeyboardInterrupt:
         if _is_bare(folder):
             shutil.rmtree(folder)
@@ -191,6 +193,7 @@ def _recipe(sample: Sample, events: int, seed: int) -> dict[str, Any]:
         "events": int(events),
         "seed": int(seed),
         "pythia": list(sample.pythia),
+        "slices": [[*one.pythia, f"share {one.share:g}"] for one in sample.slices],
         "options": dict(sample.options),
         "detector": None if sample.detector is None else dataclasses.asdict(sample.detector),
         "chunk": sample.chunk,
@@ -244,13 +247,13 @@ def _make(task: Task, missing: list[tuple[int, int]], processes: int, shown: Gen
             chunk.save(task.part(number))
 
 
-def _load(parts: list[Path], weight_scale: float | None) -> Iterator[Chunk]:
+def _load(parts: list[Path], weight_scales: list[float] | None) -> Iterator[Chunk]:
     for part in parts:
         chunk = Chunk.load(part)
-        if weight_scale is not None:
-            chunk.columns["weight"] = (weight_scale * chunk.columns["weight"]).astype(
-                chunk.columns["weight"].dtype
-            )
+        if weight_scales is not None:
+            weight = chunk.columns["weight"]
+            scale = np.array(weight_scales)[chunk.columns.pop(SLICE)]
+            chunk.columns["weight"] = (scale * weight).astype(weight.dtype)
         yield chunk
 
 

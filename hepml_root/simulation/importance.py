@@ -1,10 +1,10 @@
 """Importance sampling of collisions: work goes where events are selected, weights take its effect out again.
 
-A hook decides twice about every collision that Pythia draws, after the hard process and its decays, and
-before hadronisation. It does not cut: a collision that is worth less than others is kept with a smaller
-probability p, and its weight is divided by p. Sums of weights are then what they would be without the hook,
-whatever the probabilities are, as long as p > 0 where the selection may keep an event. The choice of p
-decides how large their errors are, and how long it takes.
+A hook decides up to three times about every collision that Pythia draws: after the hard process and its
+decays, after the hardest radiation, and before hadronisation. It does not cut: a collision that is worth less
+than others is kept with a smaller probability p, and its weight is divided by p. Sums of weights are then
+what they would be without the hook, whatever the probabilities are, as long as p > 0 where the selection may
+keep an event. The choice of p decides how large their errors are, and how long it takes.
 
 Pythia itself may draw hard collisions more often than they occur (``PhaseSpace:bias2Selection``); its weight
 is taken in.
@@ -69,6 +69,8 @@ def importance_hook(
     pythia: Any,
     after_process: Callable[[Any], Worth | None],
     before_hadrons: Callable[[Any, Worth], float | None] | None = None,
+    after_radiation: Callable[[Any, Worth], float | None] | None = None,
+    scale: float = 20.0,
 ) -> Any:
     """Install importance sampling in a Pythia object, before its ``init``; return the hook.
 
@@ -82,6 +84,11 @@ def importance_hook(
     before_hadrons
         Function of the record of all partons and leptons, and of what ``after_process`` gave: the weight that
         the collision shall have at least, or None.
+    after_radiation
+        The same, of the record with the radiation and the multiple interactions above ``scale``, which take
+        most of the time below it. Heavy particles are not decayed there.
+    scale
+        Transverse momentum [GeV].
 
     Returns
     -------
@@ -114,19 +121,29 @@ def importance_hook(
                 self.kept.append([key, weight, self.drawn, self.drawn_weight, *worth.notes])
             return not weight
 
+        def canVetoPT(self) -> bool:
+            return after_radiation is not None
+
+        def scaleVetoPT(self) -> float:
+            return scale
+
+        def doVetoPT(self, position: int, event: Any) -> bool:
+            # Positions from 5 on are decays of heavy particles.
+            return position < 5 and self._gives_up(after_radiation, event)
+
         def canVetoPartonLevel(self) -> bool:
             return before_hadrons is not None
 
         def doVetoPartonLevel(self, event: Any) -> bool:
-            assert before_hadrons is not None
-            assert self.worth is not None
+            return self._gives_up(before_hadrons, event)
+
+        def _gives_up(self, decide: Any, event: Any) -> bool:
             entry = self.kept[-1]
-            target = before_hadrons(event, self.worth)
+            target = decide(event, self.worth)
             entry[1] = 0.0 if target is None else _survives(entry[1], target, pythia.rndm)
             if not entry[1]:
                 self.kept.pop()
-                return True
-            return False
+            return not entry[1]
 
         def trials(self, events: Any) -> Trials:
             momenta = np.asarray(events.prt.p.px[:, 5])

@@ -84,6 +84,23 @@ Rows = tuple[Mapping[str, Any], Any]
 
 
 @dataclass(frozen=True)
+class Slice:
+    """A part of the collisions that is drawn by itself, as a range of p̂T.
+
+    Attributes
+    ----------
+    pythia
+        Settings of Pythia beside the sample's. The slices of a sample are disjoint, and make up all of its
+        collisions.
+    share
+        Of the sample's rows.
+    """
+
+    pythia: tuple[str, ...]
+    share: float
+
+
+@dataclass(frozen=True)
 class Sample:
     """What one sample is.
 
@@ -126,6 +143,8 @@ class Sample:
         The branch ``weight`` is then scaled such that its sum is the number of expected events after the
         selection. ``prepare`` has to return an :func:`~hepml_root.simulation.importance.importance_hook`,
         which counts what was drawn, and ``columns`` to give the weights of :attr:`Batch.trials`.
+    slices
+        Of a sample with ``expected``: parts that are drawn apart, in every chunk.
     """
 
     name: str
@@ -143,6 +162,7 @@ class Sample:
     reference: str = ""
     cross_section_factor: float = 1.0
     expected: Callable[[Mapping[str, Any]], float] | None = None
+    slices: tuple[Slice, ...] = ()
 
     def with_settings(self, settings: Mapping[str, Any]) -> Sample:
         """Return this sample with some settings changed.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hepml_root.errors import SettingError
 
@@ -103,3 +107,15 @@ def stop_pair_spectrum(stop: float, neutralino: float) -> str:
         The stop is not heavier than a top quark and the neutralino.
     """
     return spectrum({STOP: stop, NEUTRALINO: neutralino}, {STOP: [(1.0, (TOP, NEUTRALINO))]})
+
+
+def use_spectrum(pythia: Any, text: str, owner: object) -> None:
+    """Have Pythia read a spectrum in its ``init``; ``owner`` has to live until then.
+
+    Pythia takes it from a file only, which is removed with the owner.
+    """
+    handle, path = tempfile.mkstemp(suffix=".slha", text=True)
+    weakref.finalize(owner, os.unlink, path)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    pythia.readString(f"SLHA:file = {path}")

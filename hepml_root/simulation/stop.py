@@ -16,9 +16,6 @@ Reference: Elwood and Krücker, arXiv:1806.00322, and the numbers in their code 
 from __future__ import annotations
 
 import math
-import os
-import tempfile
-import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -26,11 +23,13 @@ from typing import Any
 from hepml_root.simulation.detector import Detector
 from hepml_root.simulation.importance import Worth, importance_hook
 from hepml_root.simulation.one_lepton import BRANCHES, OPTIONS, one_lepton_columns
-from hepml_root.simulation.samples import Sample
-from hepml_root.simulation.slha import stop_pair_spectrum
+from hepml_root.simulation.samples import Sample, Slice
+from hepml_root.simulation.slha import stop_pair_spectrum, use_spectrum
 
 # Share of W → e, μ, τ with Pythia's masses and couplings.
 LEPTONIC = 0.32422
+# Where the two slices of top pairs meet: p̂T [GeV].
+HARD = 150.0
 _INVISIBLE = (12, 14, 16, 1000022)
 _CHARGED = (11, 13, 15)
 
@@ -40,7 +39,6 @@ def _leptons_and_missing(record: Any, options: Mapping[str, Any]) -> tuple[int, 
     missing pt [GeV].
     """
     leptons, near, x, y = 0, False, 0.0, 0.0
-    least, max_eta = 0.8 * options["lepton_pt"], options["max_eta"] + 0.1
     for i in range(record.size() - 1, 6, -1):
         particle = record[i]
         kind = particle.idAbs()
@@ -50,35 +48,84 @@ def _leptons_and_missing(record: Any, options: Mapping[str, Any]) -> tuple[int, 
                 y += particle.py()
         elif kind in _CHARGED and particle.isFinal():
             leptons += 1
-            near = near or (particle.pT() > least and abs(particle.eta()) < max_eta)
+            near = near or _may_be_selected(particle, options)
     return leptons, near, math.hypot(x, y)
 
 
 def _rising(missing: float, full: float, width: float, most: float) -> float:
-    """Return by how much larger than 1 a weight may be, as exp((full − missing)/width), at most ``most``."""
+    """Return by how much larger than 1 a weight may be: exp((full − missing)/width), at most ``most``."""
     return min(math.exp(max(full - missing, 0.0) / width), most)
 
 
-def _before_hadrons(options: Mapping[str, Any]) -> Any:
+# The target weights below are near 1/√(share of such events that are selected), which makes the errors of
+# sums smallest in a given time. They decide about errors and time only.
+
+
+def _importance(pythia: Any, options: Mapping[str, Any], after_process: Any) -> Any:
+    """Install importance sampling that goes by the lepton and the missing momentum, however far these are
+    known; return the hook.
+    """
+
+    def after_radiation(event: Any, worth: Worth) -> float:
+        near, missing = _boosted(pythia.process, event, options)
+        return worth.target * _rising(missing, options["met"] - 30, 40.0, 6.0) * (1.0 if near else 3.0)
+
     def before_hadrons(event: Any, worth: Worth) -> float | None:
         # Leptons get less by radiation, but no more here: without one nothing is selected.
         _, near, missing = _leptons_and_missing(event, options)
-        return worth.target * _rising(missing, options["met"] - 40, 20.0, 10.0) if near else None
+        return worth.target * _rising(missing, options["met"] - 20, 25.0, 12.0) if near else None
 
-    return before_hadrons
+    return importance_hook(pythia, after_process, before_hadrons, after_radiation)
+
+
+def _boosted(process: Any, event: Any, options: Mapping[str, Any]) -> tuple[bool, float]:
+    """Return whether a lepton may be selected, and the missing pt [GeV], with the decay products of a hard
+    process boosted from its two heavy particles to these in the record of a later stage.
+    """
+    near, x, y = False, 0.0, 0.0
+    for i in range(process.size() - 1, 6, -1):
+        kind = process[i].idAbs()
+        if (kind in _INVISIBLE or kind in _CHARGED) and process[i].isFinal():
+            heavy = process[i].mother1()
+            while heavy > 6:
+                heavy = process[heavy].mother1()
+            momentum = process[i].p()
+            momentum.bstback(process[heavy].p())
+            momentum.bst(event[event[heavy].iBotCopyId()].p())
+            if kind in _CHARGED:
+                near = near or _may_be_selected(momentum, options)
+            else:
+                x += momentum.px()
+                y += momentum.py()
+    return near, math.hypot(x, y)
+
+
+def _may_be_selected(lepton: Any, options: Mapping[str, Any]) -> bool:
+    return bool(lepton.pT() > 0.8 * options["lepton_pt"] and abs(lepton.eta()) < options["max_eta"] + 0.1)
 
 
 def top_pairs(pythia: Any, options: Mapping[str, Any]) -> object:
-    """Install the importance sampling of ``ttbar-1l``; return the hook."""
+    """Install the importance sampling of ``ttbar-1l``; return the hook.
+
+    Top pairs with one lepton have at most the W boson's transverse mass, but for resolution. Those with two,
+    and with much missing momentum, are the background of the signals: there are more of them, with smaller
+    weights.
+    """
 
     def after_process(process: Any) -> Worth:
         leptons, near, missing = _leptons_and_missing(process, options)
         # The W+ always decays to a lepton: events with one in which it is the W- are those, conjugated.
         factor = LEPTONIC if leptons == 2 else 2 * LEPTONIC
-        target = _rising(missing, options["met"], 40.0, 10.0) * (1.0 if near else 4.0)
-        return Worth(target, factor, (leptons, missing))
+        if process[5].pT() < HARD:
+            target = 0.6 * _rising(missing, options["met"], 50.0, 20.0)
+        elif leptons == 2:
+            target = 0.1 * _rising(missing, options["met"], 90.0, 6.0)
+        else:
+            # Beyond 250 GeV there are fewer and fewer of them: with smaller weights.
+            target = 0.5 * _rising(missing, options["met"], 90.0, 6.0) / _rising(250.0, missing, 100.0, 5.0)
+        return Worth(target * (1.0 if near else 3.0), factor, (leptons, missing))
 
-    return importance_hook(pythia, after_process, _before_hadrons(options))
+    return _importance(pythia, options, after_process)
 
 
 def stop_pairs(pythia: Any, options: Mapping[str, Any]) -> object:
@@ -86,15 +133,10 @@ def stop_pairs(pythia: Any, options: Mapping[str, Any]) -> object:
 
     def after_process(process: Any) -> Worth | None:
         leptons, near, missing = _leptons_and_missing(process, options)
-        return Worth(1.0 if near else 4.0, 1.0, (leptons, missing)) if leptons else None
+        return Worth(1.0 if near else 3.0, 1.0, (leptons, missing)) if leptons else None
 
-    hook = importance_hook(pythia, after_process, _before_hadrons(options))
-    # Pythia takes a spectrum from files only, and reads it in its init.
-    handle, path = tempfile.mkstemp(suffix=".slha", text=True)
-    weakref.finalize(hook, os.unlink, path)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(stop_pair_spectrum(options["stop_mass"], options["neutralino_mass"]))
-    pythia.readString(f"SLHA:file = {path}")
+    hook = _importance(pythia, options, after_process)
+    use_spectrum(pythia, stop_pair_spectrum(options["stop_mass"], options["neutralino_mass"]), hook)
     return hook
 
 
@@ -141,10 +183,20 @@ TTBAR_1L = replace(
         "Top:qqbar2ttbar = on",
         # The W+ does not decay to quarks, its first channels.
         *(f"24:{channel}:onMode = 3" for channel in range(6)),
-        # Hard collisions are drawn more often, in proportion to the square of their p̂T.
-        "PhaseSpace:bias2Selection = on",
-        "PhaseSpace:bias2SelectionPow = 2.",
-        "PhaseSpace:bias2SelectionRef = 150.",
+    ),
+    slices=(
+        # Hard collisions are drawn more often, in proportion to the cube of their p̂T. Soft ones are a slice
+        # of their own, as they would have huge weights.
+        Slice(
+            (
+                f"PhaseSpace:pTHatMin = {HARD}",
+                "PhaseSpace:bias2Selection = on",
+                "PhaseSpace:bias2SelectionPow = 3.",
+                f"PhaseSpace:bias2SelectionRef = {HARD}",
+            ),
+            share=0.95,
+        ),
+        Slice((f"PhaseSpace:pTHatMax = {HARD}",), share=0.05),
     ),
     options={**_OPTIONS, "cross_section_fb": 844_000.0},
     prepare=top_pairs,
