@@ -104,6 +104,35 @@ AGREEING = {
             node("Expand", ["z", "target"], ["y"]),
         ]
     ),
+    "first states of all events, and a table": model(
+        [
+            node("Transpose", ["x"], ["sequence"], perm=[1, 0, 2]),
+            *shape_of_batch(5),
+            constant("one", [1]),
+            node("Concat", ["one", "shape"], ["of state"], axis=0),
+            constant("state", np.linspace(-1, 1, 5).reshape(1, 1, 5), np.float32),
+            node("Expand", ["state", "of state"], ["h"]),
+            node(
+                "ConstantOfShape",
+                ["of state"],
+                ["c"],
+                value=numpy_helper.from_array(np.full(1, 0.25, np.float32)),
+            ),
+            constant("w", np.sin(np.arange(80)).reshape(1, 20, 4), np.float32),
+            constant("r", np.cos(np.arange(100)).reshape(1, 20, 5), np.float32),
+            node("LSTM", ["sequence", "w", "r", "", "", "h", "c"], ["", "last"], hidden_size=5),
+            node("Transpose", ["last"], ["y"], perm=[1, 0, 2]),
+        ]
+    ),
+    "the shape of a constant of all events": model(
+        [
+            *shape_of_batch(12),
+            constant("ones", np.ones((1, 1)), np.float32),
+            node("Expand", ["ones", "shape"], ["rows"]),
+            node("Shape", ["rows"], ["again"]),
+            node("Reshape", ["x", "again"], ["y"]),
+        ]
+    ),
     "zeros for every event": model(
         [
             *shape_of_batch(3, 2),
@@ -243,6 +272,43 @@ def test_what_depends_on_the_number_of_events() -> None:
     body = loop_body([*going, node("Less", ["largest", "one"], ["goes"])], ["v"], ["goes", "next"])
     graph = model([constant("turns", 5), node("Loop", ["turns", "", "x"], ["y"], body=body)])
     assert "Loop" in refused(graph) or "ReduceMax" in refused(graph)
+
+
+def test_sums_over_the_events_of_a_constant_are_refused() -> None:
+    """A constant of length 1 along the batch stands for one of as many as there are events."""
+    ones = [*shape_of_batch(3, 4), node("ConstantOfShape", ["shape"], ["ones"])]
+    for nodes in (
+        [constant("zero", [0]), node("ReduceSum", ["ones", "zero"], ["s"])],
+        [constant("zero", 0), node("CumSum", ["ones", "zero"], ["s"])],
+    ):
+        assert "works along the batch" in refused(model([*ones, *nodes, node("Add", ["x", "s"], ["y"])]))
+
+
+def test_branches_and_loops_without_a_condition_are_refused() -> None:
+    branches = {
+        f"{name}_branch": subgraph([node(operator, ["x"], [name])], [], [name])
+        for name, operator in (("then", "Relu"), ("else", "Neg"))
+    }
+    choice = [constant("empty", [], bool), node("If", ["empty"], ["y"], name="choice", **branches)]
+    body = loop_body([*ADDS, node("Identity", ["going"], ["goes"])], ["v"], ["goes", "next"])
+    loop = [constant("empty", []), node("Loop", ["empty", "", "x"], ["y"], name="loop", body=body)]
+    for name, nodes in (("choice", choice), ("loop", loop)):
+        assert f"'{name}'" in refused(model(nodes))
+
+
+def test_functions_of_old_opsets_are_refused() -> None:
+    """In opset 11 a Softmax goes over all axes from the one that it names."""
+    old = helper.make_function(
+        "own", "Twice", ["a"], ["b"], [node("Softmax", ["a"], ["b"], axis=1)], [helper.make_opsetid("", 11)]
+    )
+    assert "opset 11" in refused(model([node("Twice", ["x"], ["y"], domain="own")], functions=[old]))
+
+
+def test_infinite_factors_are_numbers_in_cpp() -> None:
+    """Of Gemm, beside a summand of the events."""
+    graph = model([constant("w", np.eye(4), np.float32), node("Gemm", ["x", "w", "x"], ["y"])], ("N", 4))
+    graph.graph.node[1].attribute.append(helper.make_attribute("beta", float("inf")))
+    assert "at.scalar(engine::infinity)" in generate(graph).header
 
 
 def test_hostile_sizes_are_refused_before_they_are_computed() -> None:

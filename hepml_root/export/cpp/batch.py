@@ -9,10 +9,11 @@ count their axes with :meth:`Node.axis`; those that are not known to do so are r
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from hepml_root.export.cpp.graph import Node, Tensor
+from hepml_root.export.cpp.graph import Node, Repeated, Tensor
 
 # Operators with as many axes behind them as before, or one axis less for each that they reduce.
 ANYWHERE = {
@@ -32,6 +33,17 @@ REDUCING = {
 }
 # Operators whose rules say themselves where the batch of their outputs stands.
 KNOWING = {"GRU", "LSTM", "RNN"}
+
+
+def aligns(operator: str, constant: Repeated, tensors: Sequence[Tensor]) -> bool:
+    """Whether a rule takes a constant of length 1 along the batch as it is, beside values of the events."""
+    if operator in KNOWING:
+        return bool(tensors)
+    same = all(
+        tensor.batch_axis == constant.batch_axis and len(tensor.shape) + 1 == constant.array.ndim
+        for tensor in tensors
+    )
+    return bool(tensors) and operator in ANYWHERE and same
 
 
 def before_rule(node: Node, fixed: bool = False) -> int | None:

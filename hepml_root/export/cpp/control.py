@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepml_root.export.cpp.expression import Call, Load, broadcast
-from hepml_root.export.cpp.graph import Node, Tensor, Value
+from hepml_root.export.cpp.graph import Node, Result, Tensor, Value
 from hepml_root.export.cpp.moves import assemble, numbered, pick
 from hepml_root.export.cpp.steps import Map
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_TURNS = 1_000
 
-Typed = tuple[Value | None, np.dtype | None]
+Typed = tuple[Result | None, np.dtype | None]
 
 
 def control(node: Node, reader: Reader, scope: Scope) -> list[Typed] | None:
@@ -144,7 +144,7 @@ def _pieces(node: Node, reader: Reader, value: Value | None, axis: int, backward
     return pieces[::-1] if backward else pieces
 
 
-def _as_tensor(node: Node, reader: Reader, value: Value | None) -> Tensor:
+def _as_tensor(node: Node, reader: Reader, value: Result | None) -> Tensor:
     if isinstance(value, np.ndarray) and not node.batched:
         return reader.lowering.constant(value)
     if not isinstance(value, Tensor):

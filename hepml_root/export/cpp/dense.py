@@ -12,6 +12,7 @@ from hepml_root.export.cpp.graph import Lowering, Node, Tensor, Value, rule
 from hepml_root.export.cpp.matmul import Side, multiply
 from hepml_root.export.cpp.moves import numbered
 from hepml_root.export.cpp.steps import Dense, Map
+from hepml_root.export.cpp.weights import number
 
 
 @rule("Gemm")
@@ -35,7 +36,7 @@ def gemm(node: Node, lowering: Lowering) -> list[Tensor]:
     if given is None:
         return [result]
     floats(node, [given])
-    formula = "{0} + {1}" if beta == 1.0 else f"{{0}} + {{1}} * at.scalar({beta!r}f)"
+    formula = "{0} + {1}" if beta == 1.0 else f"{{0}} + {{1}} * at.scalar({number(beta)})"
     if isinstance(given, Tensor) and len(given.shape) < len(result.shape):  # in static models only
         given = Tensor(given.step, (1, *given.shape), given.kind, given.offset)
     return elementwise(node, lowering, formula, [result, given])

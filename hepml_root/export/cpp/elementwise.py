@@ -17,7 +17,7 @@ import numpy as np
 from hepml_root.export.cpp.expression import Call, Expression, Load, Number, Weight, broadcast
 from hepml_root.export.cpp.graph import Dimensions, Lowering, Node, Tensor, Value, check_size, rule
 from hepml_root.export.cpp.steps import Map
-from hepml_root.export.cpp.types import integer_formula, kind_of, wrapped
+from hepml_root.export.cpp.types import integer_formula, kind_of, kind_of_constant, wrapped
 
 # Operators of one argument, as C++ of the engine (include/hepml_root/engine/functions.hxx).
 UNARY = {
@@ -319,12 +319,8 @@ def where(node: Node, lowering: Lowering) -> list[Tensor]:
     kinds = {value.kind for value in node.inputs[1:] if isinstance(value, Tensor)}
     if len(kinds) > 1:
         raise node.refuse("chooses between values of different types.")
-    kind = kinds.pop() if kinds else _kind(node.constant(1, "the value"))
+    kind = kinds.pop() if kinds else kind_of_constant(node.constant(1, "the value"))
     return elementwise(node, lowering, "engine::where({0}, {1}, {2})", given(node), kind)
-
-
-def _kind(array: np.ndarray) -> str:
-    return {"f": "float", "b": "bool"}.get(array.dtype.kind, "int")
 
 
 @rule("Cast", "CastLike")

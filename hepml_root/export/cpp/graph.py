@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepml_root.errors import UnsupportedOperationError
+from hepml_root.export.cpp.types import kind_of_constant
 
 if TYPE_CHECKING:
     from hepml_root.export.cpp.steps import Step
@@ -57,6 +58,21 @@ class Dimensions:
 
 
 Value = Tensor | Dimensions | np.ndarray
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A constant that the file repeats for every event: ``array`` has length 1 along ``batch_axis``.
+
+    Rules may give one, and never see one: the reader makes it a constant again where that aligns with values
+    of the events, and a value of the events elsewhere, so that nothing is computed over the batch.
+    """
+
+    array: np.ndarray
+    batch_axis: int
+
+
+Result = Value | Repeated
 
 
 @dataclass
@@ -167,7 +183,7 @@ def check_size(size: int) -> None:
 
 
 # A rule gives one value per output; None, or nothing at the end, for those that it cannot give.
-Rule = Callable[[Node, "Lowering"], "list[Tensor] | list[Value] | list[Value | None]"]
+Rule = Callable[[Node, "Lowering"], "list[Tensor] | list[Value] | list[Value | None] | list[Result]"]
 RULES: dict[tuple[str, str], Rule] = {}
 
 
@@ -206,7 +222,7 @@ class Lowering:
         if array.size == 0:
             raise UnsupportedOperationError("a value without any number in it.")
         check_size(array.size)
-        kind = {"f": "float", "b": "bool"}.get(array.dtype.kind, "int")
+        kind = kind_of_constant(array)
         numbers = np.ascontiguousarray(array, dtype=np.float32)
         first = numbers.ravel()[0]
         uniform = bool((numbers == first).all())

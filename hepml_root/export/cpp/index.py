@@ -18,6 +18,7 @@ from hepml_root.export.cpp.expression import Broadcast, Call, Expression, Load, 
 from hepml_root.export.cpp.graph import Lowering, Node, Tensor, check_size, rule
 from hepml_root.export.cpp.moves import LONGEST_TABLE, assemble, loops_of, numbered, pick, view
 from hepml_root.export.cpp.steps import Epilogued, Map, Moved, Place, Step
+from hepml_root.export.cpp.types import kind_of_constant
 from hepml_root.export.cpp.weights import Weights
 
 ALIGNMENT = 16
@@ -286,13 +287,9 @@ def _gathered(
 ) -> Tensor:
     if rows.base.size == 0 or rows.length == 0:
         raise node.refuse(f"the result of shape {tuple(shape)} is empty.")
-    kind = source.kind if isinstance(source, Tensor) else _kind(source)
+    kind = source.kind if isinstance(source, Tensor) else kind_of_constant(source)
     array = source if isinstance(source, Tensor) else constant(node, source)
     return lowering.add(GatherRows(array, index, rows), shape, kind)
-
-
-def _kind(array: np.ndarray) -> str:
-    return {"f": "float", "b": "bool"}.get(array.dtype.kind, "int")
 
 
 def _source(node: Node) -> Tensor | np.ndarray:
@@ -408,7 +405,7 @@ def one_hot(node: Node, lowering: Lowering) -> list[Tensor]:
     )
     chosen = Call("engine::equal({0}, {1})", (wrapped, Weight(classes, broadcast(classes.shape, shape))))
     expression = Call("engine::where({0}, {1}, {2})", (chosen, Number(on), Number(off)))
-    return [lowering.add(Map(math.prod(shape), expression), shape, _kind(values))]
+    return [lowering.add(Map(math.prod(shape), expression), shape, kind_of_constant(values))]
 
 
 @rule("ReverseSequence")

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from hepml_root.export.cpp.dense import product
+from hepml_root.export.cpp.elementwise import EXACT_INTEGERS
 from hepml_root.export.cpp.expression import Call, Expression, Load, Number, Weight, broadcast
 from hepml_root.export.cpp.graph import Lowering, Node, Tensor, Value, check_size, rule
-from hepml_root.export.cpp.ml_scores import EXACT_INTEGERS, labelled, mapped, written
+from hepml_root.export.cpp.ml_attributes import ML, TRANSFORMS, numbers, source_of, text
+from hepml_root.export.cpp.ml_scores import labelled, mapped, written
 from hepml_root.export.cpp.moves import join, numbered, pick
 from hepml_root.export.cpp.steps import AlongAxis, Map
-from hepml_root.export.cpp.tree_reading import numbers
-from hepml_root.export.cpp.trees import ML, TRANSFORMS, source_of, text
 
 MOST_KEYS = 512  # of a LabelEncoder: each is a comparison
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from hepml_root.export.cpp.elementwise import EXACT_INTEGERS
 from hepml_root.export.cpp.expression import Broadcast, Call, Expression, Load, Number, broadcast
 from hepml_root.export.cpp.graph import Lowering, Node, Tensor, Value
 from hepml_root.export.cpp.moves import join
 from hepml_root.export.cpp.steps import AlongAxis, Map
-
-EXACT_INTEGERS = 1 << 24
 
 # sqrt(2) times the inverse error function of 2 p - 1, in Winitzki's approximation, as ONNX Runtime has it; in
 # double precision, as numbers cancel near p = 1/2.

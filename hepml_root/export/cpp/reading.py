@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import math
 from collections import ChainMap
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -14,11 +15,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepml_root.errors import HepmlError, ModelFileError, UnsupportedOperationError
-from hepml_root.export.cpp.batch import before_rule
+from hepml_root.export.cpp.batch import aligns, before_rule
 from hepml_root.export.cpp.bodies import body, filled
 from hepml_root.export.cpp.control import control
+from hepml_root.export.cpp.elementwise import constant
 from hepml_root.export.cpp.folding import fold
-from hepml_root.export.cpp.graph import RULES, Dimensions, Graph, Lowering, Node, Rule, Tensor, Value
+from hepml_root.export.cpp.graph import (
+    RULES,
+    Dimensions,
+    Graph,
+    Lowering,
+    Node,
+    Repeated,
+    Result,
+    Rule,
+    Tensor,
+)
 from hepml_root.export.cpp.types import dtype_of, kind_of, output_types
 
 if TYPE_CHECKING:
@@ -31,13 +43,24 @@ OLDEST_OPSET = 13
 MOST_NODES = 20_000
 DEEPEST = 30
 
-Typed = tuple["Value | None", "np.dtype | None"]
+Typed = tuple["Result | None", "np.dtype | None"]
 
 
-def _typed(node: Node, results: Sequence[Typed]) -> list[Value | None]:
+def _typed(node: Node, results: Sequence[Typed]) -> list[Result | None]:
     """Return values, and let the node know their types."""
     node.output_types = [dtype for _, dtype in results][: len(node.outputs)]
     return [value for value, _ in results]
+
+
+@contextmanager
+def _well_formed(node: Node) -> Iterator[None]:
+    """Refuse a node that breaks its operator's own rules: a missing input, shapes that do not fit."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, HepmlError):
+            raise
+        raise node.refuse(f"it is malformed ({type(error).__name__}: {error}).") from error
 
 
 @cache
@@ -74,7 +97,7 @@ def load(path: Path) -> onnx.ModelProto:
 class Scope:
     """The values of a graph by name, with their types; that of a subgraph sees those around it."""
 
-    values: MutableMapping[str, Value | None]
+    values: MutableMapping[str, Result | None]
     types: MutableMapping[str, np.dtype | None]
     opsets: dict[str, int]
     own: set[str] = field(default_factory=set)
@@ -85,7 +108,7 @@ class Scope:
             ChainMap({}, self.values), ChainMap({}, self.types), self.opsets, absent=set(self.absent)
         )
 
-    def set(self, name: str, value: Value | None, dtype: np.dtype | None) -> None:
+    def set(self, name: str, value: Result | None, dtype: np.dtype | None) -> None:
         self.own.add(name)
         self.values[name] = value
         self.types[name] = dtype
@@ -172,7 +195,8 @@ class Reader:
             self.nodes_read += 1
             if self.nodes_read > MOST_NODES:
                 raise node.refuse(f"more than {MOST_NODES:,} nodes, with loops and functions written out.")
-            results = self._results(entry, node, scope)
+            with _well_formed(node):
+                results = self._results(entry, node, scope)
             for name, value, dtype in zip(entry.output, results, node.output_types, strict=False):
                 if name and value is not None:
                     self._keep(node, name, value, dtype, scope)
@@ -206,7 +230,14 @@ class Reader:
 
     def _by_body(self, entry: onnx.NodeProto, node: Node, function: onnx.FunctionProto) -> list[Typed]:
         """Return what a function gives for a node's inputs."""
-        inner = Scope({}, {}, self.opsets | _opsets(function.opset_import))
+        opsets = self.opsets | _opsets(function.opset_import)
+        # ONNX's own definitions of old versions keep to operators that still mean the same.
+        own = (node.domain, node.operator, entry.overload) in self.functions
+        if own and opsets.get("", OLDEST_OPSET) < OLDEST_OPSET:
+            raise node.refuse(
+                f"its function is of opset {opsets['']}; those from {OLDEST_OPSET} on are taken."
+            )
+        inner = Scope({}, {}, opsets)
         for index, name in enumerate(function.input):
             inner.set(name, node.optional(index), node.dtype(index))
         wanted = [name for name, output in zip(function.output, node.outputs, strict=False) if output]
@@ -231,6 +262,7 @@ class Reader:
             entry.op_type, name, [], {}, list(entry.output), scope.opsets.get(domain, 0), domain,
             self.lowering.batched,
         )  # fmt: skip
+        given: list[Result | None] = []
         for source in entry.input:
             if source in scope.absent:
                 raise node.refuse(
@@ -238,8 +270,15 @@ class Reader:
                 )
             if source and source not in scope.values:
                 raise node.refuse(f"reads {source!r}, which nothing before it gives.")
-            node.inputs.append(scope.values[source] if source else None)
+            given.append(scope.values[source] if source else None)
             node.input_types.append(scope.types.get(source) if source else None)
+        tensors = [value for value in given if isinstance(value, Tensor)]
+        for value in given:
+            if isinstance(value, Repeated):
+                aligned = not node.domain and aligns(node.operator, value, tensors)
+                node.inputs.append(value.array if aligned else self._of_events(node, value))
+            else:
+                node.inputs.append(value)
         for attribute in entry.attribute:
             try:
                 node.attributes[attribute.name] = onnx.helper.get_attribute_value(attribute)
@@ -248,9 +287,17 @@ class Reader:
         node.output_types = output_types(entry, node.opset, node.input_types, node.attributes)
         return node
 
-    def _keep(self, node: Node, name: str, value: Value, dtype: np.dtype | None, scope: Scope) -> None:
+    def _of_events(self, node: Node, value: Repeated) -> Tensor:
+        """Return a constant that is repeated for every event as a value of the events."""
+        constant(node, value.array)  # refuses what floats do not hold
+        tensor = self.lowering.constant(value.array.squeeze(value.batch_axis))
+        return replace(tensor, batch_axis=value.batch_axis)
+
+    def _keep(self, node: Node, name: str, value: Result, dtype: np.dtype | None, scope: Scope) -> None:
         if isinstance(value, np.ndarray):
             dtype = value.dtype
+        elif isinstance(value, Repeated):
+            dtype = value.array.dtype
         elif isinstance(value, Dimensions):
             dtype = np.dtype(np.int64) if dtype is None else dtype
         elif dtype is not None:
@@ -296,7 +343,7 @@ class Reader:
         )
 
     def _by_rule(self, found: Rule, node: Node) -> list[Any]:
-        try:
+        with _well_formed(node):
             batch_axis = before_rule(node, self.fixed_batch)
             return [
                 replace(value, batch_axis=batch_axis)
@@ -304,18 +351,13 @@ class Reader:
                 else value
                 for value in found(node, self.lowering)
             ]
-        except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError) as error:
-            # It breaks its operator's own rules: a missing input or attribute, shapes that do not fit.
-            raise node.refuse(f"it is malformed ({type(error).__name__}: {error}).") from error
-        except ValueError as error:
-            if isinstance(error, HepmlError):
-                raise
-            raise node.refuse(f"it is malformed ({error}).") from error
 
     def _output(self, name: str, scope: Scope) -> Tensor:
         value = scope.values.get(name)
         if isinstance(value, np.ndarray) and value.size == 0:
             raise UnsupportedOperationError(f"output {name!r} is empty.")
+        if isinstance(value, Repeated):
+            value = self.lowering.constant(value.array.squeeze(value.batch_axis))
         if isinstance(value, np.ndarray) and not self.lowering.batched:
             if kind_of(value.dtype) is None:
                 raise UnsupportedOperationError(f"output {name!r} is {value.dtype}, which is not supported.")

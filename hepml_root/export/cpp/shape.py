@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hepml_root.export.cpp.graph import Lowering, Node, Tensor, Value, check_size, rule
+from hepml_root.export.cpp.graph import Lowering, Node, Repeated, Result, Tensor, Value, check_size, rule
 from hepml_root.export.cpp.moves import numbered, pick, product_of, view
 
 
@@ -30,11 +30,11 @@ def dropout(node: Node, lowering: Lowering) -> list[Tensor]:
 
 
 @rule("Reshape")
-def reshape(node: Node, lowering: Lowering) -> list[Value]:  # noqa: ARG001
+def reshape(node: Node, lowering: Lowering) -> list[Result]:  # noqa: ARG001
     wanted = node.dimensions(1, "the shape")
     source = node.inputs[0]
     if isinstance(source, np.ndarray):  # a constant under a shape with the number of events
-        return [source.reshape(_for_one_event(node, wanted, source.size))]
+        return [Repeated(source.reshape(_for_one_event(node, wanted, source.size)), 0)]
     source = node.tensor()
     full: list[int | None] = [*([None] if node.batched else []), *source.shape]
     if not node.attributes.get("allowzero", 0):
@@ -134,17 +134,17 @@ def transpose(node: Node, lowering: Lowering) -> list[Tensor]:
 
 
 @rule("Expand")
-def expand(node: Node, lowering: Lowering) -> list[Value]:
+def expand(node: Node, lowering: Lowering) -> list[Result]:
     wanted = node.dimensions(1, "the shape")
     given = node.inputs[0]
     if isinstance(given, np.ndarray):  # a constant, for every event the same
-        if not wanted or wanted[0] is not None or None in wanted[1:]:
-            raise node.refuse(f"the shape {_text(wanted)} does not begin with the number of events.")
-        lengths = [1, *(n for n in wanted if n is not None)]
-        if given.ndim == len(wanted) and given.shape[0] != 1:
+        lengths, axis = _with_one_event(node, wanted)
+        axis += max(given.ndim - len(wanted), 0)
+        own = axis - max(len(wanted) - given.ndim, 0)
+        if own >= 0 and given.shape[own] != 1:
             raise node.refuse(f"a constant of shape {given.shape} has a value per event of the batch.")
         shape = _broadcast(node, given.shape, lengths)
-        return [np.broadcast_to(given, shape)]
+        return [Repeated(np.broadcast_to(given, shape), axis)]
     source = node.tensor()
     if node.batched and len(wanted) == len(source.shape) + 1 and wanted[0] in (None, 1):
         wanted = wanted[1:]
@@ -166,20 +166,25 @@ def _broadcast(node: Node, shape: Sequence[int], wanted: Sequence[int]) -> tuple
 
 
 @rule("ConstantOfShape")
-def constant_of_shape(node: Node, lowering: Lowering) -> list[Value]:  # noqa: ARG001
-    """A constant whose first axis is the number of events: the same for every event."""
+def constant_of_shape(node: Node, lowering: Lowering) -> list[Result]:  # noqa: ARG001
+    """A constant, one of whose axes is the number of events: the same for every event."""
     from onnx import numpy_helper
 
-    wanted = node.dimensions(0, "the shape")
-    if not wanted or wanted[0] is not None or None in wanted[1:]:
-        raise node.refuse(f"the shape {_text(wanted)} does not begin with the number of events.")
-    lengths = [1, *(n for n in wanted if n is not None)]
+    lengths, axis = _with_one_event(node, node.dimensions(0, "the shape"))
     if min(lengths) <= 0:
-        raise node.refuse(f"the shape {_text(wanted)} is empty.")
+        raise node.refuse(f"the shape {lengths} is empty.")
     product_of(lengths)
     fill = node.attributes.get("value")
     number = np.zeros(1, np.float32) if fill is None else numpy_helper.to_array(fill).ravel()
-    return [np.full(lengths, number[0])]
+    return [Repeated(np.full(lengths, number[0]), axis)]
+
+
+def _with_one_event(node: Node, wanted: Sequence[int | None]) -> tuple[list[int], int]:
+    """Return a shape with the number of events replaced by 1, and the axis where it is."""
+    places = [axis for axis, length in enumerate(wanted) if length is None]
+    if len(places) != 1:
+        raise node.refuse(f"the shape {_text(wanted)} has not the number of events once.")
+    return [1 if length is None else length for length in wanted], places[0]
 
 
 @rule("Tile")

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from hepml_root.export.cpp.graph import Node
+from hepml_root.export.cpp.ml_attributes import numbers
 from hepml_root.export.cpp.tree_tables import NEVER_RIGHT, Trees, keys_of
 
 # In the order of the numbers of ai.onnx.ml 5.
@@ -38,21 +38,6 @@ class Ensemble:
     values: np.ndarray
     given: np.ndarray
     members: dict[int, np.ndarray]
-
-
-def numbers(node: Node, name: str, dtype: Any, length: int | None = None) -> np.ndarray:
-    """Return a list or tensor attribute as an array; zeros where it is left out and ``length`` is given."""
-    import onnx
-
-    value = node.attributes.get(f"{name}_as_tensor", node.attributes.get(name))
-    if isinstance(value, onnx.TensorProto):
-        value = onnx.numpy_helper.to_array(value)
-        if value.dtype not in (np.float32, np.uint8):
-            raise node.refuse(f"{name} are {value.dtype}; float32 is taken.")
-    array = np.zeros(length or 0, dtype) if value is None or len(value) == 0 else np.asarray(value, dtype)
-    if array.ndim != 1 or (length is not None and len(array) != length):
-        raise node.refuse(f"{name} has {array.size} entries where {length} are needed.")
-    return array
 
 
 def leaf_values(

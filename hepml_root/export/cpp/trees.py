@@ -8,21 +8,20 @@ import numpy as np
 
 from hepml_root.export.cpp.expression import Call, Expression, Load, Number, Weight
 from hepml_root.export.cpp.graph import Lowering, Node, Tensor, Value, check_size, rule
+from hepml_root.export.cpp.ml_attributes import ML, TRANSFORMS, numbers, source_of, text
 from hepml_root.export.cpp.ml_scores import labelled, probit, two_scores, written
 from hepml_root.export.cpp.moves import pick
 from hepml_root.export.cpp.steps import Map, Moved, Place, Step
-from hepml_root.export.cpp.tree_reading import LEAF, Ensemble, canonical, numbers, read_by_leaf, read_by_node
+from hepml_root.export.cpp.tree_reading import LEAF, Ensemble, canonical, read_by_leaf, read_by_node
 from hepml_root.export.cpp.tree_tables import MOST_BIT_LEAVES, Trees, bit_tables, in_order, walked_tables
 from hepml_root.export.cpp.weights import Weights
 
-ML = "ai.onnx.ml"
 ROWS = 32  # rows of keys in two registers of a single event
 MOST_BIT_ROWS = 1 << 16
 
 COMBINE = {"SUM": "AddTrees", "AVERAGE": "AddTrees", "MIN": "SmallestTree", "MAX": "LargestTree"}
 NEUTRAL = {"MIN": np.inf, "MAX": -np.inf}
 AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")  # in the order of the numbers of ai.onnx.ml 5
-TRANSFORMS = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 
 
 class Keys(Step):
@@ -128,27 +127,6 @@ def given_by_some_tree(ensemble: Ensemble) -> list[bool]:
         if found.all():
             break
     return found.tolist()
-
-
-def source_of(node: Node) -> Tensor:
-    """Return the row of features."""
-    source = node.tensor()
-    if len(source.shape) != 2 - node.leading or source.kind == "bool":
-        raise node.refuse(f"takes rows of numbers; its input has the shape {source.shape} per event.")
-    if not node.batched and source.shape[0] != 1:
-        raise node.refuse("several rows in a static model; read it as batched.")
-    return source
-
-
-def text(node: Node, name: str, default: str, allowed: tuple[str, ...]) -> str:
-    """Return a text attribute, or the text for its number (ai.onnx.ml 5)."""
-    value = node.attributes.get(name, default)
-    if isinstance(value, int) and 0 <= value < len(allowed):
-        return allowed[value]
-    value = value.decode(errors="replace") if isinstance(value, bytes) else value
-    if value not in allowed:
-        raise node.refuse(f"{name}={value!r}; {', '.join(allowed)} exist.")
-    return str(value)
 
 
 def shifted(lowering: Lowering, raw: Tensor, base: np.ndarray) -> Tensor:

@@ -25,6 +25,11 @@ def kind_of(dtype: np.dtype) -> str | None:
     return "int" if dtype.kind in "iu" and dtype.name in _INTEGERS else None
 
 
+def kind_of_constant(array: np.ndarray) -> str:
+    """Return how the numbers of a constant are held, of whatever width they are."""
+    return {"f": "float", "b": "bool"}.get(array.dtype.kind, "int")
+
+
 # By name: the 4-bit integers that onnx adds to numpy say that they are integers, too.
 _INTEGERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
