@@ -248,6 +248,9 @@ def test_batched(tmp_path: Path) -> None:
     none = model.weight([], np.float32)
     case("Resize nearest", "Resize", image, none, model.weight([1, 1, 2, 0.6]), mode="nearest")
     case("Resize linear", "Resize", image, none, none, whole(7, 13), mode="linear", axes=[2, 3])
+    for policy in ("not_larger", "not_smaller"):
+        case(f"Resize {policy}", "Resize", image, none, none, whole(5, 11), mode="linear", axes=[2, 3],
+             keep_aspect_ratio_policy=policy)  # fmt: skip
     case("Resize cubic", "Resize", image, none, model.weight([1, 1, 0.7, 1.9]), mode="cubic")
     formulas_of_moved_values(model)
     assert_agrees(model, tmp_path)

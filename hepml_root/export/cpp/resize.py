@@ -126,6 +126,7 @@ def _sizes(node: Node, source: Tensor) -> tuple[list[int], list[np.float32], lis
         raise node.refuse(f"sizes {sizes.tolist()}.")
     batch = (1,) * node.leading + source.shape
     policy = node.attributes.get("keep_aspect_ratio_policy", b"stretch")
+    ratio = None  # the one scale of all axes
     if sizes is not None and policy != b"stretch":
         ratios = [size / batch[axis] for size, axis in zip(sizes.tolist(), given, strict=True)]
         ratio = min(ratios) if policy == b"not_larger" else max(ratios)
@@ -143,7 +144,7 @@ def _sizes(node: Node, source: Tensor) -> tuple[list[int], list[np.float32], lis
             lengths[own] = math.floor(np.float32(source.shape[own]) * factors[own])
         elif sizes is not None:
             lengths[own] = int(sizes[i])
-            factors[own] = np.float32(lengths[own] / source.shape[own])
+            factors[own] = np.float32(lengths[own] / source.shape[own] if ratio is None else ratio)
         if roi is not None:
             regions[own] = (float(roi[i]), float(roi[count + i]))
         if lengths[own] < 1:
