@@ -68,18 +68,24 @@ def test_every_build_gives_the_same_scores(portable: CompiledModel, model: Path)
             np.testing.assert_allclose(y, right, atol=2e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("asked", [None, *LEVELS, "nonsense"])
+@pytest.mark.parametrize("asked", [None, *LEVELS, "native", "portable", "nonsense"])
 def test_the_choice_is_made_when_the_library_is_loaded(
-    portable: CompiledModel, asked: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    portable: CompiledModel,
+    asked: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     if asked:
         monkeypatch.setenv("HEPML_ROOT_ISA", asked)
     library = loaded_anew(portable, tmp_path, f"{asked}.so")
-    # A name that is none of these asks for what runs everywhere.
-    best = LEVELS.index(asked) if asked in LEVELS else 0 if asked is None else 2
+    # A name that is none of these gets what runs everywhere, and is told so: nobody sees it by the scores.
+    best = LEVELS.index(asked) if asked in LEVELS else 2 if asked == "nonsense" else 0
     allowed = LEVELS[best:]
     chosen = next(name for name in allowed if name in HERE)
     assert library.isa == chosen
+    told = "HEPML_ROOT_ISA is 'nonsense', which is no instruction set" in capfd.readouterr().err
+    assert told == (asked == "nonsense")
     x = events(67)
     y, of_build = np.empty((67, 3), np.float32), np.empty((67, 3), np.float32)
     library.infer([x], [y])

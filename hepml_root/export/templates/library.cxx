@@ -13,8 +13,10 @@
 // end weights
 #include "model.hxx"
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 #define HEPML_ROOT_PUBLIC extern "C" __attribute__((visibility("default")))
 
@@ -75,14 +77,30 @@ inline bool runs_avx512() {
 }
 #endif
 
+#ifdef HEPML_ROOT_PORTABLE
+inline bool is_one_of(const char* text, std::initializer_list<const char*> words) {
+   for (const char* word : words)
+      if (std::strcmp(text, word) == 0)
+         return true;
+   return false;
+}
+#endif
+
 // The best build that runs here; with HEPML_ROOT_ISA=avx512, avx2 or plain in the environment, the best of
-// those that are no better than that.
+// those that are no better than that. "native" and "portable", which it may say for hepml_root's Python, set
+// no bound. To a word that is none of these, plain is what is right on any processor, and the user is told: a
+// program cannot be stopped by a library that it loads.
 inline Build choose() {
    const Build own = {HEPML_ROOT_TEXT(HEPML_ROOT_INSTRUCTIONS), true,
                       HEPML_ROOT_NAME(HEPML_ROOT_INSTRUCTIONS)};
 #ifdef HEPML_ROOT_PORTABLE
    const char* const asked = std::getenv("HEPML_ROOT_ISA");
-   bool allowed = !asked || !*asked;
+   bool allowed = !asked || is_one_of(asked, {"", "native", "portable"});
+   if (!allowed && !is_one_of(asked, {"avx512", "avx2", "plain"}))
+      std::fprintf(stderr,
+                   "hepml_root: HEPML_ROOT_ISA is '%s', which is no instruction set: it may be avx512, avx2, "
+                   "plain, or left out for the best that there is. The slowest, plain, is used.\n",
+                   asked);
    for (const Build& build : {Build{"avx512", runs_avx512(), hepml_root_symbol_infer_avx512},
                               Build{"avx2", runs_avx2(), hepml_root_symbol_infer_avx2}}) {
       allowed = allowed || std::strcmp(asked, build.instructions) == 0;
