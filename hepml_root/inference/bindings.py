@@ -153,6 +153,9 @@ def bind(
         blocks.append(
             InputBlock(entry["name"], entry["kind"], tuple(entry["shape"]), tuple(columns), entry.get("mask"))
         )
+    masks = {block.mask for block in blocks if block.is_padded}
+    for block in blocks:
+        _refuse_unfilled(block, masks)
     for label in inputs:
         if label not in labels["input"] + labels["parameter"]:
             raise SettingError(unknown("input", label, labels["input"] + labels["parameter"]))
@@ -161,6 +164,22 @@ def bind(
             hint = "This model has no parameters." if not labels["parameter"] else ""
             raise SettingError(unknown("parameter", label, labels["parameter"], hint))
     return tuple(blocks)
+
+
+def _refuse_unfilled(block: InputBlock, masks: Iterable[str | None]) -> None:
+    """Refuse a block that the columns of an event do not fill: the network would see chance numbers."""
+    if block.represented is not None or block.of is not None or block.is_padded:
+        return
+    if block.kind in ("flat", "parameter") or (block.kind == "mask" and block.name in masks):
+        return
+    if block.kind == "mask":
+        why = "is a mask, and the file does not say of what"
+    else:
+        why = f"is an array of kind '{block.kind}', and the file does not say how it is made of columns"
+    raise ModelFileError(
+        f"the model's input '{block.name}' {why}. Export a model of a dataset whose representations make it "
+        "(hepml_root.representations), or give the arrays to hepml_root.Session."
+    )
 
 
 def _bound(label: str, value: Any, is_parameter: bool) -> InputColumn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import ROOT
-from model_files import HIGGS, runtime_scores, write_deep_sets, write_mlp
+from model_files import HIGGS, _block, runtime_scores, write_deep_sets, write_mlp, write_passing
 
 import hepml_root as hr
 from hepml_root.data.shipped import shipped_file
@@ -202,3 +202,15 @@ def test_no_frame_and_no_model(models, higgs_frame, tmp_path):
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(ModelFileError):
         hr.define(higgs_frame, tmp_path / "text.onnx")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("mask", "is a mask, and the file does not say of what"), ("image", "array of kind 'image'")],
+)
+def test_what_no_column_fills_is_refused(higgs_frame, tmp_path, kind, said):
+    """The network would see what is in memory by chance: a lone mask, an image that was given as an array."""
+    shape, columns = ([3], []) if kind == "mask" else ([4, 4, 1], ["picture_0"])
+    path = write_passing(tmp_path / "picture.onnx", [_block("picture", kind, shape, columns)])
+    with pytest.raises(ModelFileError, match=said):
+        hr.define(higgs_frame, path)

@@ -123,8 +123,13 @@ public:
       // Longest first: "jet1_b-tag" is one name, and not "jet1_b" minus "tag".
       std::sort(fColumns.begin(), fColumns.end(),
                 [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
-      for (const InputBlock& block : fManifest.inputs)
+      for (const InputBlock& block : fManifest.inputs) {
+         if (!IsFilled(block))
+            throw std::runtime_error("hepml_root: input '" + block.name + "' of model '" + fManifest.name +
+                                     "' is of kind '" + block.kind +
+                                     "', and the model does not say how it is made of columns");
          Declare(block, expressions);
+      }
       for (std::size_t i = 0; i < fManifest.inputs.size(); ++i) {
          if (fManifest.inputs[i].IsPadded())
             Pad(i, expressions);
@@ -170,6 +175,16 @@ public:
 
 private:
    static std::string Array(std::size_t block) { return "hepml_in" + std::to_string(block); }
+
+   /// Whether columns, a representation, or the constituents of another block fill a block.
+   bool IsFilled(const InputBlock& block) const {
+      if (block.kind == "flat" || block.kind == "parameter" || block.IsPadded() || !block.of.empty() ||
+          !block.representation.name.empty())
+         return true;
+      return std::any_of(fManifest.inputs.begin(), fManifest.inputs.end(), [&](const InputBlock& other) {
+         return other.IsPadded() && other.mask == block.name;
+      });
+   }
 
    void Declare(const InputBlock& block, const std::map<std::string, std::string>& expressions) {
       const std::size_t index = static_cast<std::size_t>(&block - fManifest.inputs.data());
