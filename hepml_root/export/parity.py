@@ -13,6 +13,7 @@ determined no better.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,13 +119,13 @@ def onnxruntime_predict(model: onnx.ModelProto | bytes, names: Sequence[str]) ->
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no public base
         raise ModelFileError(f"ONNX Runtime does not take the model: {error}") from error
-    types = {entry.name: entry.type for entry in session.get_inputs()}
+    types = {entry.name: numpy_type(entry.type) for entry in session.get_inputs()}
+    for entry in session.get_outputs():
+        if not entry.type.startswith("tensor(") or entry.type == "tensor(string)":
+            raise ModelFileError(f"the output '{entry.name}' is {entry.type}, no array of numbers.")
 
     def predict(blocks: Blocks) -> list[NDArray[Any]]:
-        feed = {
-            name: np.ascontiguousarray(blocks[name], bool if types[name] == "tensor(bool)" else np.float32)
-            for name in names
-        }
+        feed = {name: np.ascontiguousarray(blocks[name], types[name]) for name in names}
         try:
             return session.run(None, feed)
         except Exception as error:
@@ -133,6 +134,18 @@ def onnxruntime_predict(model: onnx.ModelProto | bytes, names: Sequence[str]) ->
             ) from error
 
     return predict
+
+
+def numpy_type(text: str) -> np.dtype[Any]:
+    """Return the numpy type of what ONNX Runtime calls "tensor(float)"; float32 for types that numpy lacks.
+
+    >>> numpy_type("tensor(int64)"), numpy_type("tensor(float)")
+    (dtype('int64'), dtype('float32'))
+    """
+    name = text.removeprefix("tensor(").removesuffix(")")
+    known = {"float": "float32", "double": "float64", "bool": "bool"}
+    whole = re.fullmatch(r"u?int(8|16|32|64)", name)
+    return np.dtype(known.get(name) or (name if whole else "float32"))
 
 
 def spread(events: int, most: int) -> NDArray[np.intp]:

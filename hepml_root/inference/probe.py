@@ -7,7 +7,7 @@ the stored scores as "probe".
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,8 +162,12 @@ def _against_onnxruntime(compiled: CompiledModel, path: Path, infer: Infer) -> d
         return {"skipped": "the network draws random numbers."}
     inputs, outputs = ([entry["name"] for entry in compiled.manifest[part]] for part in ("inputs", "outputs"))
     given, _ = _stored(compiled)
-    real = given or _random_events(compiled.manifest["inputs"])
     kinds = {entry["name"]: entry.get("kind", "flat") for entry in compiled.manifest["inputs"]}
+    if (
+        not given and "index" in kinds.values()
+    ):  # a division by 0 or an index beyond a table may end the process
+        return {"skipped": "it takes whole numbers, and the file does not say which there are."}
+    real = given or _random_events(compiled.manifest["inputs"])
     try:
         held = parity.reference(
             parity.onnxruntime_predict(model, inputs),
@@ -182,19 +186,29 @@ def _against_onnxruntime(compiled: CompiledModel, path: Path, infer: Infer) -> d
 def draws_random_numbers(model: onnx.ModelProto) -> bool:
     """Whether a network has an operator whose results two runtimes cannot share."""
     random = ("Random", "Multinomial", "Bernoulli")
-    return any(node.op_type.startswith(random) for node in model.graph.node)
+
+    def some(nodes: Iterable[onnx.NodeProto]) -> bool:
+        return any(
+            node.op_type.startswith(random)
+            or any(
+                some(graph.node) for a in node.attribute for graph in ([a.g] if a.HasField("g") else a.graphs)
+            )
+            for node in nodes
+        )
+
+    return some(model.graph.node) or any(some(function.node) for function in model.functions)
 
 
 def _random_events(inputs: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Return events for a model from elsewhere: normal numbers; zeros and ones for masks and integers."""
+    """Return events for a model from elsewhere: normal numbers; zeros and ones for masks."""
     rng = np.random.default_rng(1)
     numbers = sum(math.prod(entry["shape"]) for entry in inputs)
     events = int(np.clip(_MOST_NUMBERS // max(numbers, 1), 4, EVENTS))
     blocks = {}
     for entry in inputs:
         shape = (events, *entry["shape"])
-        whole = entry.get("kind") in ("mask", "index", "int")
-        values = rng.integers(0, 2, shape) if whole else rng.normal(size=shape)
+        mask = entry.get("kind") == "mask"
+        values = rng.integers(0, 2, shape) if mask else rng.normal(size=shape)
         blocks[entry["name"]] = values.astype(np.float32)
     return blocks
 

@@ -218,6 +218,7 @@ def _open_onnxruntime(path: Path) -> tuple[dict[str, Any], Network]:
     import onnxruntime
 
     from hepml_root.export import manifest as manifests
+    from hepml_root.export.parity import numpy_type
 
     model = manifests.load_onnx(path)
     try:
@@ -228,16 +229,34 @@ def _open_onnxruntime(path: Path) -> tuple[dict[str, Any], Network]:
         manifest = manifests.manifest_in(model)
     else:
         manifest = {
-            part: [{"name": entry.name, "shape": entry.shape[1:]} for entry in entries]
+            part: [{"name": entry.name, "shape": _shape(path, entry)} for entry in entries]
             for part, entries in (("inputs", session.get_inputs()), ("outputs", session.get_outputs()))
         }
-    booleans = {entry.name for entry in session.get_inputs() if entry.type == "tensor(bool)"}
+    types = {entry.name: numpy_type(entry.type) for entry in session.get_inputs()}
+    names, wanted = ([entry["name"] for entry in manifest[part]] for part in ("inputs", "outputs"))
 
     def run(inputs: list[np.ndarray], outputs: list[np.ndarray], seeds: tuple[int, int]) -> None:  # noqa: ARG001
-        names = [entry["name"] for entry in manifest["inputs"]]
-        fed = {n: a != 0 if n in booleans else a for n, a in zip(names, inputs, strict=True)}
-        wanted = [entry["name"] for entry in manifest["outputs"]]
-        for output, result in zip(outputs, session.run(wanted, fed), strict=True):
-            output[...] = result.reshape(output.shape)
+        fed = {name: array.astype(types[name], copy=False) for name, array in zip(names, inputs, strict=True)}
+        try:
+            results = session.run(wanted, fed)
+        except Exception as error:
+            raise ModelFileError(
+                f"ONNX Runtime cannot run '{path}' on {len(inputs[0])} events: {error}"
+            ) from error
+        for output, result in zip(outputs, results, strict=True):
+            output[...] = np.reshape(result, output.shape)
 
     return manifest, run
+
+
+def _shape(path: Path, entry: Any) -> list[int]:
+    """Return the shape of one event of ONNX Runtime's input or output."""
+    free = [axis for axis, length in enumerate(entry.shape) if axis and not isinstance(length, int)]
+    if not entry.type.startswith("tensor(") or entry.type == "tensor(string)":
+        raise ModelFileError(f"'{entry.name}' of '{path}' is {entry.type}, no array of numbers.")
+    if free or not entry.shape:
+        raise ModelFileError(
+            f"'{entry.name}' of '{path}' has the shape {entry.shape}: the batch must be its first axis, and "
+            "the others must have fixed lengths. onnx.shape_inference finds those that follow from others."
+        )
+    return list(entry.shape[1:])

@@ -214,6 +214,32 @@ def test_a_model_from_elsewhere_is_held_to_onnx_runtime(
 def test_random_numbers_are_not_compared(tmp_path: Path) -> None:
     assert probe.draws_random_numbers(onnx.load(foreign(tmp_path / "a.onnx", "Tanh", "RandomNormalLike")))
     assert not probe.draws_random_numbers(onnx.load(foreign(tmp_path / "b.onnx", "Tanh")))
+    inside = onnx.load(foreign(tmp_path / "c.onnx", "Tanh"))
+    node = helper.make_node("RandomNormalLike", ["a"], ["b"])
+    inside.functions.append(helper.make_function("own", "Noise", ["a"], ["b"], [node], []))
+    assert probe.draws_random_numbers(inside)
+    branch = helper.make_graph([node], "branch", [], [helper.make_empty_tensor_value_info("b")])
+    choice = helper.make_node("If", ["c"], ["d"], then_branch=branch, else_branch=branch)
+    del inside.functions[:]
+    inside.graph.node.append(choice)
+    assert probe.draws_random_numbers(inside)
+
+
+def test_a_list_of_dictionaries_is_not_compared(tmp_path: Path) -> None:
+    """ONNX Runtime gives what a ZipMap makes as dictionaries, in the order of their keys."""
+    path = foreign(tmp_path / "zip.onnx", "Tanh")
+    proto = onnx.load(path)
+    proto.graph.node[0].output[0] = "t"
+    proto.graph.node.append(
+        helper.make_node("ZipMap", ["t"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[3, 5, 7])
+    )
+    proto.opset_import.append(helper.make_opsetid("ai.onnx.ml", 1))
+    dictionaries = helper.make_sequence_type_proto(
+        helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    )
+    proto.graph.output[0].CopyFrom(helper.make_value_info("y", dictionaries))
+    onnx.save(proto, path)
+    assert "no array of numbers" in hr.compile(path).certificate["cpp"]["skipped"]
 
 
 def test_the_certificate_does_not_change_what_a_model_is(tmp_path: Path) -> None:

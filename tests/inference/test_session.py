@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from model_files import write_deep_sets, write_mlp
 from hepml_root.errors import (
     ColumnNotFoundError,
     ColumnTypeError,
+    ModelFileError,
     SettingError,
     ShapeError,
     SlowerWarning,
@@ -148,3 +150,39 @@ def test_an_operator_that_has_no_cpp_is_left_to_onnxruntime(folder: Path) -> Non
     assert session.engine == "onnxruntime"
     matrices = np.random.default_rng(1).normal(size=(5, 3, 3)).astype(np.float32)
     np.testing.assert_allclose(session.infer(matrices), np.linalg.det(matrices), rtol=1e-4, atol=1e-5)
+
+
+def foreign(path: Path, nodes: Sequence[onnx.NodeProto], kind: int, *shapes: Sequence[int | str]) -> Path:
+    """A model from elsewhere: input x of a type and shape, output y."""
+    x = onnx.helper.make_tensor_value_info("x", kind, list(shapes[0]))
+    y = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, list(shapes[1]))
+    onnx.save(
+        onnx.helper.make_model(
+            onnx.helper.make_graph(list(nodes), "foreign", [x], [y]),
+            opset_imports=[onnx.helper.make_opsetid("", 20)],
+            ir_version=9,
+        ),
+        path,
+    )
+    return path
+
+
+@pytest.mark.parametrize("engine", ["cpp", "onnxruntime"])
+def test_integer_inputs_are_taken(folder: Path, engine: str) -> None:
+    nodes = [
+        onnx.helper.make_node("Neg", ["x"], ["minus"]),
+        onnx.helper.make_node("Cast", ["minus"], ["y"], to=onnx.TensorProto.FLOAT),
+    ]
+    path = foreign(folder / "whole.onnx", nodes, onnx.TensorProto.INT64, ["N", 3], ["N", 3])
+    x = np.array([[1, -2, 3], [4, 5, -6]])
+    np.testing.assert_array_equal(Session(path, engine).infer(x), -x)
+
+
+def test_what_onnxruntime_cannot_give_is_named(folder: Path) -> None:
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    path = foreign(folder / "free.onnx", [node], onnx.TensorProto.FLOAT, ["N", "K"], ["N", "K"])
+    with pytest.raises(ModelFileError, match=r"'x' of .*free.onnx.* must have fixed lengths"):
+        Session(path, "onnxruntime")
+    path = foreign(folder / "one.onnx", [node], onnx.TensorProto.FLOAT, [1, 3], [1, 3])
+    with pytest.raises(ModelFileError, match=r"one.onnx' on 2 events"):
+        Session(path, "onnxruntime").infer(np.zeros((2, 3)))

@@ -45,6 +45,9 @@ ACCUMULATED = {
     "float64": ("#define HEPML_ROOT_ACCUMULATE_DOUBLE 1\n", "#undef HEPML_ROOT_ACCUMULATE_DOUBLE\n"),
 }
 
+# Of the inputs of models from elsewhere, for manifests.
+KINDS = {"float": "flat", "bool": "mask", "int": "index"}
+
 # Up to here the weights are written into the header as numbers; compilers become slow beyond.
 MOST_WEIGHTS_IN_HEADER = 2_000_000
 
@@ -202,7 +205,7 @@ def manifest_of(model: onnx.ModelProto, graph: Graph) -> dict[str, Any]:
         "version": manifests.VERSION,
         "name": graph.name,
         "inputs": [
-            {"name": name, "kind": "mask" if tensor.kind == "bool" else "flat", "shape": list(tensor.shape)}
+            {"name": name, "kind": KINDS[tensor.kind], "shape": list(tensor.shape)}
             for name, tensor in graph.inputs
         ],
         "outputs": [{"name": name, "shape": list(tensor.shape)} for name, tensor in graph.outputs],
