@@ -361,9 +361,12 @@ def _is_complete(folder: Path, library: bool = True) -> bool:
     """Whether a model is in the cache, with all its files: some cleaners delete single files by their age."""
     try:
         model = _model_in(folder, "", library)
+        needed = [model.header, *([model.library] if model.library else [])]
+        if json.loads((folder / ENTRY).read_text(encoding="utf-8"))["side_file"]:
+            needed.append(model.header.with_suffix(".weights"))
     except (OSError, ValueError, KeyError):
         return False
-    return model.header.is_file() and (model.library is None or model.library.is_file())
+    return all(path.is_file() for path in needed)
 
 
 def _key(path: Path, *marks: str) -> str:
@@ -397,7 +400,7 @@ def _fill(path: Path, folder: Path, build: Callable[[CppSource, Path], None] | N
             work = Path(name) / "model"
             work.mkdir()
             source.save(work)
-            _note(work, name=source.name, manifest=source.manifest)
+            _note(work, name=source.name, manifest=source.manifest, side_file=source.side_file)
             if build is not None:
                 build(source, work)
             try:
