@@ -15,63 +15,32 @@ from hepml_root.errors import UnsupportedOperationError
 from hepml_root.export.cpp import generate
 from hepml_root.export.cpp.passes import optimise
 from hepml_root.export.cpp.reading import lower
-from tests.export.libraries import Infer, compiled, runtime
+from tests.export.libraries import BATCHES, Cases, Infer, assert_near, compiled, runtime, values_of
 
-# One event, part of a register of events, a register, three registers and more.
-BATCHES = (1, 5, 16, 67)
-TOLERANCE = 1e-5  # of the largest output
 INPUTS = {"a": (6, 7, 9), "b": (1, 10, 17), "c": (3, 11), "d": (2, 4, 5, 6)}
 OPSET = 22
 
 
-class Cases:
-    """A model that is built layer by layer, with an output for each."""
+class Layers(Cases):
+    """A model of convolutions, with an output for each."""
 
-    def __init__(self, batch: Any = "N") -> None:
-        self.batch, self.nodes, self.weights, self.outputs = batch, [], [], []  # type: ignore[var-annotated]
-        self.random = np.random.default_rng(3)
+    def __init__(self, batch: int | str = "N") -> None:
+        super().__init__(INPUTS, batch, OPSET)
 
-    def weight(self, *shape: int) -> str:
-        values = self.random.normal(size=shape).astype(np.float32)
-        self.weights.append(numpy_helper.from_array(values, f"w{len(self.weights)}"))
-        return self.weights[-1].name
-
-    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
-        return name
-
-    def out(self, value: str) -> None:
-        self.outputs.append(value)
-
-    def conv(self, source: str, out: int, *kernel: int, bias: bool = True, **attributes: Any) -> str:
+    def conv(self, source: str, out: int, *kernel: int, bias: bool = True, **attributes: Any) -> Any:
         inputs = INPUTS[source][0] // attributes.get("group", 1)
         extra = [self.weight(out)] if bias else []
         return self.add("Conv", source, self.weight(out, inputs, *kernel), *extra, **attributes)
 
-    def transposed(self, source: str, out: int, *kernel: int, bias: bool = True, **attributes: Any) -> str:
+    def transposed(self, source: str, out: int, *kernel: int, bias: bool = True, **attributes: Any) -> Any:
         groups = attributes.get("group", 1)
         extra = [self.weight(out)] if bias else []
         weight = self.weight(INPUTS[source][0], out // groups, *kernel)
         return self.add("ConvTranspose", source, weight, *extra, **attributes)
 
-    def model(self) -> onnx.ModelProto:
-        graph = helper.make_graph(
-            self.nodes,
-            "cases",
-            [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, [self.batch, *shape])
-                for name, shape in INPUTS.items()
-            ],
-            [helper.make_empty_tensor_value_info(name) for name in self.outputs],
-            self.weights,
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
-        return onnx.shape_inference.infer_shapes(model, strict_mode=True)
-
 
 def convolutions(batch: Any = "N") -> onnx.ModelProto:
-    cases = Cases(batch)
+    cases = Layers(batch)
     for layer in (
         cases.conv("a", 16, 3, 3, pads=[1, 1, 1, 1]),
         cases.conv("a", 3, 3, 3, pads=[0, 2, 1, 0], strides=[2, 1]),
@@ -91,12 +60,12 @@ def convolutions(batch: Any = "N") -> onnx.ModelProto:
         cases.conv("d", 3, 2, 3, 2, pads=[1, 1, 0, 0, 1, 2], strides=[1, 2, 1]),
         cases.conv("d", 2, 2, 2, 2, group=2, dilations=[2, 1, 1]),
     ):
-        cases.out(layer)
+        cases.outputs.append(layer)
     return cases.model()
 
 
 def transposed_convolutions(batch: Any = "N") -> onnx.ModelProto:
-    cases = Cases(batch)
+    cases = Layers(batch)
     for layer in (
         cases.transposed("a", 16, 3, 3),
         cases.transposed("a", 3, 3, 3, strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 1]),
@@ -112,41 +81,40 @@ def transposed_convolutions(batch: Any = "N") -> onnx.ModelProto:
         cases.transposed("c", 1, 3, strides=[2], dilations=[3]),
         cases.transposed("d", 3, 2, 3, 2, strides=[1, 2, 2], pads=[1, 0, 0, 0, 1, 0]),
     ):
-        cases.out(layer)
+        cases.outputs.append(layer)
     return cases.model()
 
 
 def fused() -> onnx.ModelProto:
     """Return convolutions with what follows them: bias, normalisation, activations, shortcuts."""
-    cases = Cases()
+    cases = Layers()
 
     def normalised(value: str, channels: int) -> str:
         parameters = [cases.weight(channels) for _ in range(3)]
-        variance = np.linspace(0.5, 2, channels, dtype=np.float32)
-        cases.weights.append(numpy_helper.from_array(variance, f"variance{len(cases.weights)}"))
-        return cases.add("BatchNormalization", value, *parameters, cases.weights[-1].name)
+        variance = cases.constant(np.linspace(0.5, 2, channels))
+        return str(cases.add("BatchNormalization", value, *parameters, variance))
 
     layer = normalised(cases.conv("a", 16, 3, 3, pads=[1, 1, 1, 1]), 16)
-    cases.out(cases.add("Relu", layer))
+    cases.outputs.append(cases.add("Relu", layer))
     layer = cases.add("Add", cases.conv("a", 16, 1, 1, bias=False), cases.weight(16, 1, 1))
-    cases.out(cases.add("Tanh", layer))
+    cases.outputs.append(cases.add("Tanh", layer))
     layer = cases.add("Mul", cases.weight(1, 16, 1, 1), cases.conv("a", 16, 3, 3, pads=[1, 1, 1, 1]))
-    cases.out(cases.add("Relu", cases.add("Add", layer, cases.conv("a", 16, 1, 1))))
-    cases.out(cases.add("Add", cases.conv("a", 6, 3, 3, pads=[1, 1, 1, 1]), "a"))
-    cases.out(cases.add("Mul", cases.conv("a", 6, 3, 3, pads=[1, 1, 1, 1]), cases.weight(7, 9)))
+    cases.outputs.append(cases.add("Relu", cases.add("Add", layer, cases.conv("a", 16, 1, 1))))
+    cases.outputs.append(cases.add("Add", cases.conv("a", 6, 3, 3, pads=[1, 1, 1, 1]), "a"))
+    cases.outputs.append(cases.add("Mul", cases.conv("a", 6, 3, 3, pads=[1, 1, 1, 1]), cases.weight(7, 9)))
     layer = normalised(cases.transposed("a", 16, 2, 2, strides=[2, 2]), 16)
-    cases.out(cases.add("LeakyRelu", layer, alpha=0.3))
+    cases.outputs.append(cases.add("LeakyRelu", layer, alpha=0.3))
     layer = cases.conv("a", 16, 3, 3)
-    cases.out(layer)  # read twice: not fused
-    cases.out(cases.add("Relu", layer))
+    cases.outputs.append(layer)  # read twice: not fused
+    cases.outputs.append(cases.add("Relu", layer))
     return cases.model()
 
 
 def static(layer: str) -> onnx.ModelProto:
     """Return a model of three images, without a batch axis."""
-    cases = Cases(3)
-    cases.out(getattr(cases, layer)("a", 3, 3, 3, pads=[1, 1, 0, 0], strides=[2, 2]))
-    cases.out(cases.add("Add", getattr(cases, layer)("a", 6, 3, 3, pads=[1, 1, 1, 1]), "a"))
+    cases = Layers(3)
+    cases.outputs.append(getattr(cases, layer)("a", 3, 3, 3, pads=[1, 1, 0, 0], strides=[2, 2]))
+    cases.outputs.append(cases.add("Add", getattr(cases, layer)("a", 6, 3, 3, pads=[1, 1, 1, 1]), "a"))
     return cases.model()
 
 
@@ -162,20 +130,7 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> Functions:
 
 
 def images(batch: int, scale: float = 1.0) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(5)
-    return {
-        name: random.normal(scale=scale, size=(batch, *shape)).astype(np.float32)
-        for name, shape in INPUTS.items()
-    }
-
-
-def assert_near(found: dict[str, np.ndarray], right: dict[str, np.ndarray], what: Any) -> None:
-    wrong = {}
-    for name, wanted in right.items():
-        error = np.abs(found[name] - wanted).max() / max(np.abs(wanted).max(), 1e-30)
-        if not error < TOLERANCE:
-            wrong[name] = (error, wanted.shape)
-    assert not wrong, f"{what}: {wrong}"
+    return values_of(INPUTS, batch, scale)
 
 
 @pytest.mark.parametrize("name", ["conv", "transposed", "fused"])
@@ -280,10 +235,10 @@ def test_the_same_alone_and_in_blocks(functions: Functions) -> None:
 
 def test_sums_in_double(tmp_path: Path) -> None:
     """Then the result is the exact one, rounded once, with channels in lanes and with pixels in lanes."""
-    cases = Cases()
+    cases = Layers()
     layers = [cases.conv("a", channels, 3, 3, bias=False) for channels in (16, 2)]
     for layer in layers:
-        cases.out(layer)
+        cases.outputs.append(layer)
     infer = compiled({"double": cases.model()}, tmp_path, accumulate="float64")["double"]
     given = images(17)
     windows = np.lib.stride_tricks.sliding_window_view(given["a"].astype(np.float64), (3, 3), axis=(2, 3))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,8 @@ from hepml_root.export.cpp.moves import Move
 from hepml_root.export.cpp.passes import optimise
 from hepml_root.export.cpp.reading import lower
 from hepml_root.export.cpp.steps import Dense
-from tests.export.libraries import Infer, compiled, runtime
+from tests.export.libraries import BATCHES, Cases, Infer, assert_near, compiled, runtime, values_of
 
-# One event, part of a register of events, a register, three registers and more.
-BATCHES = (1, 5, 16, 67)
-TOLERANCE = 1e-5  # of the largest output
 INPUTS = {
     "x": (7, 18),
     "y": (7, 18),
@@ -32,60 +28,6 @@ INPUTS = {
     "f": (18,),
     "i": (6, 2, 4),
 }
-
-
-class Cases:
-    """A model that is built node by node, with an output for each case."""
-
-    def __init__(self, inputs: Mapping[str, Sequence[int]], batch: Any = "N", opset: int = 23) -> None:
-        self.inputs, self.batch, self.opset = inputs, batch, opset
-        self.nodes, self.weights, self.outputs = [], [], []  # type: ignore[var-annotated]
-        self.random = np.random.default_rng(3)
-
-    def weight(self, *shape: int) -> str:
-        return self.constant(self.random.normal(size=shape).astype(np.float32))
-
-    def positive(self, *shape: int) -> str:
-        return self.constant(self.random.uniform(0.5, 2, size=shape).astype(np.float32))
-
-    def constant(self, values: Any, dtype: Any = np.float32) -> str:
-        name = f"w{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.asarray(values, dtype), name))
-        return name
-
-    def axes(self, *axes: int) -> str:
-        return self.constant(axes, np.int64)
-
-    def add(self, operator: str, *inputs: str, count: int = 1, **attributes: Any) -> Any:
-        names = [f"v{len(self.nodes)}_{i}" for i in range(count)]
-        self.nodes.append(helper.make_node(operator, list(inputs), names, **attributes))
-        return names[0] if count == 1 else names
-
-    def out(self, operator: str, *inputs: str, count: int = 1, **attributes: Any) -> None:
-        names = self.add(operator, *inputs, count=count, **attributes)
-        self.outputs += [names] if count == 1 else names
-
-    def output(self, name: str) -> onnx.ValueInfoProto:
-        (node,) = [node for node in self.nodes if name in node.output]
-        if node.op_type == "GroupNormalization":  # onnx does not infer its shape
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *self.inputs[node.input[0]]])
-        return helper.make_empty_tensor_value_info(name)
-
-    def model(self) -> onnx.ModelProto:
-        batch = [] if self.batch is None else [self.batch]
-        graph = helper.make_graph(
-            self.nodes,
-            "cases",
-            [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, [*batch, *shape])
-                for name, shape in self.inputs.items()
-            ],
-            [self.output(name) for name in self.outputs],
-            self.weights,
-        )
-        opset = helper.make_opsetid("", self.opset)
-        model = helper.make_model(graph, opset_imports=[opset], ir_version=10)
-        return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
 
 
 def products() -> onnx.ModelProto:
@@ -264,20 +206,7 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> Functions:
 
 
 def events(batch: int, scale: float = 1.0) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(5)
-    return {
-        name: random.normal(scale=scale, size=(batch, *shape)).astype(np.float32)
-        for name, shape in INPUTS.items()
-    }
-
-
-def assert_near(found: dict[str, np.ndarray], right: dict[str, np.ndarray], what: Any) -> None:
-    wrong = {}
-    for name, wanted in right.items():
-        error = np.abs(found[name] - wanted).max() / max(np.abs(wanted).max(), 1e-30)
-        if not error < TOLERANCE:
-            wrong[name] = (error, wanted.shape)
-    assert not wrong, f"{what}: {wrong}"
+    return values_of(INPUTS, batch, scale)
 
 
 @pytest.mark.parametrize(

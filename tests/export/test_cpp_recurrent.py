@@ -28,6 +28,7 @@ from hepml_root.export.onnx import emit
 from hepml_root.inference.compiler import FLAGS, find_compiler
 from hepml_root.inference.interface import INFER, call, library_source
 from hepml_root.models import gru, lstm
+from tests.export import libraries
 
 EVENTS = (1, 5, 16, 48 + 16 + 3)
 STEPS, ROWS, FEATURES = 6, 3, 4
@@ -320,6 +321,33 @@ def changed(case: Case, **attributes: Any) -> onnx.ModelProto:
             node.attribute.remove(old)
         node.attribute.append(helper.make_attribute(name, value))
     return case.model
+
+
+def test_sums_in_double(tmp_path: Path) -> None:
+    """Of a linear layer the first step is then the exact one, rounded once; the others stay what they are."""
+    cases = {
+        "linear": one_node(
+            "RNN", units=200, states=True, bias=False, outputs="Y",
+            activations=["Affine"], activation_alpha=[1.0], activation_beta=[0.0],
+        ),
+        "lstm": one_node(
+            "LSTM", units=19, lengths="given", states=True, peepholes=True, direction="bidirectional"
+        ),
+        "before": one_node("GRU", units=19, lengths="given", states=True),
+        "after": one_node("GRU", units=19, direction="reverse", linear_before_reset=1),
+    }  # fmt: skip
+    models = {name: onnx.shape_inference.infer_shapes(case.model) for name, case in cases.items()}
+    infer = libraries.compiled(models, tmp_path, static=list(models), accumulate="float64")
+    for name, case in cases.items():
+        given = {key: array[0] for key, array in case.feed.items()}
+        found = infer[name](given)
+        if name == "linear":
+            w, r = (numpy_helper.to_array(t).astype(np.float64)[0] for t in case.model.graph.initializer)
+            exact = given["X"][0] @ w.T + given["h0"][0] @ r.T
+            np.testing.assert_allclose(found["Y"][0, 0], exact, rtol=2**-24 * 1.01, atol=1e-14)
+            continue
+        for key, right in libraries.runtime(models[name], given).items():
+            np.testing.assert_allclose(found[key], right, atol=2e-6, err_msg=f"{name} {key}")
 
 
 @pytest.mark.parametrize(
