@@ -135,8 +135,8 @@ def _export(options: argparse.Namespace) -> int:
 
     points = _numbers(options.working_point, "--working-point")
     export_file(
-        options.model, options.output, working_points=points, overwrite=options.overwrite,
-        certify=options.certify,
+        options.model, options.output, working_points=points, report=options.best_cut,
+        overwrite=options.overwrite, certify=options.certify,
     )  # fmt: skip
     return 0
 
@@ -166,6 +166,7 @@ def _apply(options: argparse.Namespace) -> int:
         inputs=_pairs(options.input, "--input"),
         parameters=_numbers(options.parameter, "--parameter"),
         cut=options.cut,
+        select=options.select,
         keep=options.keep,
         threads=options.threads,
         overwrite=options.overwrite,
@@ -307,12 +308,15 @@ before it gets its name, real ones and extreme ones; the file holds the differen
 
 examples:
   hepml-root export runs/higgs/higgs.keras -o higgs.onnx
-  hepml-root export runs/higgs/higgs.keras -o cuts.onnx --working-point tight=0.9""",
+  hepml-root export runs/higgs/higgs.keras -o cuts.onnx --working-point tight=0.9
+  hepml-root export runs/higgs/higgs.keras -o cuts.onnx --best-cut runs/higgs/report""",
     )  # fmt: skip
     export.add_argument("model", metavar="MODEL.keras", help="a model saved by hepml_root")
     export.add_argument("-o", "--output", required=True, metavar="MODEL.onnx", help="the file to write")
     export.add_argument("--working-point", action="append", default=[], metavar="NAME=THRESHOLD",
                         help="a cut on the score to keep in the file (may be repeated)")  # fmt: skip
+    export.add_argument("--best-cut", metavar="REPORT",
+                        help="keep the best cut of a report, with its yields")  # fmt: skip
     export.add_argument("--no-certify", dest="certify", action="store_false",
                         help="compare with ONNX Runtime only; nothing is compiled")  # fmt: skip
     overwriting(export)
@@ -369,6 +373,11 @@ examples:
                        help="value of a physics parameter of a parameterised model")  # fmt: skip
     apply.add_argument(
         "--cut", metavar="EXPRESSION", help="score only events that pass; adds a column `entry`"
+    )
+    apply.add_argument(
+        "--select",
+        metavar="NAME",
+        help="write only events that pass this working point of the model; as --cut",
     )
     apply.add_argument(
         "--keep", nargs="+", default=[], metavar="COLUMN", help="columns to write beside the score"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from hepml_root.cli.job import Job
 from hepml_root.cli.job_file import read_job
 from hepml_root.cli.quiet import import_keras
-from hepml_root.errors import ModelFileError, SettingError
+from hepml_root.errors import ModelFileError, SettingError, SourceNotFoundError
 from hepml_root.output import refuse_existing
 
 
@@ -24,7 +25,7 @@ def evaluate_file(
 ) -> None:
     """Write the report of a run's folder or a model file on the events of a job."""
     from hepml_root import evaluate
-    from hepml_root.cli.job_run import dataset_of, headline, split_of
+    from hepml_root.cli.job_run import dataset_of, headline, split_of, validation_of
     from hepml_root.evaluation.roc import WORKING_POINTS
 
     refuse_existing(output, overwrite, folder=True)
@@ -41,10 +42,18 @@ def evaluate_file(
     report = evaluate(
         subject, test, train, bootstrap=job.evaluation.bootstrap, seed=job.evaluation.seed,
         systematic=job.evaluation.systematic,
+        validation=None if train is None else validation_of(job, train),
         working_points=sorted({*WORKING_POINTS, *job.export.working_points}),
     )  # fmt: skip
     page = report.save(output, overwrite=overwrite)
-    print(f"{headline(report)} ({len(test):,} events)\n{page}")
+    print(f"{headline(report)} ({len(test):,} events)")
+    if report.best_cut is not None and report.best_cut.applied is not None:
+        found = report.best_cut.applied
+        print(
+            f"best cut {found.threshold:.6g}, chosen on {report.best_cut.chosen_on}: Z_A {found.asimov} with "
+            f"{100 * found.systematic:g} % background uncertainty (s {found.signal}, b {found.background})"
+        )
+    print(page)
 
 
 def _model_and_job(model: Path, job_file: str | None, changes: Sequence[str]) -> tuple[Path, Job]:
@@ -68,10 +77,11 @@ def export_file(
     output: str,
     *,
     working_points: Mapping[str, float] | None = None,
+    report: str | None = None,
     overwrite: bool = False,
     certify: bool = True,
 ) -> None:
-    """Write a saved Keras model as an ONNX file."""
+    """Write a saved Keras model as an ONNX file, with the best cut of a report among its working points."""
     refuse_existing(output, overwrite)
     if Path(output).suffix != ".onnx":
         raise SettingError(f"export: '{output}' must end in .onnx.")
@@ -79,8 +89,42 @@ def export_file(
     from hepml_root.export import export, read_manifest
     from hepml_root.export.certificate import lines
 
-    file = export(model, output, working_points=working_points, overwrite=overwrite, certify=certify)
+    points: Any = working_points
+    if report is not None:
+        chosen = working_points_in(report)
+        points = [
+            {"name": name, "threshold": value} for name, value in (working_points or {}).items()
+        ] + chosen
+    file = export(model, output, working_points=points, overwrite=overwrite, certify=certify)
     print(file, *lines(read_manifest(file)["parity"]), sep="\n  ")
+
+
+def working_points_in(report: str) -> list[dict[str, Any]]:
+    """Return the working points that a report holds: a folder that `evaluate` wrote, or its report.json.
+
+    Raises
+    ------
+    SourceNotFoundError
+        There is no such report.
+    SettingError
+        It is none, or no cut of it keeps enough background.
+    """
+    path = Path(report)
+    path = path / "report.json" if path.is_dir() else path
+    if not path.is_file():
+        raise SourceNotFoundError(f"there is no report '{path}'. `hepml-root evaluate` writes one.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SettingError(f"'{path}' is no report: {error}.") from error
+    if not isinstance(content, dict) or content.get("format") != "hepml_root report":
+        raise SettingError(f"'{path}' is no report of hepml_root.")
+    if not content.get("working_points"):
+        raise SettingError(
+            f"'{path}' has no best cut: the model has not two classes, or no cut keeps enough background. "
+            "Give the cut by --working-point NAME=THRESHOLD."
+        )
+    return content["working_points"]
 
 
 def compile_file(

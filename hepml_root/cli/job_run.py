@@ -111,6 +111,17 @@ def split_of(job: Job, data: Dataset) -> tuple[Dataset, Dataset]:
     return train, test
 
 
+def validation_of(job: Job, train: Dataset) -> Dataset | None:
+    """Return the training events that `fit` sets aside for the early stopping; None if none are."""
+    from hepml_root.data.split import set_aside
+
+    if isinstance(job.model, Boosted):
+        return set_aside(train, 0.2, job.model.seed)[1]
+    if not job.training.validation:
+        return None
+    return set_aside(train, job.training.validation, job.training.seed)[1]
+
+
 def model_of(job: Job, train: Dataset) -> Any:
     """Return the job's model, untrained, for the columns of ``train``."""
     from hepml_root import models
@@ -278,6 +289,7 @@ def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> tuple[Train
         report = evaluate(
             model, test, train, compare=others, bootstrap=job.evaluation.bootstrap, seed=job.evaluation.seed,
             systematic=job.evaluation.systematic, history=_history(work),
+            validation=validation_of(job, train),
             working_points=sorted({*WORKING_POINTS, *job.export.working_points}),
         )  # fmt: skip
         report.save(work / "report", overwrite=True)
@@ -294,7 +306,7 @@ def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> tuple[Train
         with stages.stage("export", "exporting to ONNX, and comparing with Keras") as note:
             file = export(
                 model, work / f"{job.name}.onnx", data=test, overwrite=True,
-                working_points=thresholds(report, job.export.working_points),
+                working_points=working_points(report, job.export.working_points),
             )  # fmt: skip
             summary["parity_onnxruntime"] = read_manifest(file)["parity"]["onnxruntime"]["max_abs_difference"]
             note(f"largest difference {summary['parity_onnxruntime']:.1e}")
@@ -366,11 +378,11 @@ def headline(report: Any) -> str:
     return "; ".join(f"resolution of {study.target} {study.resolution}" for study in report.residuals)
 
 
-def thresholds(report: Any, wanted: Sequence[float]) -> list[dict[str, Any]] | None:
-    """Return the wanted working points of a two-class report as the manifest holds them."""
+def working_points(report: Any, wanted: Sequence[float]) -> list[dict[str, Any]] | None:
+    """Return the wanted working points of a two-class report and its best cut, as the manifest has them."""
     if report.task != "binary":
         return None
-    return [
+    points = [
         {
             "name": f"signal_efficiency_{point.signal_efficiency:g}",
             "threshold": float(point.threshold),
@@ -380,6 +392,7 @@ def thresholds(report: Any, wanted: Sequence[float]) -> list[dict[str, Any]] | N
         for point in report.roc[report.signal].working_points
         if point.signal_efficiency in wanted
     ]
+    return points + report.working_points()
 
 
 def _figures(report: Any) -> dict[str, Any]:
@@ -392,6 +405,8 @@ def _figures(report: Any) -> dict[str, Any]:
             }
         }
     figures = {"auc_test": report.auc.value, "auc_test_interval": [report.auc.low, report.auc.high]}
+    if report.best_cut is not None:
+        figures["best_cut"] = report.best_cut.working_point()
     figures["auc_train"] = None if report.auc_train is None else report.auc_train.value
     figures["auc_bdt"] = None  # not asked for, or LightGBM is missing
     for roc in report.compared.values():

@@ -19,6 +19,16 @@ _PUBLIC: dict[str, str] = {
     "Roc": "roc",
     "asimov_significance": "significance",
     "scan_significance": "significance",
+    "choose_cut": "best_cut",
+    "yields_above": "best_cut",
+    "compare_significance": "comparison",
+    "plot_significance_comparison": "plot_significance",
+    "choose_bins": "binned_significance",
+    "significance_in_bins": "binned_significance",
+    "BinnedLikelihood": "binned_likelihood",
+    "upper_limit": "limits",
+    "write_workspace": "histfactory",
+    "write_histfactory": "histfactory",
     "ks_test": "overtraining",
     "compare_scores": "overtraining",
     "reliability": "calibration",
@@ -35,6 +45,7 @@ _PUBLIC: dict[str, str] = {
 }
 
 __all__ = [
+    "BinnedLikelihood",
     "Estimate",
     "Filters",
     "Report",
@@ -42,7 +53,10 @@ __all__ = [
     "asimov_significance",
     "auc",
     "auc_difference",
+    "choose_bins",
+    "choose_cut",
     "compare_scores",
+    "compare_significance",
     "confusion",
     "correlation",
     "evaluate",
@@ -50,21 +64,34 @@ __all__ = [
     "ks_test",
     "mean_auc",
     "plot_filters",
+    "plot_significance_comparison",
     "predict",
     "rank_inputs",
     "reliability",
     "roc_curve",
     "scan_significance",
+    "significance_in_bins",
     "study_residuals",
+    "upper_limit",
+    "write_histfactory",
+    "write_workspace",
+    "yields_above",
 ]
 
 if TYPE_CHECKING:  # what type checkers and editors see
+    from hepml_root.evaluation.best_cut import choose_cut, yields_above
+    from hepml_root.evaluation.binned_likelihood import BinnedLikelihood
+    from hepml_root.evaluation.binned_significance import choose_bins, significance_in_bins
     from hepml_root.evaluation.calibration import reliability
+    from hepml_root.evaluation.comparison import compare_significance
     from hepml_root.evaluation.confusion_matrix import confusion
     from hepml_root.evaluation.correlations import correlation
     from hepml_root.evaluation.estimate import Estimate
+    from hepml_root.evaluation.histfactory import write_histfactory, write_workspace
+    from hepml_root.evaluation.limits import upper_limit
     from hepml_root.evaluation.overtraining import compare_scores, ks_test
     from hepml_root.evaluation.plot_filters import Filters, filters_of, plot_filters
+    from hepml_root.evaluation.plot_significance import plot_significance_comparison
     from hepml_root.evaluation.prediction import predict
     from hepml_root.evaluation.ranking import rank_inputs
     from hepml_root.evaluation.regression import study_residuals

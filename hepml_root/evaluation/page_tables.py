@@ -46,13 +46,25 @@ def key_numbers(report: Report) -> list[tuple[str, str, str]]:
             tiles.append(
                 ("Rejection 1/ε_b", str(point.background_rejection), f"at ε_s = {point.signal_efficiency:g}")
             )
-    if report.significance is not None and report.significance.best_asimov is not None:
+    if report.best_cut is not None and report.best_cut.applied is not None:
+        cut = report.best_cut
+        remark = f"cut at {cut.threshold:.3g}, {100 * cut.chosen.systematic:.3g} % syst."
+        tiles.append(("Z_A of the best cut", str(report.best_cut.applied.asimov), remark))
+    elif report.significance is not None and report.significance.best_asimov is not None:
         best = report.significance.best_asimov
         tiles.append(
             (
                 "Best Z_A",
                 str(best.significance),
                 f"cut at {best.threshold.value:.3g}, {100 * report.significance.systematic:.3g} % syst.",
+            )
+        )
+    if report.binned is not None:
+        tiles.append(
+            (
+                "Z of the binned score",
+                str(report.binned.correlated),
+                f"{len(report.binned.signal)} bins, common syst.",
             )
         )
     if report.confusion is not None:
@@ -116,14 +128,15 @@ def _flat(value: Any) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
-def tables(report: Report) -> dict[str, Table]:
+def tables(report: Report) -> dict[str, list[Table]]:
     """Return the page's tables by section."""
     made = {
-        "performance": _residuals(report) if report.residuals else _working_points(report),
-        "scores": _ks_tests(report),
-        "significance": _best_cuts(report),
+        "performance": [_residuals(report) if report.residuals else _working_points(report)],
+        "scores": [_ks_tests(report)],
+        "significance": [_chosen_cut(report), _best_cuts(report), _bins(report)],
     }
-    return {section: table for section, table in made.items() if table.rows}
+    filled = {section: [table for table in several if table.rows] for section, several in made.items()}
+    return {section: several for section, several in filled.items() if several}
 
 
 def _working_points(report: Report) -> Table:
@@ -174,7 +187,49 @@ def _best_cuts(report: Report) -> Table:
         "the fixed cut."
     )
     head = ["measure", "significance", "cut", "s", "b", "effective background events"]
-    return Table("Best cuts", head, rows, note)
+    return Table("Best cuts on the test events themselves (optimistic)", head, rows, note)
+
+
+def _chosen_cut(report: Report) -> Table:
+    rows, cut = [], report.best_cut
+    note = ""
+    if cut is not None:
+        for where, found in ((cut.chosen_on, cut.chosen), (cut.applied_on, cut.applied)):
+            if found is not None:
+                estimates = found.asimov, found.simple, found.signal, found.background
+                rows.append([where, *map(str, estimates), _thousands(found.effective_background)])
+        note = (
+            f"The cut score ≥ {cut.threshold:.6g} has the largest Z_A on {cut.chosen_on} (where the largest "
+            f"of many is optimistic: {cut.optimism:+.2g}); what counts is the other row. Errors are "
+            "statistical. report.json keeps it as a working point for the model file."
+        )
+    head = ["events", "Z_A", "s/√(s+b)", "s", "b", "effective background events"]
+    return Table("Best cut, chosen on other events", head, rows, note)
+
+
+def _bins(report: Report) -> Table:
+    rows, binned = [], report.binned
+    note = ""
+    if binned is not None:
+        last = len(binned.signal) - 1
+        for index, z in enumerate(binned.asimov):
+            low, high = binned.edges[index], binned.edges[index + 1]
+            name = f"{'≥ ' if index == last else ''}{low:.4g}" + ("" if index == last else f" … {high:.4g}")
+            pairs = (
+                (binned.signal[index], binned.signal_error[index]),
+                (binned.background[index], binned.background_error[index]),
+            )
+            yields = [str(Estimate(value, value - error, value + error)) for value, error in pairs]
+            rows.append([name if index else f"< {high:.4g}", *yields,
+                         _thousands(binned.effective_background[index]), f"{z:.3g}"])  # fmt: skip
+        note = (
+            f"All bins: {binned.quadrature} with independent uncertainties, {binned.correlated} with one "
+            f"common scale, {binned.with_statistics:.3g} with that and each bin's statistical uncertainty."
+        )
+        if report.limit is not None:
+            note += f" Signal strength: {report.limit}."
+    head = ["bin of the score", "s", "b", "effective background events", "Z_A"]
+    return Table("Bins of the score, chosen on other events", head, rows, note)
 
 
 def _residuals(report: Report) -> Table:

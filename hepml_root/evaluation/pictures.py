@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hepml_root.evaluation import plot_inputs, plot_regression, plot_scores, plot_style
+from hepml_root.evaluation import plot_inputs, plot_regression, plot_scores, plot_significance, plot_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -243,8 +243,31 @@ class _Maker:
             f"at least {scan.minimum_background:.3g} effective simulated background events pass; as the "
             "largest of many fluctuating values it is somewhat optimistic."
         )
+        best = self.report.best_cut
+        if best is not None and best.applied is not None:
+            caption += (
+                f" Chosen on {best.chosen_on} instead, the best cut is {best.threshold:.4g} and has Z_A = "
+                f"{best.applied.asimov} on {best.applied_on}."
+            )
         figure = plot_scores.plot_significance(scan, **self.labels)
         self.add("significance", "significance", "Expected significance", caption, figure)
+        binned = self.report.binned
+        if binned is None:
+            return
+        caption = (
+            f"Expected events in bins of the score, which were chosen on {binned.chosen_on} for the largest "
+            f"significance with the fewest bins; filled with {binned.applied_on}. Bars are statistical. "
+            f"The lower panel is Z_A of each bin with {100 * binned.systematic:.3g} % background error. All "
+            f"bins together: {binned.quadrature} if the errors of the bins are independent (quadrature), "
+            f"{binned.correlated} if they are one common scale; the errors are {self.errors}."
+        )
+        if self.report.limit is not None:
+            caption += (
+                f" Signal strength: {self.report.limit} (asymptotic CLs, with the common scale and each "
+                "bin's statistical uncertainty)."
+            )
+        figure = plot_significance.plot_binned_significance(binned, **self.labels)
+        self.add("binned_significance", "significance", "Significance of the binned score", caption, figure)
 
     def inputs(self) -> None:
         report = self.report

@@ -16,18 +16,21 @@ from numpy.typing import NDArray
 from hepml_root.data.weights import Yields
 from hepml_root.errors import OutputExistsError, SettingError, ShapeError
 from hepml_root.evaluation import studies
+from hepml_root.evaluation.best_cut import ChosenCut
+from hepml_root.evaluation.binned_significance import BinnedSignificance
 from hepml_root.evaluation.calibration import Reliability
 from hepml_root.evaluation.confusion_matrix import Confusion
 from hepml_root.evaluation.correlations import Correlation
 from hepml_root.evaluation.distributions import Histogram
 from hepml_root.evaluation.estimate import ONE_SIGMA, Estimate, to_json
+from hepml_root.evaluation.limits import Limit
 from hepml_root.evaluation.model_card import describe_model, now, software
 from hepml_root.evaluation.overtraining import ScoreDistributions
 from hepml_root.evaluation.prediction import open_model, predict, refuse_other_order
 from hepml_root.evaluation.ranking import Ranking
 from hepml_root.evaluation.regression import Residuals
 from hepml_root.evaluation.roc import WORKING_POINTS, Roc
-from hepml_root.evaluation.significance import SignificanceScan, scan_significance
+from hepml_root.evaluation.significance import SignificanceScan
 
 if TYPE_CHECKING:
     from hepml_root.data.dataset import Dataset
@@ -58,7 +61,15 @@ class Report:
         Score distributions per output; for regression those of the residuals.
     calibration
         ``{class: reliability}``; empty if the scores are no probabilities.
-    significance, confusion, residuals, ranking, correlations, inputs
+    significance
+        The scan over the cuts on the test events.
+    best_cut
+        The cut that other events chose, with its yields on the test events; None if no cut keeps enough
+        background.
+    binned, limit
+        The histogram of the score in bins that other events chose, with its significance, and the expected
+        CLs limit on the signal strength that it gives.
+    confusion, residuals, ranking, correlations, inputs
         The other studies; ``correlations`` by class, ``inputs`` one ``{class: histogram}`` per input.
     history
         Training metrics per epoch ``{name: list}``, with ``best_epoch`` (a position from 0) where known.
@@ -88,6 +99,9 @@ class Report:
     scores: list[ScoreDistributions] = dataclasses.field(default_factory=list)
     calibration: dict[str, Reliability] = dataclasses.field(default_factory=dict)
     significance: SignificanceScan | None = None
+    best_cut: ChosenCut | None = None
+    binned: BinnedSignificance | None = None
+    limit: Limit | None = None
     confusion: Confusion | None = None
     residuals: list[Residuals] = dataclasses.field(default_factory=list)
     ranking: Ranking | None = None
@@ -107,7 +121,17 @@ class Report:
             if field.name not in ("events", "outputs", "yields")
         }
         tables = {part: table.to_dict() for part, table in self.yields.items()}
-        return {"format": FORMAT, "version": 1, **to_json(content), "yields": to_json(tables)}
+        return {
+            "format": FORMAT,
+            "version": 1,
+            **to_json(content),
+            "yields": to_json(tables),
+            "working_points": self.working_points(),
+        }
+
+    def working_points(self) -> list[dict[str, Any]]:
+        """Return the best cut as ``hr.export(..., working_points=report.working_points())`` takes it."""
+        return [] if self.best_cut is None else [self.best_cut.working_point()]
 
     def save(
         self,
@@ -120,9 +144,11 @@ class Report:
         """Write the report to a folder and return the path of its page.
 
         The folder gets ``report.html`` (one page with all pictures inside, no other file needed),
-        ``report.json`` (all numbers), ``plots/`` (each picture as PDF and PNG) and ``report.root``
-        (histograms, graphs and the tree ``test`` with scores, class, weights, spectators and inputs). It
-        appears under its name only when all of it is written.
+        ``report.json`` (all numbers), ``plots/`` (each picture as PDF and PNG), ``report.root``
+        (histograms, graphs and the tree ``test`` with scores, class, weights, spectators and inputs), and
+        with a binned significance ``histfactory/``: the histogram of the score as a statistical model, in
+        JSON for pyhf and as XML with a ROOT file for RooFit. The folder appears under its name only when all
+        of it is written.
 
         Arguments
         ---------
@@ -165,6 +191,8 @@ class Report:
                 from hepml_root.evaluation.root_file import write_root_file
 
                 write_root_file(self, temporary / "report.root")
+            if self.binned is not None and self.limit is not None:
+                _write_model(self.binned, self.limit, temporary / "histfactory")
             pictures = pictures_of(self)
             sources = write_pictures(pictures, temporary / "plots", formats)
             write_page(
@@ -177,8 +205,17 @@ def _is_report(folder: Path) -> bool:
     """Return whether the folder holds what :meth:`Report.save` wrote, and nothing of somebody else's."""
     if not folder.is_dir() or not (folder / "report.json").is_file():
         return False
-    ours = {"report.html", "report.json", "report.root", "plots"}
+    ours = {"report.html", "report.json", "report.root", "plots", "histfactory"}
     return {entry.name for entry in folder.iterdir()} <= ours
+
+
+def _write_model(binned: BinnedSignificance, limit: Limit, folder: Path) -> None:
+    """Write the histogram of the score as a statistical model for other programs."""
+    from hepml_root.evaluation.histfactory import write_histfactory, write_workspace
+
+    model, bound = binned.likelihood(), max(10.0, 10.0 * limit.bands[-1])
+    write_histfactory(model, folder, edges=binned.edges, largest_strength=bound)
+    write_workspace(model, folder / "workspace.json", largest_strength=bound)
 
 
 def evaluate(
@@ -186,12 +223,15 @@ def evaluate(
     test: Dataset,
     train: Dataset | None = None,
     *,
+    validation: Dataset | None = None,
     compare: Mapping[str, Any] | None = None,
     bootstrap: int = 200,
     seed: int = 1,
     systematic: float = 0.1,
     signal_events: float | None = None,
     background_events: float | None = None,
+    minimum_background: float = 10.0,
+    significance_bins: int = 10,
     working_points: Sequence[float] = WORKING_POINTS,
     ranking: bool = True,
     ranking_events: int = 20_000,
@@ -211,12 +251,15 @@ def evaluate(
     ---------
     model
         A ``keras.Model``, the path of a ``.keras`` or ``.onnx`` file, a :class:`hepml_root.Session`, a
-        boosted model, or an array of scores (events, outputs) of the test events; for the comparison with
-        training events then a pair (scores of test, scores of train).
+        boosted model, or an array of scores (events, outputs) of the test events; with training and
+        validation events then a tuple, (scores of test, of train, of validation), one for each dataset.
     test
         Events that the training has not seen.
     train
         Training events, for the overtraining check.
+    validation
+        Events that choose the best cut and the bins of the score; the significances there are read on the
+        test events. If None, one half of the test events chooses and the other half is read, scaled to all.
     compare
         ``{name: model}`` of other models of the same task, drawn in the same ROC (classification).
     bootstrap
@@ -227,6 +270,10 @@ def evaluate(
         Relative uncertainty of the background in Z_A.
     signal_events, background_events
         Expected events before the cut for the significance; the sums of the physics weights if None.
+    minimum_background
+        Effective background events that the best cut, and each bin, keeps at least.
+    significance_bins
+        Bins of the score for the binned significance, at most.
     working_points
         Signal efficiencies at which the background rejection is quoted.
     ranking, ranking_events, ranking_repeats
@@ -248,7 +295,7 @@ def evaluate(
     NonFiniteInputError
         A score is NaN or infinite.
     SettingError
-        A setting is out of its range, or an array of scores is given for test events only, with ``train``.
+        A setting is out of its range, or scores are given for test events only, with ``train``.
     WeightError
         A class of the test events has no positive sum of weights.
 
@@ -263,14 +310,17 @@ def evaluate(
     """
     started = time.perf_counter()
     given = model
-    train_scores = None
-    if isinstance(model, tuple) and len(model) == 2:
-        model, train_scores = (np.asarray(part) for part in model)
+    further: list[Any] = []
+    if isinstance(model, tuple) and len(model) in (2, 3):
+        model, *further = (np.asarray(part) for part in model)
     model = open_model(model)
-    if isinstance(model, np.ndarray) and train is not None and train_scores is None:
+    others = [part for part in (train, validation) if part is not None]
+    if not isinstance(model, np.ndarray):
+        further = [model] * len(others)
+    elif len(further) < len(others):
         raise SettingError(
             "scores are given for the test events only: with training events give a pair (scores of test, "
-            "scores of train)."
+            "scores of train), with validation events their scores at the end."
         )
     card = describe_model(model, given)
     refuse_other_order(card["manifest"], test)
@@ -281,9 +331,8 @@ def evaluate(
             f"the model gives {outputs.shape[1]} outputs, the task '{test.task}' of these data has {wanted}: "
             f"{', '.join(test.schema.outputs)}."
         )
-    train_outputs = None
-    if train is not None:
-        train_outputs = predict(model if train_scores is None else train_scores, train)
+    train_outputs = None if train is None else predict(further[0], train)
+    validation_outputs = None if validation is None else predict(further[len(others) - 1], validation)
 
     training = card["manifest"].get("training") or {}
     if history is not None:
@@ -302,6 +351,8 @@ def evaluate(
             "systematic": systematic,
             "signal_events": signal_events,
             "background_events": background_events,
+            "minimum_background": minimum_background,
+            "significance_bins": significance_bins,
         },
         provenance=test.describe()["provenance"],
         software=software(),
@@ -320,14 +371,16 @@ def evaluate(
         studies.study_classes(report, test, outputs, train, train_outputs, bins, list(working_points), common)
         studies.study_others(report, test, compare or {}, list(working_points), common)
     if test.task == "binary":
-        report.significance = scan_significance(
-            outputs[:, 0],
-            test.labels == test.schema.signal_index,
-            test.weight,
-            systematic=systematic,
-            signal_events=signal_events,
-            background_events=background_events,
-            **common,
+        chooser = (
+            None if validation is None or validation_outputs is None else (validation, validation_outputs)
+        )
+        yields = {
+            "systematic": systematic,
+            "signal_events": signal_events,
+            "background_events": background_events,
+        }
+        studies.study_significance(
+            report, test, outputs, chooser, minimum_background, significance_bins, yields, common
         )
     studies.study_inputs(report, test)
     if not isinstance(model, np.ndarray):

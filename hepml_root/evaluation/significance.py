@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 from hepml_root.errors import SettingError
 from hepml_root.evaluation.arrays import Floats, checked_binary
 from hepml_root.evaluation.estimate import ONE_SIGMA, Estimate, poisson_replicas, to_json
+from hepml_root.evaluation.yield_errors import efficiency_variance, propagated
 
 # Nodes on [0, 1] for the integral form below; the integrand is smooth, 48 points give full precision.
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(48)
@@ -80,8 +82,8 @@ def asimov_significance(signal: ArrayLike, background: ArrayLike, systematic: Ar
         x = signal / background
         rho = relative**2 * background
         k = rho / (1.0 + rho)
-        plain = _phi(x)
-        direct = plain - np.where(k > 0, _phi(k * x) / np.where(k > 0, k, 1.0), 0.0)
+        plain = log_excess(x)
+        direct = plain - np.where(k > 0, log_excess(k * x) / np.where(k > 0, k, 1.0), 0.0)
         # Below this fraction of its terms the difference has lost too many of its 16 digits.
         fragile = (direct < 1e-4 * plain) | (np.abs(x) < 1e-3)
         core = np.where(fragile, _integral(x, k, 1.0 / (1.0 + rho)), direct)
@@ -90,18 +92,92 @@ def asimov_significance(signal: ArrayLike, background: ArrayLike, systematic: Ar
     return np.where((background < 0) | (signal + background < 0), np.nan, value)
 
 
-def _phi(t: Floats) -> Floats:
-    """Return ``(1 + t) ln(1 + t) − t``, which is 1 at its end ``t = −1``."""
-    return np.where(t == -1.0, 1.0, (1.0 + t) * np.log1p(t) - t)
+def log_excess(t: ArrayLike) -> Floats:
+    """Return ``φ(t) = (1 + t) ln(1 + t) − t`` for ``t ≥ −1``, to full precision also near ``t = 0``.
+
+    It is what a Poisson likelihood loses, per expected event, where ``1 + t`` times as many are seen.
+
+    Example
+    -------
+    >>> float(log_excess(-1.0)), float(log_excess(1e-9))
+    (1.0, 5e-19)
+    """
+    t = np.asarray(t, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        closed = np.where(t == -1.0, 1.0, (1.0 + t) * np.log1p(t) - t)
+        # Σ (−1)^k t^k / (k (k − 1)) from k = 2; what follows k = 10 is below rounding here.
+        series = np.zeros_like(t)
+        for power in range(10, 1, -1):
+            series = (-1.0) ** power / (power * (power - 1)) + t * series
+    return np.where(np.abs(t) < 0.03, t * t * series, closed)
 
 
 def _integral(x: Floats, k: Floats, rest: Floats) -> Floats:
-    """Return ``∫₀ˣ ln[1 + rest·t/(1 + kt)] dt`` with ``rest = 1 − k``, in the variable ``u = ln(1 + t)``."""
+    """Return ``∫₀ˣ ln[1 + rest·t/(1 + kt)] dt`` with ``rest = 1 − k``."""
+    k, rest = k[..., None], rest[..., None]
+    return _integrated(x, lambda t: np.log1p(rest * t / (1.0 + k * t)))
+
+
+def _integrated(x: Floats, function: Callable[[Floats], Floats]) -> Floats:
+    """Return ``∫₀ˣ f(t) dt`` in the variable ``u = ln(1 + t)``; f takes nodes along a further last axis."""
     end = np.log1p(x)[..., None]
     u = end * _NODES
-    t = np.expm1(u)
-    inside = np.log1p(rest[..., None] * t / (1.0 + k[..., None] * t)) * np.exp(u)
-    return np.sum(_NODE_WEIGHTS * inside, axis=-1) * end[..., 0]
+    return np.sum(_NODE_WEIGHTS * function(np.expm1(u)) * np.exp(u), axis=-1) * end[..., 0]
+
+
+def simple_gradient(signal: ArrayLike, background: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the derivatives of ``s / √(s + b)`` with respect to s and to b; NaN where ``s + b ≤ 0``.
+
+    Example
+    -------
+    >>> [round(float(slope), 4) for slope in simple_gradient(30.0, 6.0)]
+    [0.0972, -0.0694]
+    """
+    signal, background = np.broadcast_arrays(
+        np.asarray(signal, dtype=np.float64), np.asarray(background, dtype=np.float64)
+    )
+    total = np.where(signal + background > 0, signal + background, np.nan)
+    scale = 0.5 / total**1.5
+    return (signal + 2.0 * background) * scale, -signal * scale
+
+
+def asimov_gradient(
+    signal: ArrayLike, background: ArrayLike, systematic: ArrayLike = 0.0
+) -> tuple[Floats, Floats]:
+    """Return the derivatives of Z_A with respect to s and to b, at a fixed relative uncertainty.
+
+    With the symbols of :func:`asimov_significance` and ``F = Z_A²/2``,
+    ``∂F/∂s = ln[1 + (1−k)x/(1+kx)]`` and
+    ``∂F/∂b = −(1−k) ∫₀ˣ t/[(1+t)(1+kt)] dt − ρ(1−k)² ∫₀ˣ t/(1+kt) dt``; both go to the limits at ``s = 0``,
+    ``1/√(b + σ²)`` and 0. NaN where ``b ≤ 0`` or ``s + b < 0``. Arguments as there.
+
+    Example
+    -------
+    >>> [round(float(slope), 4) for slope in asimov_gradient(14.0, 5.0, 0.3)]
+    [0.2027, -0.3276]
+    """
+    signal, background, relative = np.broadcast_arrays(
+        np.asarray(signal, dtype=np.float64),
+        np.asarray(background, dtype=np.float64),
+        np.asarray(systematic, dtype=np.float64),
+    )
+    background = np.where((background > 0) & (signal + background >= 0), background, np.nan)
+    with np.errstate(all="ignore"):
+        x = signal / background
+        rho = relative**2 * background
+        rest = 1.0 / (1.0 + rho)
+        k = rho * rest
+        last = k[..., None]
+        by_signal = np.log1p(rest * x / (1.0 + k * x))
+        by_background = -rest * _integrated(x, lambda t: t / ((1.0 + t) * (1.0 + last * t)))
+        by_background -= rho * rest**2 * _integrated(x, lambda t: t / (1.0 + last * t))
+        value = asimov_significance(signal, background, relative)
+        none = signal == 0
+        value = np.where(none, 1.0, value)
+        return (
+            np.where(none, np.sqrt(rest / background), by_signal / value),
+            np.where(none, np.where(np.isnan(background), np.nan, 0.0), by_background / value),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +209,12 @@ class SignificanceScan:
         Arrays (cuts,): the cut ``score ≥ threshold``, expected events above it, ``s/√(s+b)`` and Z_A.
     simple_low, simple_high, asimov_low, asimov_high
         Bootstrap intervals (cuts,).
+    signal_error, background_error, simple_error, asimov_error
+        Standard deviations (cuts,) without a bootstrap: ``√Σw²`` of the yields, or that of the efficiencies
+        where totals were given, and their linear propagation. Where few events pass, the bootstrap's
+        intervals are the better ones: a significance is no linear function of a small background.
+    signal_efficiency, effective_background
+        (cuts,): the part of the signal above the cut, and ``(Σw)²/Σw²`` of the background there.
     allowed
         (cuts,) bool: enough effective background events remain for the optimum to be trusted.
     systematic
@@ -150,6 +232,12 @@ class SignificanceScan:
     asimov: Floats
     asimov_low: Floats
     asimov_high: Floats
+    signal_error: Floats
+    background_error: Floats
+    simple_error: Floats
+    asimov_error: Floats
+    signal_efficiency: Floats
+    effective_background: Floats
     allowed: np.ndarray[Any, np.dtype[np.bool_]]
     systematic: float
     minimum_background: float
@@ -177,11 +265,12 @@ def scan_significance(
     """Return the significances of the cuts ``score ≥ t`` with bootstrap errors, and the best cuts.
 
     Thresholds are half equidistant in the score and half equidistant in signal efficiency, so that a steep
-    edge at large scores is resolved. Expected events are sums of weights, rescaled per class if totals are
-    given; given totals are exact, and the errors are those of the efficiencies alone. An optimum is sought
-    only where at least ``minimum_background`` effective background events (``(Σw)²/Σw²``) of the sample pass
-    and their yield is positive: the significance of a cut that no simulated background passes is unknown,
-    not infinite.
+    edge at large scores is resolved. Those of float32 scores, which are what a network gives, are float32
+    numbers themselves, so that the same events pass them in Python and in C++. Expected events are sums of
+    weights, rescaled per class if totals are given; given totals are exact, and the errors are those of the
+    efficiencies alone. An optimum is sought only where at least ``minimum_background`` effective background
+    events (``(Σw)²/Σw²``) of the sample pass and their yield is positive: the significance of a cut that no
+    simulated background passes is unknown, not infinite.
 
     Arguments
     ---------
@@ -207,6 +296,7 @@ def scan_significance(
     >>> bool(scan.best_asimov.significance.value > scan.asimov[0])
     True
     """
+    single = np.asarray(scores).dtype == np.float32
     scores, signal, weights = checked_binary(scores, labels, weights)
     if cuts < 2:
         raise SettingError(f"a scan needs at least 2 cuts, got {cuts}.")
@@ -223,7 +313,8 @@ def scan_significance(
 
     half = cuts // 2
     even = np.linspace(scores.min(), scores.max(), cuts - half + 1)[:-1]
-    edges = np.unique(np.concatenate([even, np.quantile(scores[signal], np.arange(half) / half)]))
+    edges = np.concatenate([even, np.quantile(scores[signal], np.arange(half) / half)])
+    edges = np.unique(edges.astype(np.float32).astype(np.float64) if single else edges)
     # Bin k holds scores in [edge_k, edge_k+1); sums from the right give the yields above each edge.
     bins = np.searchsorted(edges, scores, side="right") - 1
     kept = bins >= 0
@@ -250,6 +341,12 @@ def scan_significance(
     squares = above(of_background**2)
     with np.errstate(invalid="ignore", divide="ignore"):
         effective = np.where(squares > 0, b**2 / squares, 0.0)
+    of_all = {
+        name: (float(values.sum()), float((values**2).sum()))
+        for name, values in (("signal", of_signal), ("background", of_background))
+    }
+    variance_s = efficiency_variance(s, above(of_signal**2), *of_all["signal"], fixed=signal_events)
+    variance_b = efficiency_variance(b, squares, *of_all["background"], fixed=background_events)
     allowed = (effective >= minimum_background) & (b > 0) & (s > 0)
     simple, asimov = simple_significance(s, b), asimov_significance(s, b, systematic)
 
@@ -292,17 +389,27 @@ def scan_significance(
             float(effective[at]),
         )
 
+    simple_low, simple_high = band(simple, many_simple)
+    asimov_low, asimov_high = band(asimov, many_asimov)
     return SignificanceScan(
-        edges,
-        s,
-        b,
-        simple,
-        *band(simple, many_simple),
-        asimov,
-        *band(asimov, many_asimov),
-        allowed,
-        float(systematic),
-        float(minimum_background),
-        best(simple, many_simple),
-        best(asimov, many_asimov),
+        threshold=edges,
+        signal=s,
+        background=b,
+        simple=simple,
+        simple_low=simple_low,
+        simple_high=simple_high,
+        asimov=asimov,
+        asimov_low=asimov_low,
+        asimov_high=asimov_high,
+        signal_error=np.sqrt(variance_s),
+        background_error=np.sqrt(variance_b),
+        simple_error=propagated(simple_gradient(s, b), variance_s, variance_b),
+        asimov_error=propagated(asimov_gradient(s, b, systematic), variance_s, variance_b),
+        signal_efficiency=s / of_all["signal"][0],
+        effective_background=effective,
+        allowed=allowed,
+        systematic=float(systematic),
+        minimum_background=float(minimum_background),
+        best_simple=best(simple, many_simple),
+        best_asimov=best(asimov, many_asimov),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,17 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hepml_root.errors import ShapeError
+from hepml_root.errors import EmptySelectionError, ShapeError, WeightError
+from hepml_root.evaluation.best_cut import checked_sample, choose_cut, expected_events
+from hepml_root.evaluation.binned_significance import choose_bins, significance_in_bins
 from hepml_root.evaluation.calibration import reliability
 from hepml_root.evaluation.confusion_matrix import confusion
 from hepml_root.evaluation.correlations import correlation
 from hepml_root.evaluation.distributions import binning, histogram
+from hepml_root.evaluation.limits import upper_limit
 from hepml_root.evaluation.model_card import describe_model
 from hepml_root.evaluation.overtraining import compare_scores
 from hepml_root.evaluation.prediction import open_model, predict, refuse_other_order
 from hepml_root.evaluation.ranking import Ranking, rank_inputs
 from hepml_root.evaluation.regression import study_residuals
 from hepml_root.evaluation.roc import auc_difference, mean_auc, roc_curve
+from hepml_root.evaluation.significance import scan_significance
 
 if TYPE_CHECKING:
     from hepml_root.data.dataset import Dataset
@@ -114,6 +119,68 @@ def study_others(
         report.auc_differences[name] = auc_difference(
             report.outputs[:, 0], scores[:, 0], is_signal, test.weight
         )
+
+
+def study_significance(
+    report: Report,
+    test: Dataset,
+    outputs: NDArray[np.float32],
+    chooser: tuple[Dataset, NDArray[np.float32]] | None,
+    minimum_background: float,
+    bins: int,
+    yields: dict[str, Any],
+    common: dict[str, Any],
+) -> None:
+    """Fill in the scan, the best cut and the bins, both chosen on other events than they are read on.
+
+    ``chooser`` holds validation events and their outputs; without any, one half of the test events takes
+    their place. The last two are left out where no cut, or no bin, keeps enough background.
+    """
+    assert test.labels is not None
+    scores, labels = outputs[:, 0], test.labels == test.schema.signal_index
+    report.significance = scan_significance(
+        scores, labels, test.weight, minimum_background=minimum_background, **yields, **common
+    )
+    expected = expected_events(
+        checked_sample((scores, labels, test.weight)), yields["signal_events"], yields["background_events"]
+    )
+    totals = {**yields, "signal_events": expected[0], "background_events": expected[1]}
+    if chooser is not None:
+        other, other_outputs = chooser
+        first: Any = (other_outputs[:, 0], other.labels == other.schema.signal_index, other.weight)
+        second: Any = (scores, labels, test.weight)
+        names = {"chosen_on": "validation", "applied_on": "test"}
+    else:
+        chosen = half_of_each(labels, common["seed"])
+        first, second = ((scores[part], labels[part], test.weight[part]) for part in (chosen, ~chosen))
+        names = {"chosen_on": "half of the test events", "applied_on": "the other half"}
+    with contextlib.suppress(EmptySelectionError, WeightError):
+        report.best_cut = choose_cut(
+            first, second, minimum_background=minimum_background, **totals, **common, **names
+        )
+        binning = choose_bins(
+            first, bins=bins, minimum_background=minimum_background, chosen_on=names["chosen_on"], **totals
+        )
+        report.binned = significance_in_bins(
+            second, binning, applied_on=names["applied_on"], **totals, **common
+        )
+        model = report.binned.likelihood()
+        if model.signal.any() and model.background.any():
+            report.limit = upper_limit(model)
+
+
+def half_of_each(labels: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+    """Return a mask (events,) of one half of each class, drawn by ``seed``.
+
+    >>> int(half_of_each(np.array([True, False] * 10), seed=1)[::2].sum())
+    5
+    """
+    chosen = np.zeros(len(labels), dtype=bool)
+    generator = np.random.default_rng(seed)
+    for members in (labels, ~labels):
+        places = generator.permutation(np.flatnonzero(members))
+        chosen[places[::2]] = True
+    return chosen
 
 
 def study_regression(

@@ -390,6 +390,10 @@ def working_points(
     """Check working points, ``[{"name", "threshold", ...}]`` or ``{name: threshold}``, and return them as a
     list.
 
+    What else describes a point is kept; numbers of numpy become Python's, and those that are not finite None.
+    An entry may be a :class:`hepml_root.evaluation.best_cut.ChosenCut` or anything with ``working_point()``.
+    The cut is ``score ≥ threshold``, both rounded to float32 wherever it is applied.
+
     Raises
     ------
     SettingError
@@ -402,7 +406,9 @@ def working_points(
     """
     if isinstance(given, Mapping):
         given = [{"name": name, "threshold": threshold} for name, threshold in given.items()]
-    points = [dict(point) for point in given or ()]
+    points = [
+        _plain(point.working_point() if hasattr(point, "working_point") else point) for point in given or ()
+    ]
     for point in points:
         name, threshold = point.get("name"), point.get("threshold")
         if (
@@ -417,10 +423,22 @@ def working_points(
                 f"{list(outputs)}."
             )
         point["threshold"] = float(threshold)
+        if not np.isfinite(np.float32(threshold)):
+            raise SettingError(f"the threshold of working point '{name}' is beyond float32: {threshold:g}.")
     names = [point["name"] for point in points]
     if len(set(names)) < len(names):
         raise SettingError(f"working points of the same name: {names}.")
     return points
+
+
+def _plain(point: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a working point as JSON's types; its threshold stays as it is, to be checked."""
+
+    def plain(value: Any) -> Any:
+        value = value.item() if isinstance(value, np.generic) else value
+        return None if isinstance(value, float) and not np.isfinite(value) else value
+
+    return {key: value if key == "threshold" else plain(value) for key, value in point.items()}
 
 
 def shapes_per_event(blocks: Mapping[str, NDArray[Any]]) -> dict[str, list[int]]:

@@ -23,6 +23,7 @@ from hepml_root.errors import EmptySelectionError, OutputExistsError, SettingErr
 from hepml_root.inference.bindings import InputBlock, bind, identifier, output_columns, output_labels
 from hepml_root.inference.friend_file import FORMATS, FriendFile
 from hepml_root.inference.session import Session
+from hepml_root.inference.working_points import working_point
 from hepml_root.output import refuse_existing, writing
 
 # A block of 28 inputs takes 7 MB: large enough for whole baskets, small enough to stay in the cache.
@@ -77,6 +78,7 @@ def apply(
     inputs: Mapping[str, str] | None = None,
     parameters: Mapping[str, float | str] | None = None,
     cut: str | None = None,
+    select: str | None = None,
     keep: Sequence[str] = (),
     threads: int | None = None,
     engine: str = "auto",
@@ -91,10 +93,10 @@ def apply(
 
         chain.AddFriend("scores", "scores.root");  ROOT.RDataFrame(chain).Filter("score > 0.9")
 
-    With a cut (``cut``, or that of a Source) only the selected events are written, and the entries no longer
-    correspond: the column ``entry`` then holds the number of each event's entry in the source, to build an
-    index from. A data frame gives one entry for each event that passes its filters. An RNTuple cannot be a
-    friend in ROOT's RDataFrame; it is for programs that read scores by themselves.
+    With a cut (``cut``, ``select``, or that of a Source) only the selected events are written, and the
+    entries no longer correspond: the column ``entry`` then holds the number of each event's entry in the
+    source, to build an index from. A data frame gives one entry for each event that passes its filters. An
+    RNTuple cannot be a friend in ROOT's RDataFrame; it is for programs that read scores by themselves.
 
     The file is compressed lightly (Zstandard, level 1), which takes less time than writing more bytes. It
     also holds the text ``hepml_root``: model, sources and settings as JSON. It gets its name only when it is
@@ -120,6 +122,8 @@ def apply(
         As for :func:`hepml_root.define`.
     cut:
         A ROOT expression; only events for which it holds are scored and written.
+    select:
+        Name of a working point of the model; only events that pass its cut are written, as with ``cut``.
     keep:
         Columns or expressions of the source that are written next to the scores.
     threads:
@@ -145,7 +149,7 @@ def apply(
     EmptySelectionError
         There is no event to score.
     SettingError
-        An unknown format, input or parameter, or a column that the source has already.
+        An unknown format, input, parameter or working point, or a column that the source has already.
     ModelFileError
         The file is no model exported by hepml_root.
 
@@ -169,7 +173,10 @@ def apply(
     frame = Frame.open(source)
     _refuse_source(output, frame)
     # Where events are left out, the others are told by their numbers.
-    selected = bool(cut or frame.source.cut)
+    chosen = None if select is None else working_point(session.manifest, select)
+    if chosen is not None:
+        chosen.position()  # refused before any event is read
+    selected = bool(cut or frame.source.cut or chosen)
     reading = _Reading(bind(session.manifest, inputs, parameters), keep, cut, selected)
     workers = len(os.sched_getaffinity(0)) if threads is None else threads
     score_names = [names] if isinstance(names, str) else names
@@ -181,7 +188,11 @@ def apply(
         outputs = list(found.values()) if isinstance(found, dict) else [found]
         scores = np.concatenate([output.reshape(len(rows), -1) for output in outputs], axis=1)
         values = [scores] if isinstance(names, str) else list(scores.T)
-        return dict(zip(columns, values + reading.extra(rows), strict=True))
+        made = dict(zip(columns, values + reading.extra(rows), strict=True))
+        if chosen is None:
+            return made
+        passing = chosen.passes(scores)
+        return {name: array[passing] for name, array in made.items()}
 
     events = 0
     description = {
@@ -191,6 +202,7 @@ def apply(
         "inputs": dict(inputs or {}),
         "parameters": dict(parameters or {}),
         "cut": cut,
+        "working_point": select,
         "friend": not selected,
     }
     with (
@@ -205,8 +217,11 @@ def apply(
             events += scored
             advance(scored)
         if not events:
+            named = " and ".join(
+                [f"the cut '{cut}'"] * bool(cut) + [f"the working point '{select}'"] * bool(select)
+            )
             raise EmptySelectionError(
-                f"no event of {frame.name} passes the cut '{cut}'." if cut else f"{frame.name} has no events."
+                f"no event of {frame.name} passes {named}." if named else f"{frame.name} has no events."
             )
     return Applied(Path(output), tree, tuple(columns), events, time.perf_counter() - start)
 

@@ -20,6 +20,7 @@ from hepml_root.inference.declaration import declare
 from hepml_root.inference.frame_columns import FrameColumns
 from hepml_root.inference.lookahead import look_ahead, sizes
 from hepml_root.inference.representing import maker
+from hepml_root.inference.working_points import working_point
 
 # Floats of a block that are kept on the stack, which the threads of a loop have little of.
 _MOST_ON_STACK = 16384
@@ -33,6 +34,7 @@ def define(
     parameters: Mapping[str, float | str] | None = None,
     ahead: bool = True,
     seed: int = 0,
+    select: str | None = None,
 ) -> Any:
     """Define the outputs of a model as columns of an RDataFrame.
 
@@ -72,10 +74,14 @@ def define(
     seed:
         Of a network that draws random numbers: an event's draws are a function of the seed and of its
         ``rdfentry_``. Such networks are scored event by event.
+    select:
+        Name of a working point of the model: only events that pass its cut go on, by a ``Filter`` of that
+        name (which ``Report()`` counts). Scores and thresholds are compared as float32 numbers, so that the
+        same events pass here, in Python and in compiled C++.
 
     Returns
     -------
-    The node with the new columns, to go on from.
+    The node with the new columns, filtered if ``select`` is given, to go on from.
 
     Raises
     ------
@@ -84,7 +90,8 @@ def define(
     ColumnTypeError
         A column holds one value where the model takes many, or many where it takes one.
     SettingError
-        A column of the asked name exists, or an input or parameter is not one of the model's.
+        A column of the asked name exists, an input or parameter is not one of the model's, or it has no
+        working point of that name.
     ModelFileError
         The file is no model exported by hepml_root; SourceNotFoundError if there is no such file.
 
@@ -103,6 +110,8 @@ def define(
     frame = FrameColumns(df)
     compiled = compile_or_interpret(path)
     labels = output_labels(compiled.manifest)
+    chosen = None if select is None else working_point(compiled.manifest, select)
+    cut_on = None if chosen is None else chosen.position()
     names = output_columns(column, labels)
     for name in [names] if isinstance(names, str) else names:
         if frame.has(name):
@@ -133,6 +142,9 @@ def define(
     if together != one:
         for index, name in enumerate(names):
             node = node.Define(name, f"{together}[{index}]")
+    if chosen is not None and cut_on is not None:
+        of_labels = [f"{one}[{index}]" for index in range(len(labels))] if isinstance(names, str) else names
+        node = node.Filter(chosen.expression(of_labels[cut_on]), chosen.name)
     return node
 
 

@@ -21,6 +21,7 @@ from hepml_root.errors import (
     UnsupportedOperationError,
     unknown,
 )
+from hepml_root.inference.working_points import working_points_of
 
 ENGINES = ("cpp", "onnxruntime", "auto")
 
@@ -45,6 +46,10 @@ class Session:
         What the model is: inputs, outputs, classes, origin.
     engine : str
         The engine in use.
+    working_points : dict
+        ``{name: WorkingPoint}``, the cuts that the file holds, as in
+        ``session.working_points["tight"].passes(scores)``
+        (:class:`hepml_root.inference.working_points.WorkingPoint`).
 
     Raises
     ------
@@ -71,6 +76,7 @@ class Session:
             raise SettingError(unknown("engine", engine, ENGINES))
         self.path = Path(path)
         self.engine, self.manifest, self._network = _open(self.path, engine)
+        self.working_points = working_points_of(self.manifest)
 
     def infer(
         self, inputs: Mapping[str, Any] | Any, *, seed: int = 0, first_event: int = 0

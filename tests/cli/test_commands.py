@@ -67,6 +67,16 @@ def test_export_and_compile(run_folder, tmp_path, capsys):
     )
     points = hepml_root.export.read_manifest(onnx)["working_points"]
     assert points == [{"name": "tight", "threshold": 0.9}]
+    best = tmp_path / "best.onnx"
+    words = ["export", str(run_folder / "small.keras"), "-o", str(best), "--no-certify"]
+    assert main([*words, "--best-cut", str(run_folder / "report"), "--working-point", "tight=0.9"]) == 0
+    names = [point["name"] for point in hepml_root.export.read_manifest(best)["working_points"]]
+    assert names == ["tight", "asimov_0.1"]
+    assert main([*words, "--overwrite", "--best-cut", str(tmp_path / "none")]) == 2
+    assert "there is no report" in capsys.readouterr().err
+    of_the_run = hepml_root.export.read_manifest(run_folder / "small.onnx")["working_points"]
+    assert of_the_run[-1]["name"] == "asimov_0.1"
+    assert of_the_run[-1]["chosen_on"] == "validation"
     assert main(["compile", str(onnx), "-o", str(header)]) == 0
     assert "namespace TMVA_SOFIE_fast" in header.read_text()
     assert main(["compile", str(onnx), "-o", str(library)]) == 0

@@ -3,6 +3,7 @@
 #include "hepml_root/manifest.hxx"
 #include "check.hxx"
 
+#include <cmath>
 #include <string>
 
 using hepml_root::Json;
@@ -17,6 +18,8 @@ const std::string kManifest = R"({"format": "hepml_root", "version": 1, "name": 
                {"label": "b\u2011tag", "expression": "jet1_b-tag", "units": ""}]},
   {"name": "constituents_mask", "kind": "mask", "shape": [30], "columns": []}],
  "outputs": [{"name": "score", "shape": [2], "labels": ["top", "qcd \"light\""]}],
+ "working_points": [{"name": "tight", "output": "qcd \"light\"", "threshold": 0.9, "signal": 12.5},
+  {"name": "vague", "threshold": 0.5}],
  "signal": null, "yields": {"top": -1.5e-3, "ok": true}})";
 
 void json() {
@@ -57,10 +60,24 @@ void manifest() {
                 "a list");
 }
 
+void working_points() {
+   const Manifest manifest = Manifest::Parse(kManifest);
+   const auto& tight = manifest.GetWorkingPoint("tight");
+   CHECK(tight.value == 1 && tight.label == "qcd \"light\"");
+   // 0.9 is no float: the nearest one passes, the one below it does not.
+   CHECK(tight.Passes(0.9f) && !tight.Passes(std::nextafter(0.9f, 0.f)));
+   CHECK(!tight.Passes(std::nanf("")));
+   const float scores[] = {1.f, 0.2f}, others[] = {0.f, 0.95f};
+   CHECK(!tight.Passes(scores) && tight.Passes(others));
+   CHECK_THROWS(manifest.GetWorkingPoint("vague").Passes(scores), "several output values");
+   CHECK_THROWS(manifest.GetWorkingPoint("loose"), "Available: tight, vague");
+}
+
 } // namespace
 
 int main() {
    json();
    manifest();
+   working_points();
    return failures == 0 ? 0 : 1;
 }

@@ -156,6 +156,59 @@ def test_the_tree_of_the_root_file(saved, report, binary):
     assert tree["event_number"].dtype == test.event_number.dtype
 
 
+def test_the_best_cut_and_the_bins_are_chosen_on_other_events(report, binary):
+    """Without validation events half of the test events chooses, and both halves stand for the whole."""
+    _, test = binary
+    cut, binned = report.best_cut, report.binned
+    assert (cut.chosen_on, cut.applied_on) == ("half of the test events", "the other half")
+    total = test.yields()["signal"].sum
+    for found in (cut.chosen, cut.applied):
+        assert found.signal.value == pytest.approx(total * found.signal_efficiency)
+    # The halves are disjoint: at a cut of nothing their effective events add up to all.
+    assert binned.signal.sum() == pytest.approx(total)
+    assert binned.background.sum() == pytest.approx(test.yields()["background"].sum)
+    assert report.limit.expected > 0
+    assert report.working_points()[0]["threshold"] == cut.threshold
+
+
+def test_validation_events_choose(binary, tmp_path):
+    train, test = binary
+    _, validation = train.split(test=0.5)
+    scores = {name: part.X["features"][:, 0] for name, part in (("test", test), ("validation", validation))}
+    found = hr.evaluate(
+        (scores["test"], scores["validation"]), test, validation=validation, bootstrap=20, systematic=0.3
+    )
+    assert (found.best_cut.chosen_on, found.best_cut.applied_on) == ("validation", "test")
+    chosen = found.best_cut
+    is_signal = test.labels == 1
+    kept = scores["test"] >= np.float32(chosen.threshold)
+    assert chosen.applied.signal.value == pytest.approx(test.weight[kept & is_signal].sum())
+    assert chosen.applied.background.value == pytest.approx(test.weight[kept & ~is_signal].sum())
+    assert found.binned.chosen_on == "validation"
+    found.save(tmp_path / "report", formats=())
+    text = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    for words in ("Best cut, chosen on other events", "Bins of the score", "Signal strength", "histfactory/"):
+        assert words in text
+    content = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert content["working_points"] == [chosen.working_point()]
+    assert content["binned"]["correlated"]["value"] == found.binned.correlated.value
+    names = {path.name for path in (tmp_path / "report" / "histfactory").iterdir()}
+    assert names == {"workspace.json", "score.root", "score.xml", "combination.xml"}
+    workspace = json.loads((tmp_path / "report" / "histfactory" / "workspace.json").read_text())
+    assert workspace["channels"][0]["samples"][0]["data"] == pytest.approx(list(found.binned.signal))
+    with pytest.raises(errors.SettingError, match="validation events their scores at the end"):
+        hr.evaluate(scores["test"], test, validation=validation)
+
+
+def test_too_little_background_leaves_the_rest(binary):
+    _, test = binary
+    found = hr.evaluate(test.X["features"][:, 0], test, bootstrap=0, minimum_background=1e6)
+    assert found.best_cut is found.binned is found.limit is None
+    assert found.working_points() == []
+    assert found.significance.best_asimov is None
+    assert "significance" in {picture.name for picture in pictures_of(found)}
+
+
 def test_multiclass(multiclass, tmp_path):
     train, test = multiclass
     centres = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]])

@@ -10,8 +10,11 @@ import pytest
 
 from hepml_root import errors
 from hepml_root.evaluation.significance import (
+    asimov_gradient,
     asimov_significance,
+    log_excess,
     scan_significance,
+    simple_gradient,
     simple_significance,
 )
 
@@ -89,6 +92,50 @@ def test_it_rises_with_signal_and_falls_with_background_and_systematic():
     assert (np.diff(asimov_significance(10.0, 10.0, grid)) < 0).all()
 
 
+@pytest.mark.parametrize("t", [-1.0, -0.9, -0.031, -0.029, -1e-3, 1e-12, 0.029, 0.031, 2.0, 1e6])
+def test_the_excess_keeps_its_digits(t):
+    # (1 + t) ln(1 + t) − t with 60 digits, by the standard library.
+    from decimal import Decimal, localcontext
+
+    with localcontext() as context:
+        context.prec = 60
+        exact = Decimal(t)
+        value = 1 + exact
+        expected = float((value * value.ln() if value else Decimal(0)) - exact)
+    assert log_excess(t) == pytest.approx(expected, rel=3e-14)
+
+
+@pytest.mark.parametrize(
+    ("s", "b", "relative"),
+    [(14.0, 5.0, 0.3), (1e-3, 100.0, 0.0), (30.0, 1e4, 0.5), (-2.0, 8.0, 0.2), (500.0, 0.1, 1.0)],
+)
+def test_gradients_are_finite_differences(s, b, relative):
+    def central(function, at):
+        # The cube root of the rounding error balances it with the third derivative.
+        step = 6e-6 * at
+        return (function(at + step) - function(at - step)) / (2 * step)
+
+    by_s, by_b = asimov_gradient(s, b, relative)
+    # 1e-8 of a difference of rounded values, and of b-slopes that are s/b smaller than the value's scale.
+    scale = abs(float(asimov_significance(s, b, relative))) / b
+    assert by_s == pytest.approx(central(lambda x: asimov_significance(x, b, relative), s), rel=1e-7)
+    assert by_b == pytest.approx(
+        central(lambda x: asimov_significance(s, x, relative), b), rel=1e-6, abs=1e-8 * scale
+    )
+    by_s, by_b = simple_gradient(s, b)
+    assert by_s == pytest.approx(central(lambda x: simple_significance(x, b), s), rel=1e-7)
+    assert by_b == pytest.approx(central(lambda x: simple_significance(s, x), b), rel=1e-7)
+
+
+def test_gradients_at_their_limits():
+    by_s, by_b = asimov_gradient([0.0, 1e-12, 1.0, 1.0], [25.0, 25.0, 0.0, -1.0], 0.4)
+    # Without signal 1/√(b + σ²) and 0, with σ = 10.
+    assert by_s[:2] == pytest.approx(1 / math.sqrt(125), rel=1e-9)
+    assert by_b[0] == 0.0
+    assert np.isnan(by_s[2:]).all()
+    assert np.isnan(by_b[2:]).all()
+
+
 def flat_and_linear(events, seed=2):
     """Return scores of background, density 1, and of signal, density 2t, on [0, 1]."""
     generator = np.random.default_rng(seed)
@@ -141,6 +188,64 @@ def test_totals_that_are_given_do_not_fluctuate():
     assert scan.asimov_low[at] < scan.asimov[at] < scan.asimov_high[at]
     sums = scan_significance(scores, labels, weights, bootstrap=50)
     assert sums.asimov_high[0] - sums.asimov_low[0] > 0.01 * sums.asimov[0]
+
+
+@pytest.mark.parametrize("totals", [{}, {"signal_events": 60.0, "background_events": 3000.0}])
+def test_analytic_errors_agree_with_the_bootstrap(totals):
+    """Where hundreds of events pass, Z is linear within its error, and the two are the same quantity.
+
+    400 replicas give a half-width of 68.3 % to about 5 %: 0.2 is four of these.
+    """
+    generator = np.random.default_rng(11)
+    labels = np.arange(12_000) % 2 == 1
+    scores = generator.normal(labels, 1.0)
+    weights = generator.exponential(np.where(labels, 0.01, 0.5)) * np.where(
+        generator.random(12_000) < 0.1, -1, 1
+    )
+    scan = scan_significance(scores, labels, weights, bootstrap=400, cuts=40, systematic=0.2, **totals)
+    good = (
+        (scan.effective_background > 300) & (scan.signal_efficiency > 0.05) & (scan.signal_efficiency < 0.95)
+    )
+    assert good.sum() > 10
+    for name in ("simple", "asimov"):
+        low, high = getattr(scan, f"{name}_low")[good], getattr(scan, f"{name}_high")[good]
+        np.testing.assert_allclose(getattr(scan, f"{name}_error")[good], 0.5 * (high - low), rtol=0.2)
+
+
+def test_analytic_errors_cover_the_truth():
+    """Of many samples, the pulls of s, b and Z_A at a fixed cut have the width 1."""
+    pulls = []
+    # s(t) = S(1 − t²) and b(t) = B(1 − t) at t = 0.7 for signal density 2t and flat background.
+    s, b = 100 * (1 - 0.49), 2000 * 0.3
+    truth = float(asimov_significance(s, b, 0.1))
+    for toy in range(300):
+        scores, labels = flat_and_linear(2000, seed=toy)
+        scan = scan_significance(
+            scores, labels, signal_events=100, background_events=2000, bootstrap=0, cuts=300
+        )
+        at = int(np.searchsorted(scan.threshold, 0.7))
+        t = scan.threshold[at]
+        pulls.append(
+            [
+                (scan.signal[at] - 100 * (1 - t**2)) / scan.signal_error[at],
+                (scan.background[at] - 2000 * (1 - t)) / scan.background_error[at],
+                (scan.asimov[at] - asimov_significance(100 * (1 - t**2), 2000 * (1 - t), 0.1))
+                / scan.asimov_error[at],
+            ]
+        )
+    assert truth > 0
+    # A width from 300 toys is known to 1/√600 = 4 %, its mean to 6 %: four of each. Thresholds at quantiles
+    # of the signal fluctuate with it, which takes a little from the first.
+    assert np.std(pulls, axis=0) == pytest.approx([1, 1, 1], abs=0.16)
+    assert np.mean(pulls, axis=0) == pytest.approx([0, 0, 0], abs=0.24)
+
+
+def test_thresholds_of_float32_scores_are_float32():
+    scores, labels = flat_and_linear(3000)
+    scan = scan_significance(scores.astype(np.float32), labels, bootstrap=0)
+    np.testing.assert_array_equal(scan.threshold, scan.threshold.astype(np.float32))
+    for threshold, s in zip(scan.threshold, scan.signal, strict=True):
+        assert s == np.count_nonzero((scores.astype(np.float32) >= np.float32(threshold)) & (labels == 1))
 
 
 def test_cuts_without_background_are_not_trusted():

@@ -4,6 +4,8 @@
 //    const auto manifest = hepml_root::Manifest::Parse(TMVA_SOFIE_higgs::Session::manifest());
 //    for (const auto &column : manifest.inputs[0].columns)
 //       std::cout << column.label << " = " << column.expression << '\n';
+//    const auto &cut = manifest.GetWorkingPoint("tight");
+//    if (cut.Passes(score)) ...
 
 #ifndef HEPML_ROOT_MANIFEST_HXX
 #define HEPML_ROOT_MANIFEST_HXX
@@ -11,7 +13,9 @@
 #include "json.hxx"
 
 #include <cstddef>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hepml_root {
@@ -50,6 +54,22 @@ struct OutputBlock {
    std::string name;
    std::vector<std::size_t> shape;
    std::vector<std::string> labels;
+
+   /// Number of values of one event.
+   std::size_t Values() const {
+      std::size_t values = 1;
+      for (const std::size_t length : shape)
+         values *= length;
+      return values;
+   }
+
+   /// Label of a value; the output's name, numbered if there are several values, where the file has no
+   /// labels.
+   std::string Label(std::size_t value) const {
+      if (labels.size() == Values())
+         return labels[value];
+      return Values() == 1 ? name : name + "_" + std::to_string(value);
+   }
 };
 
 /// Number of values of one event.
@@ -60,12 +80,47 @@ inline std::size_t Size(const std::vector<std::size_t>& shape) {
    return size;
 }
 
+/// A named cut on one output value. An event passes where score >= threshold, both of them float: the same
+/// comparison as in Python and in RDataFrame, so that the same events pass. A NaN never passes.
+struct WorkingPoint {
+   std::string name, label;
+   float threshold;
+   int value; ///< position of the value among all output values; -1 where the file does not say it
+
+   /// Of the value that is cut on.
+   bool Passes(float score) const { return score >= threshold; }
+
+   /// Of all output values of an event. Throws std::runtime_error where the file does not say which counts.
+   bool Passes(const float* scores) const { return Passes(scores[Position()]); }
+
+   /// Position of the value. Throws std::runtime_error where the file does not say it.
+   std::size_t Position() const {
+      if (value < 0)
+         throw std::runtime_error("hepml_root: working point '" + name +
+                                  "' does not say on which of several output values it cuts");
+      return static_cast<std::size_t>(value);
+   }
+};
+
 /// The part of the manifest that is needed to apply a model; `json` holds all of it.
 struct Manifest {
    std::string name, task;
    std::vector<InputBlock> inputs;
    std::vector<OutputBlock> outputs;
+   std::vector<WorkingPoint> working_points;
    Json json;
+
+   /// The working point of that name. Throws std::runtime_error, with the names there are, if there is none.
+   const WorkingPoint& GetWorkingPoint(const std::string& wanted) const {
+      std::string names;
+      for (const WorkingPoint& point : working_points) {
+         if (point.name == wanted)
+            return point;
+         names += (names.empty() ? "" : ", ") + point.name;
+      }
+      throw std::runtime_error("hepml_root: model '" + name + "' has no working point '" + wanted +
+                               "'. Available: " + (names.empty() ? "none" : names));
+   }
 
    /// Throws std::runtime_error if the text is no manifest of hepml_root.
    static Manifest Parse(const std::string& text) {
@@ -102,10 +157,34 @@ struct Manifest {
             output.labels.push_back(label.Text());
          manifest.outputs.push_back(std::move(output));
       }
+      if (!json["working_points"].IsNull())
+         for (const Json& point : json["working_points"].List())
+            manifest.working_points.push_back(manifest.PointOf(point));
       return manifest;
    }
 
 private:
+   WorkingPoint PointOf(const Json& json) const {
+      const std::string output = json["output"].IsNull() ? "" : json["output"].Text();
+      // Rounded to float once, from the same double as in Python.
+      WorkingPoint point{json["name"].Text(), "", static_cast<float>(json["threshold"].Number()), -1};
+      std::vector<std::string> labels, names; // of all values; an output of one value may go by its name
+      for (const OutputBlock& block : outputs)
+         for (std::size_t i = 0; i < block.Values(); ++i) {
+            labels.push_back(block.Label(i));
+            names.push_back(block.Values() == 1 ? block.name : "");
+         }
+      if (output.empty() && labels.size() == 1)
+         point.value = 0;
+      for (const auto& texts : {labels, names})
+         for (std::size_t i = 0; i < texts.size() && !output.empty() && point.value < 0; ++i)
+            if (texts[i] == output)
+               point.value = static_cast<int>(i);
+      if (point.value >= 0)
+         point.label = labels[point.Position()];
+      return point;
+   }
+
    static std::vector<Column> Columns(const Json& json) {
       std::vector<Column> columns;
       for (const Json& column : json.List())

@@ -328,6 +328,23 @@ inline ROOT::RDF::RNode Define(ROOT::RDF::RNode node, const Model& model, const 
    return scored;
 }
 
+/// Keep the events that pass a working point of the model, by a Filter of its name on the column that
+/// Define() made; scores and threshold are compared as floats, as in Python. Of several values, `column` is
+/// the name that Define() was given.
+///
+/// Throws std::runtime_error if the model has no such working point, or it does not say which value counts.
+inline ROOT::RDF::RNode Select(ROOT::RDF::RNode node, const Model& model, const std::string& name,
+                               const std::string& column = "score") {
+   const WorkingPoint& point = model.manifest.GetWorkingPoint(name);
+   point.Position();
+   std::size_t values = 0;
+   for (const OutputBlock& output : model.manifest.outputs)
+      values += output.Values();
+   const std::string cut_on = values == 1 ? column : column + "_" + Caller::Identifier(point.label);
+   const float threshold = point.threshold;
+   return node.Filter([threshold](float score) { return score >= threshold; }, {cut_on}, name);
+}
+
 } // namespace rdf
 } // namespace hepml_root
 
