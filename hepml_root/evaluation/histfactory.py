@@ -1,7 +1,7 @@
-"""Histograms of the score as statistical models for other programs: HistFactory's JSON, and XML for ROOT.
+"""Histograms of the score as statistical models for other programs: pyhf's JSON, RooFit's JSON and XML.
 
 One channel, the samples ``signal`` and ``background``, and their parameters: the signal strength (a
-normfactor), the background's common scale (normsys in JSON, OverallSys in XML: lognormal) and each bin's
+normfactor), the background's common scale (normsys, in XML OverallSys: lognormal) and each bin's
 statistical uncertainty (shapesys, ShapeSys: a Poisson count). It is the likelihood of
 :mod:`hepml_root.evaluation.binned_likelihood` with ``constraint="lognormal"``.
 """
@@ -231,13 +231,14 @@ def write_histfactory(
     largest_strength: float = 10.0,
     overwrite: bool = False,
 ) -> Path:
-    """Write the model as input of ROOT's HistFactory, and return the path of the driver file.
+    """Write the model as input of RooFit, in both of its forms, and return the path of the folder.
 
-    The folder gets ``<channel>.root`` with the histograms ``data``, ``signal``, ``background`` and
-    ``background_bins`` (relative errors), and the XML files ``<channel>.xml`` and ``combination.xml``, which
-    name each other without folders: run ``hist2workspace combination.xml`` there, or
-    ``RooStats::HistFactory::ConfigParser().GetMeasurementsFromXML("combination.xml")``. ROOT is not needed
-    to write them.
+    ``hs3.json`` is RooFit's own JSON, which holds everything:
+    ``RooJSONFactoryWSTool(w).importJSON("hs3.json")`` gives the workspace ``w`` a ``ModelConfig`` and the
+    data set ``observed``. For HistFactory the folder also gets ``<channel>.root`` with the histograms ``data``, ``signal``, ``background`` and ``background_bins``
+    (relative errors), and the XML files ``<channel>.xml`` and ``combination.xml``, which name each other
+    without folders: run ``hist2workspace combination.xml`` there (a ROOT without XML has no such program).
+    ROOT is not needed to write any of them.
 
     Arguments
     ---------
@@ -286,7 +287,91 @@ def write_histfactory(
             measurement=quoteattr(MEASUREMENT), strength=STRENGTH,
         )  # fmt: skip
         (temporary / "combination.xml").write_text(text, encoding="utf-8")
-    return Path(folder) / "combination.xml"
+        content = _hs3(model, counts, limits, channel, float(largest_strength))
+        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+        (temporary / "hs3.json").write_text(text, encoding="utf-8")
+    return Path(folder)
+
+
+def _hs3(
+    model: BinnedLikelihood, counts: Floats, edges: Floats, channel: str, largest: float
+) -> dict[str, Any]:
+    """Return the model in RooFit's JSON (HEP Statistics Serialization Standard)."""
+    axes = [{"name": f"obs_x_{channel}", "edges": edges.tolist()}]
+    modifiers: list[dict[str, Any]] = []
+    if model.correlated:
+        high = 1.0 + model.correlated
+        scale = {"name": SCALE, "parameter": f"alpha_{SCALE}", "constraint": "Gauss", "type": "normsys"}
+        modifiers.append({**scale, "data": {"hi": high, "lo": 1.0 / high}})
+    if model.uncorrelated.any():
+        gammas = [f"gamma_{BINS}_bin_{index}" for index in range(len(model.signal))]
+        bins = {"name": BINS, "type": "shapesys", "constraint": "Poisson", "parameters": gammas}
+        modifiers.append({**bins, "data": {"vals": model.uncorrelated.tolist()}})
+    strength = {"name": STRENGTH, "parameter": STRENGTH, "type": "normfactor"}
+    names = {"index_cat": "channelCat", "indices": [0], "labels": [channel]}
+    internal = {
+        "combined_datasets": {"observed": names},
+        "combined_distributions": {"main": {**names, "distributions": [f"model_{channel}"]}},
+        "ModelConfigs": {
+            "main": {"combined_data_name": "observed", "mcName": "ModelConfig", "pdfName": "main"}
+        },
+    }
+    return {
+        "distributions": [
+            {
+                "name": f"model_{channel}",
+                "type": "histfactory_dist",
+                "axes": axes,
+                "samples": [
+                    {
+                        "name": "signal",
+                        "data": {"contents": model.signal.tolist()},
+                        "modifiers": [strength],
+                    },
+                    {
+                        "name": "background",
+                        "data": {"contents": model.background.tolist()},
+                        "modifiers": modifiers,
+                    },
+                ],
+            }
+        ],
+        "data": [
+            {
+                "name": f"observed_{channel}",
+                "type": "binned",
+                "axes": axes,
+                "contents": counts.tolist(),
+            }
+        ],
+        "likelihoods": [
+            {
+                "name": "main_likelihood",
+                "distributions": [f"model_{channel}"],
+                "data": [f"observed_{channel}"],
+            }
+        ],
+        "analyses": [
+            {
+                "name": "main",
+                "likelihood": "main_likelihood",
+                "parameters_of_interest": [STRENGTH],
+                "domains": ["default_domain"],
+            }
+        ],
+        "domains": [
+            {
+                "name": "default_domain",
+                "type": "product_domain",
+                "axes": [{"name": STRENGTH, "min": 0.0, "max": largest}],
+            }
+        ],
+        "parameter_points": [
+            {"name": "default_values", "parameters": [{"name": STRENGTH, "value": 1.0}]},
+        ],
+        "metadata": {"hs3_version": "0.1.90"},
+        "misc": {"ROOT_internal": internal},
+    }
 
 
 def _counts(model: BinnedLikelihood, observed: ArrayLike | None) -> Floats:

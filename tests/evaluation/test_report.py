@@ -193,7 +193,7 @@ def test_validation_events_choose(binary, tmp_path):
     assert content["working_points"] == [chosen.working_point()]
     assert content["binned"]["correlated"]["value"] == found.binned.correlated.value
     names = {path.name for path in (tmp_path / "report" / "histfactory").iterdir()}
-    assert names == {"workspace.json", "score.root", "score.xml", "combination.xml"}
+    assert names == {"workspace.json", "hs3.json", "score.root", "score.xml", "combination.xml"}
     workspace = json.loads((tmp_path / "report" / "histfactory" / "workspace.json").read_text())
     assert workspace["channels"][0]["samples"][0]["data"] == pytest.approx(list(found.binned.signal))
     with pytest.raises(errors.SettingError, match="validation events their scores at the end"):
