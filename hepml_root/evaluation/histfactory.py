@@ -235,10 +235,10 @@ def write_histfactory(
 
     ``hs3.json`` is RooFit's own JSON, which holds everything:
     ``RooJSONFactoryWSTool(w).importJSON("hs3.json")`` gives the workspace ``w`` a ``ModelConfig`` and the
-    data set ``observed``. For HistFactory the folder also gets ``<channel>.root`` with the histograms ``data``, ``signal``, ``background`` and ``background_bins``
-    (relative errors), and the XML files ``<channel>.xml`` and ``combination.xml``, which name each other
-    without folders: run ``hist2workspace combination.xml`` there (a ROOT without XML has no such program).
-    ROOT is not needed to write any of them.
+    data set ``observed``. For HistFactory the folder also gets ``<channel>.root`` with the histograms
+    ``data``, ``signal``, ``background`` and ``background_bins`` (relative errors), and the XML files
+    ``<channel>.xml`` and ``combination.xml``, which name each other without folders: run ``hist2workspace
+    combination.xml`` there (a ROOT without XML has no such program). ROOT is not needed to write them.
 
     Arguments
     ---------

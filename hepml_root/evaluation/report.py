@@ -191,7 +191,7 @@ class Report:
                 from hepml_root.evaluation.root_file import write_root_file
 
                 write_root_file(self, temporary / "report.root")
-            if self.binned is not None and self.limit is not None:
+            if self.binned is not None and self.limit is not None and np.isfinite(self.limit.bands[-1]):
                 _write_model(self.binned, self.limit, temporary / "histfactory")
             pictures = pictures_of(self)
             sources = write_pictures(pictures, temporary / "plots", formats)
