@@ -214,7 +214,7 @@ def yields_above(
     def significance(value: Floats, gradient: tuple[Floats, Floats]) -> Estimate:
         # A cut that no simulated background passes has an unknown significance, not an infinite one.
         known = float(value) if b > 0 else np.nan
-        error = propagated(gradient, np.float64(variance_s), np.float64(variance_b))
+        error = propagated(gradient, np.asarray(variance_s), np.asarray(variance_b))
         return gaussian_estimate(known, float(error), level)
 
     return CutYields(

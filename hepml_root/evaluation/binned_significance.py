@@ -409,7 +409,8 @@ class _Part:
     def __init__(self, weights: Floats, bins: Any, number: int, total: float | None) -> None:
         self.weights, self.total = weights, total
         self._starts = np.searchsorted(bins, np.arange(number))
-        self.sums, self.squares = (np.bincount(bins, w, minlength=number) for w in (weights, weights**2))
+        self.sums: Floats = np.bincount(bins, weights, minlength=number)
+        self.squares: Floats = np.bincount(bins, weights**2, minlength=number)
         self.variances = efficiency_variance(
             self.sums, self.squares, weights.sum(), (weights**2).sum(), fixed=total
         )

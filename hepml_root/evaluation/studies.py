@@ -150,7 +150,7 @@ def study_significance(
         other, other_outputs = chooser
         first: Any = (other_outputs[:, 0], other.labels == other.schema.signal_index, other.weight)
         second: Any = (scores, labels, test.weight)
-        names = {"chosen_on": "validation", "applied_on": "test"}
+        names: dict[str, Any] = {"chosen_on": "validation", "applied_on": "test"}
     else:
         chosen = half_of_each(labels, common["seed"])
         first, second = ((scores[part], labels[part], test.weight[part]) for part in (chosen, ~chosen))
