@@ -81,12 +81,12 @@ def test_python_by_hand(events, table):
 def test_rdataframe_counts_the_same(passing, events, table):
     x, weights = events
     frame = ROOT.RDF.FromNumpy({"x": x, "w": weights})
-    for name, (count, total) in table.items():
-        for ahead in (True, False):
-            node = hr.define(frame, passing, select=name, ahead=ahead)
-            assert node.Count().GetValue() == count
-            assert node.Sum("w").GetValue() == total
-    report = hr.define(frame, passing, select="tight").Report()
+    found = {}
+    for name in table:
+        node = hr.define(frame, passing, select=name, ahead=False)
+        found[name] = node.Count(), node.Sum("w")
+    report = hr.define(frame, passing, select="tight", ahead=False).Report()
+    assert {name: (count.GetValue(), total.GetValue()) for name, (count, total) in found.items()} == table
     assert [str(cut.GetName()) for cut in report] == ["tight"]
     assert next(iter(report)).GetPass() == table["tight"][0]
 
