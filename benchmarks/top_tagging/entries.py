@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,15 @@ def observables() -> list[Any]:
     import hepml_root as hr
 
     return list(hr.representations.jet_observables())
+
+
+def observables_of_hardest() -> list[Any]:
+    """The same variables of the constituents that the networks of particles see, and of no others."""
+    first = rf"Take(\g<0>, std::min<int>({CONSTITUENTS}, \g<0>.size()))"
+    return [
+        f"{column.label}_of_hardest := {re.sub(r'constituent_[a-z]+', first, column.expression)}"
+        for column in observables()
+    ]
 
 
 def particles() -> list[Any]:
@@ -82,6 +92,7 @@ class Entry:
 ENTRIES = (
     Entry("boosted", "LightGBM on observables", observables, None),
     Entry("dense", "dense on observables", observables, "dense"),
+    Entry("dense_of_hardest", "dense on observables of 32 constituents", observables_of_hardest, "dense"),
     Entry("residual", "residual dense on observables", observables, "dense", "residual"),
     Entry("flat", "dense on constituents", particles, "dense", settings={"hidden": (128, 128, 128)}),
     Entry("cnn", "CNN on images", images, "cnn", "small", jit=False),
