@@ -7,6 +7,7 @@ import ctypes
 import functools
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -301,12 +302,14 @@ def compile_library(
     version:
         Of other libraries it needs.
     """
-    compiler = shutil.which(os.environ.get("CXX") or "g++") or shutil.which("c++")
-    if compiler is None:
+    compiler = next(
+        (found for asked in (os.environ.get("CXX", ""), "g++", "c++") if (found := _there(asked))), []
+    )
+    if not compiler:
         return None, "no C++ compiler is there"
-    told = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    told = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False).stdout
     parts = [path.read_bytes() for path in headers]
-    parts += [text.encode() for text in (name, told, version, *_FLAGS, *flags, _processor())]
+    parts += [text.encode() for text in (name, told, version, *compiler, *_FLAGS, *flags, _processor())]
     path = cache_folder() / f"{name}_{hashlib.sha256(bytes(1).join(parts)).hexdigest()[:20]}.so"
     if path.exists():
         return path, ""
@@ -315,17 +318,33 @@ def compile_library(
         # Compiled under another name, then renamed: processes that start together do not disturb each other.
         with tempfile.TemporaryDirectory(dir=path.parent, prefix="library-") as folder:
             result = Path(folder) / "library.so"
-            command = [compiler, *_FLAGS, "-x", "c++", f"-I{HEADERS}", str(source), "-o", str(result), *flags]
+            command = [
+                *compiler,
+                *_FLAGS,
+                "-x",
+                "c++",
+                f"-I{HEADERS}",
+                str(source),
+                "-o",
+                str(result),
+                *flags,
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 first = next(
                     (line for line in done.stderr.splitlines() if "error" in line), done.stderr[:300]
                 )
-                return None, f"{compiler} failed: {first.strip()}"
+                return None, f"{shlex.join(compiler)} failed: {first.strip()}"
             os.replace(result, path)
     except OSError as error:
         return None, f"the cache folder '{path.parent}' cannot be used ({error.strerror})"
     return path, ""
+
+
+def _there(command: str) -> list[str]:
+    """Return a compiler's command, which may have options, in parts; none where there is no such program."""
+    parts = shlex.split(command)
+    return parts if parts and shutil.which(parts[0]) else []
 
 
 def _processor() -> str:

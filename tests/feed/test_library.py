@@ -73,11 +73,11 @@ def test_failing_compiler_is_named(tmp_path, monkeypatch):
     compiler = tmp_path / "broken"
     compiler.write_text("#!/bin/sh\necho 'fatal error: out of order' >&2\nexit 1\n")
     compiler.chmod(0o755)
-    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.setenv("CXX", f"{compiler} -DOPTION")  # it may have options, as in Makefiles
     monkeypatch.setenv("HEPML_ROOT_CACHE", str(tmp_path / "cache"))
     path, problem = build("tree", ("Core",))
     assert path is None
-    assert problem.endswith("broken failed: fatal error: out of order")
+    assert problem.endswith("broken -DOPTION failed: fatal error: out of order")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
