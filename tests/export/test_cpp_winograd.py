@@ -189,6 +189,7 @@ def test_an_output_depends_on_its_window_alone(functions: Functions) -> None:
             assert same.all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [("-mno-avx512f",), ("-march=x86-64",)], ids=["avx2", "plain"])
 def test_narrow_registers(flags: tuple[str, ...], tmp_path: Path) -> None:
     model = networks()
