@@ -296,80 +296,90 @@ def write_histfactory(
 def _hs3(
     model: BinnedLikelihood, counts: Floats, edges: Floats, channel: str, largest: float
 ) -> dict[str, Any]:
-    """Return the model in RooFit's JSON (HEP Statistics Serialization Standard)."""
+    """Return the model in RooFit's JSON (HEP Statistics Serialization Standard), as RooFit writes it."""
     axes = [{"name": f"obs_x_{channel}", "edges": edges.tolist()}]
     modifiers: list[dict[str, Any]] = []
+    constraints: list[dict[str, Any]] = []
+    nuisances: list[dict[str, Any]] = []
+    measured: list[dict[str, Any]] = []  # RooFit's global observables
+    values: list[dict[str, Any]] = [{"name": STRENGTH, "value": 1.0}]
     if model.correlated:
-        high = 1.0 + model.correlated
-        scale = {"name": SCALE, "parameter": f"alpha_{SCALE}", "constraint": "Gauss", "type": "normsys"}
+        high, alpha = 1.0 + model.correlated, f"alpha_{SCALE}"
+        scale = {
+            "name": SCALE,
+            "type": "normsys",
+            "parameter": alpha,
+            "constraint_name": f"{alpha}Constraint",
+        }
         modifiers.append({**scale, "data": {"hi": high, "lo": 1.0 / high}})
+        gauss = {"name": f"{alpha}Constraint", "type": "gaussian_dist", "x": alpha, "sigma": 1.0}
+        constraints.append({**gauss, "mean": f"nom_{alpha}"})
+        nuisances.append({"name": alpha, "min": -5.0, "max": 5.0})
+        measured.append({"name": f"nom_{alpha}", "min": -10.0, "max": 10.0})
+        values.append({"name": alpha, "value": 0.0})
+        values.append({"name": f"nom_{alpha}", "value": 0.0, "const": True})
     if model.uncorrelated.any():
         gammas = [f"gamma_{BINS}_bin_{index}" for index in range(len(model.signal))]
-        bins = {"name": BINS, "type": "shapesys", "constraint": "Poisson", "parameters": gammas}
+        bins = {"name": BINS, "type": "shapesys", "constraint_type": "Poisson", "parameters": gammas}
         modifiers.append({**bins, "data": {"vals": model.uncorrelated.tolist()}})
-    strength = {"name": STRENGTH, "parameter": STRENGTH, "type": "normfactor"}
+        for gamma, spread in zip(gammas, model.uncorrelated.tolist(), strict=True):
+            if not spread > 0:  # nothing to measure
+                values.append({"name": gamma, "value": 1.0, "const": True})
+                continue
+            nuisances.append({"name": gamma, "min": 0.0, "max": 1.0 + 5.0 * max(spread, 0.01)})
+            measured.append({"name": f"nom_{gamma}", "min": 0.0})
+            values.append({"name": gamma, "value": 1.0})
+            values.append({"name": f"nom_{gamma}", "value": spread**-2, "const": True})
+    strength = [{"name": STRENGTH, "min": 0.0, "max": largest}]
+    domains = {
+        "main_nuisance_parameters": nuisances,
+        "main_global_observables": measured,
+        "main_parameters_of_interest": strength,
+    }
+    samples = [
+        {
+            "name": "signal",
+            "data": {"contents": model.signal.tolist()},
+            "modifiers": [{"name": STRENGTH, "type": "normfactor", "parameter": STRENGTH}],
+        },
+        {
+            "name": "background",
+            "data": {"contents": model.background.tolist()},
+            "modifiers": modifiers,
+        },
+    ]
+    pdf, data = f"model_{channel}", f"observed_{channel}"
     names = {"index_cat": "channelCat", "indices": [0], "labels": [channel]}
     internal = {
         "combined_datasets": {"observed": names},
-        "combined_distributions": {"main": {**names, "distributions": [f"model_{channel}"]}},
+        "combined_distributions": {"main": {**names, "distributions": [pdf]}},
         "ModelConfigs": {
             "main": {"combined_data_name": "observed", "mcName": "ModelConfig", "pdfName": "main"}
         },
+        "attributes": {entry["name"]: {"tags": ["Constant"]} for entry in measured}
+        | {f"{channel}_model": {"tags": ["BinnedLikelihood", "GenerateBinned"]}},
     }
     return {
         "distributions": [
-            {
-                "name": f"model_{channel}",
-                "type": "histfactory_dist",
-                "axes": axes,
-                "samples": [
-                    {
-                        "name": "signal",
-                        "data": {"contents": model.signal.tolist()},
-                        "modifiers": [strength],
-                    },
-                    {
-                        "name": "background",
-                        "data": {"contents": model.background.tolist()},
-                        "modifiers": modifiers,
-                    },
-                ],
-            }
+            {"name": pdf, "type": "histfactory_dist", "axes": axes, "samples": samples},
+            *constraints,
         ],
-        "data": [
-            {
-                "name": f"observed_{channel}",
-                "type": "binned",
-                "axes": axes,
-                "contents": counts.tolist(),
-            }
-        ],
-        "likelihoods": [
-            {
-                "name": "main_likelihood",
-                "distributions": [f"model_{channel}"],
-                "data": [f"observed_{channel}"],
-            }
-        ],
+        "data": [{"name": data, "type": "binned", "axes": axes, "contents": counts.tolist()}],
+        "likelihoods": [{"name": "main_likelihood", "distributions": [pdf], "data": [data]}],
         "analyses": [
             {
                 "name": "main",
                 "likelihood": "main_likelihood",
                 "parameters_of_interest": [STRENGTH],
-                "domains": ["default_domain"],
+                "domains": list(domains),
             }
         ],
         "domains": [
-            {
-                "name": "default_domain",
-                "type": "product_domain",
-                "axes": [{"name": STRENGTH, "min": 0.0, "max": largest}],
-            }
+            {"name": name, "type": "product_domain", "axes": entries}
+            for name, entries in {**domains, "default_domain": [*nuisances, *measured, *strength]}.items()
         ],
-        "parameter_points": [
-            {"name": "default_values", "parameters": [{"name": STRENGTH, "value": 1.0}]},
-        ],
-        "metadata": {"hs3_version": "0.1.90"},
+        "parameter_points": [{"name": "default_values", "parameters": values}],
+        "metadata": {"hs3_version": "0.2"},
         "misc": {"ROOT_internal": internal},
     }
 
