@@ -104,6 +104,9 @@ def adopt(
     onnx_out: str | Path,
     *,
     data: Any,
+    inputs: Mapping[str, str] | None = None,
+    output: str | None = None,
+    labels: Sequence[str] | None = None,
     overwrite: bool = False,
     working_points: Sequence[Mapping[str, Any]] | Mapping[str, float] | None = None,
     certify: bool | Sequence[str] = True,
@@ -111,13 +114,26 @@ def adopt(
     """Give an ONNX file from elsewhere (PyTorch, scikit-learn, tf2onnx) a manifest, so that it can be
     applied.
 
+    Of classifiers as skl2onnx writes them the probabilities are taken, and the class label is left out.
+    Scores are what the file computes: where it ends in logits, end the network with a sigmoid or softmax
+    before exporting it.
+
     Arguments
     ---------
     onnx_in, onnx_out
         The file as it is, and the file to write.
     data
-        The :class:`Dataset` (or its ``describe()`` dictionary) whose blocks the network takes. The graph's
-        inputs carry the names of the blocks; a single input takes the name of a single block.
+        The :class:`Dataset` (or its ``describe()`` dictionary) whose blocks the network takes, in float32 and
+        with the columns in the same order.
+    inputs
+        ``{input of the graph: block of the data}``, where the names differ ("features" and "particles" with
+        "particles_mask" are names of blocks). A single input takes the name of a single block by itself.
+    output
+        The output that holds the scores, where the graph has several.
+    labels
+        What the values of the output are, in the network's order, where that is not the order of
+        ``data.classes``: ``["background", "signal"]`` of a classifier with both probabilities. Of a binary
+        task the signal is taken.
     overwrite, working_points, certify
         As in :func:`export`.
 
@@ -128,13 +144,34 @@ def adopt(
     ParityError
         Generated code differs from ONNX Runtime; nothing is written.
     ShapeError
-        Its inputs are not the blocks of ``data``.
+        Its inputs are not the blocks of ``data``, or its output has another number of values.
+    SettingError
+        ``inputs``, ``output`` or ``labels`` name something that is not there.
+
+    Example
+    -------
+    A classifier that gives two probabilities, as scikit-learn's do:
+
+    >>> import tempfile, numpy as np, onnx, hepml_root as hr
+    >>> nodes = [onnx.helper.make_node("Softmax", ["input"], ["probabilities"], axis=1)]
+    >>> ends = [[onnx.helper.make_tensor_value_info(n, 1, ["N", 2])] for n in ("input", "probabilities")]
+    >>> opset = [onnx.helper.make_opsetid("", 18)]
+    >>> model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", *ends), opset_imports=opset)
+    >>> folder = tempfile.mkdtemp()
+    >>> onnx.save(model, folder + "/sklearn.onnx")
+    >>> x = np.random.default_rng(1).normal(size=(100, 2))
+    >>> data = hr.Dataset.from_arrays(x, x[:, 1] > 0, columns=["pt", "eta"])
+    >>> order = ["background", "signal"]
+    >>> path = adopt(folder + "/sklearn.onnx", folder + "/mine.onnx", data=data, labels=order)
+    >>> read_manifest(path)["outputs"]
+    [{'name': 'probabilities', 'shape': [1], 'labels': ['signal']}]
     """
     from hepml_root.export.model_file import write_adopted
 
     return write_adopted(
-        Path(onnx_in), Path(onnx_out), data=data, overwrite=overwrite, points=working_points, certify=certify
-    )
+        Path(onnx_in), Path(onnx_out), data=data, inputs=inputs or {}, output=output, labels=labels,
+        overwrite=overwrite, points=working_points, certify=certify,
+    )  # fmt: skip
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:

@@ -177,7 +177,7 @@ def lines(agreement: Mapping[str, Any]) -> list[str]:
         entry = agreement.get(key)
         if not isinstance(entry, Mapping):
             continue
-        begin = f"{reference} and {name}"
+        begin = f"{reference} and {name}" if reference != name else f"{name} in one batch and in several"
         if "skipped" in entry:
             found.append(f"{begin}: not compared: {entry['skipped']}")
             continue

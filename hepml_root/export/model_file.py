@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,20 @@ import keras
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from hepml_root.errors import ModelFileError, ShapeError, SourceNotFoundError, UnsupportedOperationError
-from hepml_root.export import certificate, parity
+from hepml_root.export import certificate, foreign, parity
 from hepml_root.export import manifest as manifests
 from hepml_root.export.onnx import emit, input_names, predict
 from hepml_root.export.onnx.random import middle_draws, without_draws
-from hepml_root.layers.manifest import ManifestLayer, describe, manifest_layer, outputs_for
+from hepml_root.layers.manifest import ManifestLayer, describe, manifest_layer, output_labels, outputs_for
 from hepml_root.models.boosted import BoostedModel, labels_of
 from hepml_root.output import refuse_existing
 
 Certify = bool | Sequence[str]
+# Area under the ROC curve below which a score is likely to be that of the other class.
+_REVERSED = 0.4
 Points = Sequence[Mapping[str, Any]] | Mapping[str, float] | None
 
 
@@ -154,12 +158,22 @@ def _write_boosted(
         missing=True,
         tolerance=tolerance,
     )
+    _warn_if_reversed(description, data, held, "Train it on data.target, which is 1 for the signal.")
     runtimes = ("LightGBM", "ONNX Runtime")
     return _write(proto, description, held, runtimes, source, path, overwrite, points, generated)
 
 
 def write_adopted(
-    source: Path, path: Path, *, data: Any, overwrite: bool, points: Points, certify: Certify
+    source: Path,
+    path: Path,
+    *,
+    data: Any,
+    inputs: Mapping[str, str],
+    output: str | None,
+    labels: Sequence[str] | None,
+    overwrite: bool,
+    points: Points,
+    certify: Certify,
 ) -> Path:
     """The work of :func:`hepml_root.export.adopt`."""
     generated = certificate.wanted(certify)
@@ -167,26 +181,38 @@ def write_adopted(
     proto = manifests.load_onnx(source)
     description = {**_described(data), "name": source.stem}
     names = [block["name"] for block in description["inputs"]]
-    _rename_single_input(proto, names)
-    found = [value.name for value in manifests.graph_inputs(proto)]
-    if sorted(found) != sorted(names):
-        raise ShapeError(
-            f"'{source}' has the inputs {found}, but the blocks of the data are {names}. Rename them."
-        )
-    order = {name: position for position, name in enumerate(names)}
-    ordered = sorted(manifests.graph_inputs(proto), key=lambda value: order[value.name])
-    weights = [value for value in proto.graph.input if value.name not in order]
-    del proto.graph.input[:]
-    proto.graph.input.extend([*ordered, *weights])
+    foreign.name_inputs(proto, source, names, inputs)
+    foreign.choose_output(proto, output)
+    foreign.require_float32(proto, source)
+    foreign.order_output(proto, source, output_labels(description), labels)
     description["outputs"] = _outputs(description, proto)
     manifests.require_names(description, proto)
-    _require_float32(source, proto)
     events, kind = _events(description, data, {})
     kinds = {block["name"]: block["kind"] for block in description["inputs"]}
-    runtime = parity.onnxruntime_predict(proto, names)
+    runtime = parity.onnxruntime_predict(without_draws(proto), names)
     held = parity.reference(runtime, events, kinds, probabilities=description["task"] != "regression")
+    _warn_if_reversed(description, data, held, "Say what the network gives with labels=[…].")
     runtimes = ("ONNX Runtime in one batch", "ONNX Runtime in batches")
     return _write(proto, description, held, runtimes, kind, path, overwrite, points, generated)
+
+
+def _warn_if_reversed(description: Mapping[str, Any], data: Any, held: parity.Reference, remedy: str) -> None:
+    """Warn where a model from elsewhere seems to give the probability of the background."""
+    if description["task"] != "binary" or data is None or isinstance(data, Mapping) or data.lazy:
+        return
+    score = held.outputs[0][: held.events]
+    signal = data.target[parity.spread(len(data), parity.MOST_EVENTS), 0] > 0.5
+    if len(held.outputs) > 1 or score.size != len(score) or signal.all() or not signal.any():
+        return
+    ranks = rankdata(score.ravel())
+    count = int(signal.sum())
+    area = (ranks[signal].sum() / count - (count + 1) / 2) / (len(signal) - count)
+    if area < _REVERSED:
+        warnings.warn(
+            f"the score is lower for '{description['signal']}' than for the other class (area under the ROC "
+            f"curve {area:.2f}), as if it were that of the other class. {remedy}",
+            stacklevel=4,
+        )
 
 
 def _keras_model(model: Any) -> keras.Model:
@@ -365,37 +391,3 @@ def _completed(
     complete["parity"] = dict(agreement)
     complete.setdefault("signal", None)
     return complete
-
-
-def _require_float32(source: Path, proto: onnx.ModelProto) -> None:
-    """Blocks are float32, and masks 0 and 1; a mask may also be taken as bool."""
-    single, truth = onnx.TensorProto.FLOAT, onnx.TensorProto.BOOL
-    for allowed, values in (
-        ({single, truth}, manifests.graph_inputs(proto)),
-        ({single}, proto.graph.output),
-    ):
-        for value in values:
-            kind = value.type.tensor_type.elem_type if value.type.HasField("tensor_type") else None
-            if kind not in allowed:
-                name = "no tensor" if kind is None else onnx.TensorProto.DataType.Name(kind)
-                raise ModelFileError(
-                    f"'{source}': '{value.name}' is {name}; inputs and outputs have to be float32 tensors. "
-                    "Export the model in single precision, with probabilities as one tensor (scikit-learn: "
-                    "zipmap=False) and without an output for the class label."
-                )
-
-
-def _rename_single_input(proto: onnx.ModelProto, names: Sequence[str]) -> None:
-    """A network with one input takes the name of the data's one block."""
-    inputs = manifests.graph_inputs(proto)
-    if len(inputs) != 1 or len(names) != 1 or inputs[0].name == names[0]:
-        return
-    old, new = inputs[0].name, names[0]
-    taken = {name for node in proto.graph.node for name in (*node.input, *node.output)} - {old}
-    if new in taken:
-        raise ShapeError(
-            f"the input '{old}' cannot be called '{new}': the graph uses that name for something else."
-        )
-    for node in proto.graph.node:
-        node.input[:] = [new if name == old else name for name in node.input]
-    inputs[0].name = new

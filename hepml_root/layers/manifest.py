@@ -141,6 +141,15 @@ def probe_of(model: keras.Model) -> dict[str, NDArray[np.float32]]:
     return manifest_layer(model).probe
 
 
+def output_labels(description: Mapping[str, Any]) -> list[str]:
+    """Return the labels of the values that a model for a task gives: the signal, the classes, the targets."""
+    if description["task"] == "binary":
+        return [description.get("signal") or "signal"]
+    if description["task"] == "multiclass":
+        return list(description["classes"])
+    return [target["label"] for target in description["targets"]]
+
+
 def outputs_for(description: Mapping[str, Any], units: int) -> list[dict[str, Any]]:
     """Return the manifest's ``outputs`` for a task: one block "score" with a label for each of its ``units``.
 
@@ -149,16 +158,11 @@ def outputs_for(description: Mapping[str, Any], units: int) -> list[dict[str, An
     ShapeError
         The model has another number of outputs than the task asks for.
     """
-    task = description["task"]
-    if task == "binary":
-        labels = [description.get("signal") or "signal"]
-    elif task == "multiclass":
-        labels = list(description["classes"])
-    else:
-        labels = [target["label"] for target in description["targets"]]
+    labels = output_labels(description)
     if len(labels) != units:
         raise ShapeError(
-            f"the model has {units} output(s); the task '{task}' needs {len(labels)}: {', '.join(labels)}."
+            f"the model has {units} output(s); the task '{description['task']}' needs {len(labels)}: "
+            f"{', '.join(labels)}."
         )
     return [{"name": "score", "shape": [units], "labels": labels}]
 

@@ -112,7 +112,8 @@ def without_draws(proto: onnx.ModelProto) -> onnx.ModelProto:
     for node in twin.graph.node:
         if node.op_type not in ("RandomNormalLike", "RandomUniformLike"):
             continue
-        numbers = {attribute.name: attribute.f for attribute in node.attribute}
+        numbers = {"mean": 0.0, "low": 0.0, "high": 1.0}  # where a file does not say
+        numbers |= {attribute.name: attribute.f for attribute in node.attribute}
         normal = node.op_type == "RandomNormalLike"
         middle = numbers["mean"] if normal else 0.5 * (numbers["low"] + numbers["high"])
         at = list(twin.graph.node).index(node)
