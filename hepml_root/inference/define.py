@@ -34,6 +34,7 @@ def define(
     parameters: Mapping[str, float | str] | None = None,
     ahead: bool = True,
     seed: int = 0,
+    event: str | None = None,
     select: str | None = None,
 ) -> Any:
     """Define the outputs of a model as columns of an RDataFrame.
@@ -72,8 +73,13 @@ def define(
     ahead:
         Whether events may be scored ahead of the loop; False: always event by event.
     seed:
-        Of a network that draws random numbers: an event's draws are a function of the seed and of its
-        ``rdfentry_``. Such networks are scored event by event.
+        Of a network that draws random numbers: an event's draws are a function of the seed and of its number
+        (``event``). Such networks are scored event by event.
+    event:
+        Of such a network: a column or an expression with the number of the event, a whole number from 0. By
+        default ``rdfentry_``, which is the same in every run on one thread, or with an empty source. Threads
+        share out the entries of a tree anew in each run: there, and on distributed frames, name a column of
+        the file.
     select:
         Name of a working point of the model: only events that pass its cut go on, by a ``Filter`` of that
         name (which ``Report()`` counts). Scores and thresholds are compared as float32 numbers, so that the
@@ -90,8 +96,8 @@ def define(
     ColumnTypeError
         A column holds one value where the model takes many, or many where it takes one.
     SettingError
-        A column of the asked name exists, an input or parameter is not one of the model's, or it has no
-        working point of that name.
+        A column of the asked name exists, an input or parameter is not one of the model's, it has no working
+        point of that name, or random numbers would not be the same in another run and ``event`` is not given.
     ModelFileError
         The file is no model exported by hepml_root; SourceNotFoundError if there is no such file.
 
@@ -130,7 +136,8 @@ def define(
     by_event = ""
     if lookahead is None or not lookahead.plain:
         by_event = together if lookahead is None else frame.free_name("rdfbyevent_{}_")
-        code = call_code(blocks, outputs, compiled.symbol, frame, str(path), seed if random else None)
+        draws = (seed, _event_number(frame, event, str(path))) if random else None
+        code = call_code(blocks, outputs, compiled.symbol, frame, str(path), draws)
         represented = [block.represented for block in blocks if block.represented is not None]
         declare(compiled, distributed=frame.distributed, representations=represented)
         value = "hepml_scores[0]"
@@ -154,12 +161,12 @@ def call_code(
     symbol: str,
     frame: FrameColumns,
     model: str,
-    seed: int | None = None,
+    draws: tuple[int, str] | None = None,
 ) -> str:
     """Return the C++ statements that fill the inputs of one event and leave its outputs in ``hepml_scores``.
 
-    With a ``seed`` the network may draw random numbers. RDataFrame takes every word that is the name of a
-    column for the column: ours begin with ``hepml_``.
+    ``draws`` is the seed of a network that draws random numbers, and C++ of the event's number. RDataFrame
+    takes every word that is the name of a column for the column: ours begin with ``hepml_``.
 
     Raises
     ------
@@ -201,11 +208,24 @@ def call_code(
     statements.append(
         f"float *const hepml_outputs[] = {{{', '.join(f'hepml_scores + {offset}' for offset in offsets)}}};"
     )
-    if seed is None:
+    if draws is None:
         statements.append(f"{symbol}_infer(hepml_inputs, 1, hepml_outputs);")
     else:
-        statements.append(f"{symbol}_infer_seeded(hepml_inputs, 1, hepml_outputs, {seed}ULL, rdfentry_);")
+        seed, number = draws
+        statements.append(f"{symbol}_infer_seeded(hepml_inputs, 1, hepml_outputs, {seed}ULL, {number});")
     return " ".join(statements)
+
+
+def _event_number(frame: FrameColumns, event: str | None, model: str) -> str:
+    """C++ of the number of an event, which does not depend on how threads share the events."""
+    if event is not None:
+        return f"static_cast<std::uint64_t>({frame.code(event, many=False)})"
+    if frame.shared_out:
+        raise SettingError(
+            f"'{model}' draws random numbers, and several threads or processes number the entries of a tree "
+            "differently in each run. Name a column with the number of the event: event='event_number'."
+        )
+    return "rdfentry_"
 
 
 def _represented(block: InputBlock, named: Mapping[str, str], frame: FrameColumns, model: str) -> list[str]:

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from hepml_root.data.feed_expressions import compile_expression, find_columns
+from hepml_root.data.feed_library import import_root
 from hepml_root.data.observables_library import declare_observables, mentions_observables
 from hepml_root.data.rdataframe import column_names
 from hepml_root.errors import ColumnNotFoundError, ColumnTypeError, ExpressionError, SettingError, unknown
@@ -50,6 +51,18 @@ class FrameColumns:
     def distributed(self) -> bool:
         """Whether the node belongs to a frame of ROOT.RDF.Distributed."""
         return "_distrdf" in type(self.node).__module__
+
+    @property
+    def shared_out(self) -> bool:
+        """Whether ``rdfentry_`` depends on how threads or processes share out the entries.
+
+        Those of an empty source are numbered as such; of a tree, in the order in which its parts are taken.
+        """
+        if self.distributed:
+            return True
+        if not import_root().IsImplicitMTEnabled():
+            return False
+        return not str(self.node.Describe().AsString(True)).startswith("Empty")
 
     def local(self) -> Any:
         """Return the C++ node itself; of a distributed frame, the one that mirrors it on this machine."""

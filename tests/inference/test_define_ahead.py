@@ -233,14 +233,18 @@ def test_slots_do_not_disturb_each_other(file, models):
     assert max(map(float, differences)) < CLOSE
 
 
-def test_networks_that_draw_random_numbers_give_every_event_its_own(tmp_path):
-    """The same for a seed, in any of the ways; the draws of an event follow its number."""
+def write_noise(path):
+    """Write a network of (m_bb, m_jj) that adds a normal number to each."""
     network = Network(1)
     noise = network.add("RandomNormalLike", "features")
     network.add("Add", "features", noise, output="score")
     block = _block("features", "flat", [2], ["m_bb", "m_jj"])
-    output = {"name": "score", "shape": [2], "labels": ["a", "b"]}
-    path = _write(tmp_path / "noise.onnx", network, [block], [output])
+    return _write(path, network, [block], [{"name": "score", "shape": [2], "labels": ["a", "b"]}])
+
+
+def test_networks_that_draw_random_numbers_give_every_event_its_own(tmp_path):
+    """The same for a seed, in any of the ways; the draws of an event follow its number."""
+    path = write_noise(tmp_path / "noise.onnx")
     file = shipped_file("Higgs_data.root")
     frame = ROOT.RDataFrame("sig_tree", file)
     columns = frame.AsNumpy(["m_bb", "m_jj"])
@@ -256,3 +260,38 @@ def test_networks_that_draw_random_numbers_give_every_event_its_own(tmp_path):
     np.testing.assert_allclose(np.stack(list(written.values()), axis=1), right, atol=1e-6)
     with pytest.raises(SettingError, match="seed is -1"):
         hr.define(frame, path, seed=-1)
+
+
+def test_draws_do_not_depend_on_how_threads_share_a_tree(tmp_path):
+    """Threads number the entries of a tree as they come: the file's own number is asked for."""
+    path = write_noise(tmp_path / "noise.onnx")
+    options = ROOT.RDF.RSnapshotOptions()
+    options.fAutoFlush = 200  # entries of a cluster, the least that a thread takes
+    frame = ROOT.RDataFrame(10_000).Define("m_bb", "0.f").Define("m_jj", "1.f").Define("number", "rdfentry_")
+    file = str(tmp_path / "events.root")
+    frame = frame.Snapshot("events", file, ["m_bb", "m_jj", "number"], options)
+    right = hr.Session(path, "cpp").infer(np.tile(np.float32([0, 1]), (10_000, 1)), seed=7)
+    code = """
+        import sys, numpy as np, ROOT, hepml_root as hr
+        model, file, out = sys.argv[1:]
+        ROOT.EnableImplicitMT(3)
+        try:
+            hr.define(ROOT.RDataFrame("events", file), model, seed=7)
+        except hr.errors.SettingError as error:
+            print(error)
+        empty = ROOT.RDataFrame(10_000).Define("m_bb", "0.f").Define("m_jj", "1.f")
+        tree = ROOT.RDataFrame("events", file)
+        for kind, frame, event in (("tree", tree, "number"), ("empty", empty, None)):
+            frame = hr.define(frame, model, "p", seed=7, event=event).Define("entry", event or "rdfentry_")
+            found = frame.AsNumpy(["entry", "p_a", "p_b"])
+            order = np.argsort(found["entry"])
+            np.save(out + kind, np.stack([found["p_a"], found["p_b"]], axis=1)[order])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(path), file, f"{tmp_path}/"],
+        cwd=HERE, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "event='event_number'" in done.stdout
+    for kind in ("tree", "empty"):
+        np.testing.assert_allclose(np.load(tmp_path / f"{kind}.npy"), right, atol=1e-6)

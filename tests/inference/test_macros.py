@@ -178,3 +178,40 @@ def test_functors_in_a_macro(folder, features, tmp_path, compiled):
         mask[event, : len(kept)] = 1
     expected = runtime_scores(jets, jets=padded, jets_mask=mask).mean(dtype=np.float64)
     assert float(means["mean top score"]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_columns_that_do_not_fit_are_named_in_a_macro(folder, tmp_path):
+    """The C++ Define says which input and which column, before anything is interpreted."""
+    hr.compile(
+        write_deep_sets(folder / "sets.onnx", ["jet_pt", "jet_eta"], length=3),
+        tmp_path / "sets.so",
+        isa="native",
+    )
+    header = Path(hr.__file__).parent / "include" / "hepml_root" / "rdf" / "define.hxx"
+    (tmp_path / "wrong.C").write_text(
+        f"""
+        #include "{header}"
+        void wrong(const char* library) {{
+           const auto model = hepml_root::rdf::Load(library);
+           auto frame = ROOT::RDataFrame(4).Define("jet_pt", "ROOT::RVecF(2, 1.f)")
+                           .Define("jet_eta", "ROOT::RVecD(2, 1.)").Define("met", "1.f");
+           using Expressions = std::map<std::string, std::string>;
+           for (const Expressions& expressions : {{Expressions{{{{"jet_pt", "met"}}}}, {{{{"jet_pt", "pt"}}}},
+                                                  {{{{"jet_pT", "met"}}}}}})
+              try {{
+                 hepml_root::rdf::Define(frame, model, "score", expressions);
+              }} catch (const std::exception& error) {{
+                 std::cout << error.what() << std::endl;
+              }}
+           std::cout << *hepml_root::rdf::Define(frame, model).Mean("score") << std::endl;
+        }}
+        """
+    )
+    done = run_root("wrong.C", "sets.so", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line and not line.startswith("Processing")]
+    kind, missing, unknown, score = lines
+    assert "input 'jet_pt' of model 'sets' needs many values per event, and the column 'met' is float" in kind
+    assert "needs the column 'pt', which the data frame lacks" in missing
+    assert "has no input 'jet_pT'; it has jet_pt, jet_eta" in unknown
+    assert np.isfinite(float(score))

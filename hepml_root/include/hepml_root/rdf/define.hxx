@@ -2,8 +2,8 @@
 //
 //    #include "higgs.hxx"                      // generated: hepml-root compile higgs.onnx -o higgs.hxx
 //    #include "hepml_root/rdf/define.hxx"
-//    auto scored = hepml_root::rdf::Define(frame, hepml_root::rdf::ModelOf<TMVA_SOFIE_higgs::Session>(),
-//    "score");
+//    const auto higgs = hepml_root::rdf::ModelOf<TMVA_SOFIE_higgs::Session>();
+//    auto scored = hepml_root::rdf::Define(frame, higgs, "score");
 //
 // Inputs are read by the expressions in the model's manifest. Python's hepml_root.define does the same.
 
@@ -118,7 +118,7 @@ inline long long RepresentEvent(const void* made, const float* const* columns, u
 class Caller {
 public:
    Caller(ROOT::RDF::RNode node, const Model& model, const std::map<std::string, std::string>& expressions,
-          std::uint64_t seed = 0)
+          std::uint64_t seed = 0, const std::string& event = "rdfentry_")
        : fNode(node), fColumns(node.GetColumnNames()), fManifest(model.manifest) {
       // Longest first: "jet1_b-tag" is one name, and not "jet1_b" minus "tag".
       std::sort(fColumns.begin(), fColumns.end(),
@@ -136,6 +136,14 @@ public:
          if (!fManifest.inputs[i].representation.name.empty())
             Fill(i, expressions);
       }
+      for (const auto& given : expressions)
+         if (std::find(fLabels.begin(), fLabels.end(), given.first) == fLabels.end()) {
+            std::string known;
+            for (const std::string& label : fLabels)
+               known += (known.empty() ? "" : ", ") + label;
+            throw std::runtime_error("hepml_root: model '" + fManifest.name + "' has no input '" +
+                                     given.first + "'; it has " + known + '.');
+         }
       fCode << "const float *const hepml_inputs[] = {";
       for (std::size_t i = 0; i < fManifest.inputs.size(); ++i)
          fCode << (i ? ", " : "") << Array(i);
@@ -150,7 +158,7 @@ public:
           << "}; reinterpret_cast<void (*)(const float *const *, std::size_t, float *const *, std::uint64_t, "
              "std::uint64_t)>("
           << reinterpret_cast<std::uintptr_t>(model.infer) << "ULL)(hepml_inputs, 1, hepml_outputs, " << seed
-          << "ULL, rdfentry_); ";
+          << "ULL, static_cast<std::uint64_t>(" << event << ")); ";
    }
 
    ROOT::RDF::RNode Node() const { return fNode; }
@@ -198,8 +206,8 @@ private:
       if (!many) {
          fCode << " = {";
          for (std::size_t i = 0; i < block.columns.size(); ++i)
-            fCode << (i ? ", " : "") << "static_cast<float>(" << Expression(block.columns[i], expressions)
-                  << ')';
+            fCode << (i ? ", " : "") << "static_cast<float>("
+                  << Expression(block.columns[i], expressions, false) << ')';
          fCode << '}';
       }
       fCode << "; ";
@@ -214,7 +222,7 @@ private:
       fCode << "hepml_root::rdf::Padding hepml_pad" << index << '(' << Array(index) << ", " << mask << ", "
             << block.shape.at(0) << ", " << block.shape.at(1) << "); ";
       for (const Column& column : block.columns)
-         fCode << "hepml_pad" << index << ".Add(" << Expression(column, expressions) << "); ";
+         fCode << "hepml_pad" << index << ".Add(" << Expression(column, expressions, true) << "); ";
    }
 
    /// Fill all blocks of a representation.
@@ -228,9 +236,10 @@ private:
             << reinterpret_cast<std::uintptr_t>(Represent(made.json)) << "ULL), \"" << Identifier(made.name)
             << "\"); ";
       for (const Column& column : made.columns)
-         fCode << name << ".Add(" << Expression(column, expressions) << "); ";
+         fCode << name << ".Add(" << Expression(column, expressions, true) << "); ";
       for (const Column& scalar : made.scalars)
-         fCode << name << ".AddScalar(static_cast<float>(" << Expression(scalar, expressions) << ")); ";
+         fCode << name << ".AddScalar(static_cast<float>(" << Expression(scalar, expressions, false)
+               << ")); ";
       std::ostringstream tensors;
       for (std::size_t i = 0; i < made.outputs.size(); ++i) {
          const auto block = std::find_if(fManifest.inputs.begin(), fManifest.inputs.end(),
@@ -253,7 +262,17 @@ private:
 
    static bool IsWord(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 
-   std::string Expression(const Column& column, const std::map<std::string, std::string>& expressions) {
+   static bool IsList(const std::string& type) {
+      for (const char* list : {"RVec", "vector<", "array<", "deque<", "list<", "set<", "["})
+         if (type.find(list) != std::string::npos)
+            return true;
+      return false;
+   }
+
+   /// The C++ of a column's expression, which gives one value per event or `many`.
+   std::string Expression(const Column& column, const std::map<std::string, std::string>& expressions,
+                          bool many) {
+      fLabels.push_back(column.label);
       const auto replaced = expressions.find(column.label);
       std::string text = replaced == expressions.end() ? column.expression : replaced->second;
       const bool is_name =
@@ -264,6 +283,13 @@ private:
                                   "', which the data frame lacks. Define it, or name "
                                   "another expression for '" +
                                   column.label + "'.");
+      if (fNode.HasColumn(text)) {
+         const std::string type = fNode.GetColumnType(text);
+         if (IsList(type) != many)
+            throw std::runtime_error("hepml_root: input '" + column.label + "' of model '" + fManifest.name +
+                                     "' needs " + (many ? "many values" : "one value") +
+                                     " per event, and the column '" + text + "' is " + type + ".");
+      }
       for (const std::string& name : fColumns) {
          if (std::all_of(name.begin(), name.end(), [](char c) { return IsWord(c) || c == '.'; }))
             continue;
@@ -289,7 +315,7 @@ private:
    }
 
    ROOT::RDF::RNode fNode;
-   std::vector<std::string> fColumns;
+   std::vector<std::string> fColumns, fLabels;
    const Manifest& fManifest;
    std::ostringstream fCode;
 };
@@ -297,16 +323,18 @@ private:
 /// Define the outputs of a model as columns: `column`, or `column_<label>` for each of several output values.
 ///
 /// `expressions` gives other expressions for inputs, by label. Of a network that draws random numbers, the
-/// draws of an event are a function of `seed` and of its rdfentry_. Throws std::runtime_error if a column is
-/// missing or there is one of the new name already.
+/// draws of an event are a function of `seed` and of its number, the expression `event`: with implicit
+/// multi-threading, name a column of the file there, since threads number the entries of a tree anew in each
+/// run. Throws std::runtime_error if a column is missing or of the wrong type, or there is one of the new
+/// name already.
 inline ROOT::RDF::RNode Define(ROOT::RDF::RNode node, const Model& model, const std::string& column = "score",
                                const std::map<std::string, std::string>& expressions = {},
-                               std::uint64_t seed = 0) {
+                               std::uint64_t seed = 0, const std::string& event = "rdfentry_") {
    // Beside this file, wherever that is.
    const std::string here = __FILE__;
    for (const char* header : {"padding.hxx", "representing.hxx"})
       gInterpreter->Declare(("#include \"" + here.substr(0, here.rfind('/') + 1) + header + '"').c_str());
-   const Caller caller(node, model, expressions, seed);
+   const Caller caller(node, model, expressions, seed, event);
    if (caller.Code().find("hepml::") != std::string::npos)
       gInterpreter->Declare(
           ("#include \"" + here.substr(0, here.rfind('/') + 1) + "../observables.hxx\"").c_str());
