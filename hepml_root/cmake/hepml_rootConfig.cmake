@@ -6,6 +6,8 @@
 #
 #    hepml_root_add_model(higgs higgs.onnx)                          # library and header, made when building
 #    target_link_libraries(analysis PRIVATE higgs)                   # #include "higgs_library.hxx" or "higgs.hxx"
+#
+#    hepml_root_add_model(higgs higgs.onnx PORTABLE)                 # for machines with other processors, too
 
 cmake_minimum_required(VERSION 3.18)
 
@@ -32,13 +34,22 @@ set(HEPML_ROOT_ARCHITECTURE "-march=native" CACHE STRING
   "Compiler option for the processor that models are compiled for; -march=x86-64-v3 runs on any since 2013")
 set(_hepml_root_cmake_dir "${CMAKE_CURRENT_LIST_DIR}")
 
-# hepml_root_add_model(<target> <model.onnx>)
+# hepml_root_add_model(<target> <model.onnx> [PORTABLE])
 #
 # Adds a shared library <target> that scores events with the model. Sources that link to it can include
 #   <target>.hxx           namespace TMVA_SOFIE_<target> { struct Session; }, the network itself, to be inlined
 #   <target>_library.hxx   <target>_infer() and <target>_manifest(), compiled once in the library
 # Both are made when building, and again when the model changes, by the command hepml-root.
+#
+# The library is compiled for HEPML_ROOT_ARCHITECTURE: by default for the machine that builds it, and others may
+# stop with "Illegal instruction". A PORTABLE one holds the network for AVX-512, for AVX2 and for any processor,
+# and chooses when it is loaded. Code that includes <target>.hxx is compiled as the caller says.
 function(hepml_root_add_model target model)
+  cmake_parse_arguments(PARSE_ARGV 2 asked "PORTABLE" "" "")
+  if(asked_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "hepml_root_add_model: unknown argument '${asked_UNPARSED_ARGUMENTS}'; it takes a target, a "
+      "model and PORTABLE.")
+  endif()
   if(NOT "${target}" MATCHES "^[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*$")
     message(FATAL_ERROR "hepml_root_add_model: the target '${target}' names C++ functions: letters, digits, "
       "single underscores.")
@@ -59,14 +70,45 @@ function(hepml_root_add_model target model)
     DEPENDS "${model}"
     COMMENT "Generating ${target}.hxx from ${model}"
     VERBATIM)
-  add_library(${target} SHARED "${folder}/${target}_library.cxx" "${folder}/${target}.hxx")
+  add_custom_target(${target}_header DEPENDS "${folder}/${target}.hxx")
+  set(kernels "")
+  set(architecture ${HEPML_ROOT_ARCHITECTURE})
+  if(asked_PORTABLE)
+    set(architecture "")
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+      set(kernels avx512 avx2)
+    endif()
+  endif()
+  set(avx2_options -mavx2 -mfma)
+  set(avx512_options -mavx512f -mavx512vl -mavx512dq -mavx512bw ${avx2_options})
+  set(objects "")
+  foreach(kernel IN LISTS kernels)
+    add_library(${target}_${kernel} OBJECT "${folder}/${target}_library.cxx")
+    _hepml_root_compile(${target}_${kernel} ${target} "${folder}" ${${kernel}_options})
+    target_compile_definitions(${target}_${kernel} PRIVATE HEPML_ROOT_KERNEL=${target}_infer_${kernel})
+    list(APPEND objects $<TARGET_OBJECTS:${target}_${kernel}>)
+  endforeach()
+  # The object for any processor first: of a function that several objects have, such as one of the standard
+  # library, the linker keeps the first, and that one runs everywhere.
+  add_library(${target} SHARED "${folder}/${target}_library.cxx" ${objects})
+  _hepml_root_compile(${target} ${target} "${folder}" ${architecture})
+  if(kernels)
+    target_compile_definitions(${target} PRIVATE HEPML_ROOT_PORTABLE)
+  endif()
   target_include_directories(${target} PUBLIC "${folder}")
   target_compile_features(${target} PUBLIC cxx_std_17)
-  # A program may hold the same network compiled for another processor: nothing but the two functions is visible.
-  set_target_properties(${target} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN TRUE)
+endfunction()
+
+# How the sources of a model are compiled, with further options.
+function(_hepml_root_compile object target folder)
+  add_dependencies(${object} ${target}_header)
+  target_include_directories(${object} PRIVATE "${folder}")
+  target_compile_features(${object} PRIVATE cxx_std_17)
+  # A program may hold the same network compiled for another processor: nothing but its functions is visible.
+  set_target_properties(${object} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN TRUE
+    POSITION_INDEPENDENT_CODE TRUE)
   # The engine is written for these; a debug build of the caller does not make the network slow.
-  target_compile_options(${target} PRIVATE -O3 ${HEPML_ROOT_ARCHITECTURE} -ffp-contract=fast -fno-math-errno
-    -fno-trapping-math)
+  target_compile_options(${object} PRIVATE -O3 ${ARGN} -ffp-contract=fast -fno-math-errno -fno-trapping-math)
 endfunction()
 
 # Sets HEPML_ROOT_COMMAND: the program hepml-root, or the Python module.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -18,11 +19,11 @@ ROOT_FOLDER = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed")
 
 
-def run(*command: object, cwd: Path | None = None, fails: bool = False) -> str:
+def run(*command: object, cwd: Path | None = None, fails: bool = False, **variables: str) -> str:
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env=environment(),
+        env=environment() | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -41,19 +42,25 @@ def model(tmp_path_factory):
     return write_mlp(tmp_path_factory.mktemp("cmake") / "network.onnx", hidden=(19, 16))
 
 
-def consume(build: Path, package: Path, model: Path) -> None:
+def consume(build: Path, package: Path, model: Path, kind: str = "") -> None:
     run("cmake", "-S", ROOT_FOLDER / "tests" / "cpp" / "consumer", "-B", build, f"-Dhepml_root_DIR={package}",
-        f"-DMODEL={model}", "-DCMAKE_BUILD_TYPE=Release")  # fmt: skip
+        f"-DMODEL={model}", f"-DKIND={kind}", "-DCMAKE_BUILD_TYPE=Release")  # fmt: skip
     run("cmake", "--build", build)
-    *labels, library, header = run(build / "consumer").split()
-    assert labels == list(HIGGS)
     (expected,) = runtime_scores(model, features=np.full((1, len(HIGGS)), 0.5))[0]
-    assert float(library) == pytest.approx(expected, abs=1e-5)
-    assert float(header) == pytest.approx(expected, abs=1e-5)
+    for isa in ("", "avx2", "plain") if kind else ("",):
+        *labels, library, header = run(build / "consumer", HEPML_ROOT_ISA=isa).split()
+        assert labels == list(HIGGS)
+        assert float(library) == pytest.approx(expected, abs=1e-5)
+        assert float(header) == pytest.approx(expected, abs=1e-5)
 
 
 def test_consumer_finds_the_python_package(model, tmp_path):
-    consume(tmp_path / "build", Path(hepml_root.__file__).parent / "cmake", model)
+    """Its library is for this processor, or, if asked for, for all of them."""
+    package = Path(hepml_root.__file__).parent / "cmake"
+    consume(tmp_path / "build", package, model, "PORTABLE")
+    made = [path.parent.name for path in (tmp_path / "build" / "CMakeFiles").rglob("higgs_library.cxx.o")]
+    if platform.machine() == "x86_64":
+        assert len(made) == 3
 
 
 def test_unit_tests_and_installation(model, tmp_path):
@@ -73,6 +80,7 @@ def test_unit_tests_and_installation(model, tmp_path):
         (["-Dhepml_root_DIR={package}", "-DMODEL=missing.onnx"], "there is no model file"),
         (["-Dhepml_root_DIR={package}", "-DMODEL={text}"], "text.onnx"),
         (["-DMODEL={model}"], "hepml_rootConfig.cmake"),
+        (["-Dhepml_root_DIR={package}", "-DMODEL={model}", "-DKIND=portable"], "unknown argument 'portable'"),
     ],
 )
 def test_what_is_missing_is_named(model, tmp_path, settings, said):
