@@ -168,6 +168,7 @@ def _apply(options: argparse.Namespace) -> int:
         cut=options.cut,
         select=options.select,
         keep=options.keep,
+        seed=options.seed,
         threads=options.threads,
         overwrite=options.overwrite,
     )
@@ -334,7 +335,9 @@ examples:
   hepml-root compile higgs.onnx -o higgs.hxx            the header alone
   hepml-root compile higgs.onnx -o libhiggs.so          a library for any processor, and the header""",
     )  # fmt: skip
-    compile_.add_argument("model", metavar="MODEL.onnx", help="a file that hepml-root export wrote")
+    compile_.add_argument(
+        "model", metavar="MODEL.onnx", help="a file that hepml-root export wrote, or any other ONNX network"
+    )
     compile_.add_argument(
         "-o", "--output", metavar="FILE", help="a .hxx or a .so file; without it, the cache"
     )
@@ -382,6 +385,8 @@ examples:
     apply.add_argument(
         "--keep", nargs="+", default=[], metavar="COLUMN", help="columns to write beside the score"
     )
+    apply.add_argument("--seed", type=int, default=0, metavar="N",
+                       help="seed of a network that draws random numbers (default: 0)")  # fmt: skip
     apply.add_argument("--threads", type=int, default=1, metavar="N", help="threads that score (default: 1)")
     overwriting(apply)
 

@@ -37,24 +37,28 @@ def installation() -> list[tuple[str, str, str]]:
     rows = [("hepml_root", __version__, str(Path(__file__).resolve().parents[1]))]
     rows.append(("Python", platform.python_version(), platform.python_implementation()))
     for distribution, module, purpose, remedy in _PACKAGES:
-        if importlib.util.find_spec(module) is None:
+        spec = importlib.util.find_spec(module)
+        if spec is None:
             rows.append((distribution, "missing", f"{purpose}: {remedy}"))
             continue
         try:
             version = importlib.metadata.version(distribution)
-        except (
-            importlib.metadata.PackageNotFoundError
-        ):  # ROOT from conda, LCG or the system has no pip record
-            version = _root_version() if module == "ROOT" else "installed"
+        except importlib.metadata.PackageNotFoundError:  # ROOT from conda, LCG or the system
+            version = "installed"
+        if module == "ROOT":  # pip numbers its builds by itself
+            version, packaged = _root_version(spec.origin) or version, version
+            purpose += f" (pip: ROOT {packaged})" if packaged not in ("installed", version) else ""
         rows.append((distribution, version, purpose))
     rows.append(_compiler())
     return rows
 
 
-def _root_version() -> str:
-    config = shutil.which("root-config")
+def _root_version(package: str | None) -> str:
+    """Version of ROOT itself: of the Python package in this file, else of the PATH."""
+    beside = Path(package or ".").parent / "bin" / "root-config"
+    config = str(beside) if beside.is_file() else shutil.which("root-config")
     if config is None:
-        return "installed"
+        return ""
     return subprocess.run([config, "--version"], capture_output=True, text=True, check=False).stdout.strip()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -146,6 +147,7 @@ def test_config_names_folders_that_exist(capsys):
     assert main(["config"]) == 0
     table = capsys.readouterr().out
     assert {"ROOT", "keras", "onnxruntime", "C++"} <= {line.split()[0] for line in table.splitlines()}
+    assert re.search(r"^ROOT +6\.", table, re.M)  # its own version, not that of the pip package
 
 
 def test_config_says_what_to_install(monkeypatch):
