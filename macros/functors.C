@@ -1,9 +1,11 @@
 // Two generated networks in one event loop, as functors with compiled column types, with a systematic
 // variation of an input.
 //
-//    cp macros/functors.C . && hepml-root compile higgs.onnx -o higgs.hxx && hepml-root compile jets.onnx -o
-//    jets.hxx export ROOT_INCLUDE_PATH=$(hepml-root config --include-dir) root -l -b -q
-//    'functors.C+("Higgs_data.root", "sig_tree")'
+//    cp macros/functors.C .
+//    hepml-root compile higgs.onnx -o higgs.hxx
+//    hepml-root compile jets.onnx -o jets.hxx
+//    export ROOT_INCLUDE_PATH=$(hepml-root config --include-dir)
+//    root -l -b -q 'functors.C+("Higgs_data.root", "sig_tree")'
 //
 // `higgs` takes the 28 columns of the file as numbers, `jets` the jets as jagged columns pt and eta. The "+"
 // compiles the macro: interpreted, it computes the same, slower.

@@ -1,13 +1,11 @@
 // hepml005: the score as a column of an RDataFrame, in C++.
 //
 // Shows      hepml_root/rdf/define.hxx: a compiled network in the event loop, its inputs found by the
-// manifest inside
-//            it; many threads; a systematic variation that goes through the network
+//            manifest inside it; many threads; a systematic variation that goes through the network
 // Prints     the selected events, nominal and varied
 // Needs      a model; tutorials/hepml005_score_in_rdataframe.py makes runs/tutorials/higgs.onnx. Then
 //               hepml-root compile runs/tutorials/higgs.onnx -o higgs.so
-// Run it     root -l -b -q 'hepml005_score_in_rdataframe.C("higgs.so")'            (from anywhere, a few
-// seconds)
+// Run it     root -l -b -q 'tutorials/hepml005_score_in_rdataframe.C("higgs.so")'             (a few seconds)
 //
 // Without a compiled library, macros/applyModel.C takes the .onnx itself.
 

@@ -5,7 +5,8 @@ Shows      define: compiled C++ inside the event loop, inputs found by the names
 Prints     yields after a cut on the score, nominal and varied; the scores of the friend tree
 Writes     runs/tutorials/higgs.onnx, scores.root and score.png under the working directory
 Run it     python tutorials/hepml005_score_in_rdataframe.py          (half a minute; --fast: a few epochs)
-C++        root -l -b -q 'tutorials/hepml005_score_in_rdataframe.C("runs/tutorials/higgs.onnx")'
+C++        hepml-root compile runs/tutorials/higgs.onnx -o higgs.so
+           root -l -b -q 'tutorials/hepml005_score_in_rdataframe.C("higgs.so")'
 Next       hepml006_kfold_and_streaming.py
 """
 
