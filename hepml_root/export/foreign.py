@@ -254,7 +254,7 @@ def _known(dim: onnx.TensorShapeProto.Dimension) -> bool:
     return dim.HasField("dim_value") and dim.dim_value > 0
 
 
-def _append(graph: onnx.GraphProto, operator: str, constant: np.ndarray, **attributes: int) -> None:
+def _append(graph: onnx.GraphProto, operator: str, constant: np.ndarray, **attributes: Any) -> None:
     """Add a node behind the graph's one output; the output keeps its name."""
     name = graph.output[0].name
     taken = {value for node in _nodes(graph) for value in (*node.input, *node.output)}
