@@ -128,8 +128,8 @@ class Inferno(BatchLoss):
         self.bandwidth = float(bandwidth)
         self.variations, self.score_variations = list(variations), list(score_variations)
         names = ["signal_strength", *self.variations, *self.score_variations]
-        if len(set(names)) < len(names):
-            raise SettingError(f"{name}: the parameters {names} must have different names.")
+        if len({*names, "background"}) < len(names) + 1:
+            raise SettingError(f"{name}: {names}, and background, must be different names of parameters.")
         if measured not in names:
             raise SettingError(unknown("parameter to measure", measured, names))
         if form not in ("variance", "deviation"):
@@ -151,7 +151,8 @@ class Inferno(BatchLoss):
         """Return the sums of weights, ``(2, 1 + bins · (1 + variations + score_variations))``.
 
         Row 0 is of signal, row 1 of background; column 0 is the sum of weights, then come the bins of the
-        nominal histogram, and of each varied one.
+        nominal histogram, and of what each variation adds to it, event by event, as the difference of two
+        histograms would have few digits left.
         """
         y_pred = ops.convert_to_tensor(y_pred)
         y_true = ops.cast(y_true, y_pred.dtype)
@@ -162,13 +163,13 @@ class Inferno(BatchLoss):
         of_signal = weight * label
         classes = ops.stack([of_signal, weight - of_signal])
         outputs = y_pred.shape[-1] // (1 + len(self.score_variations))
-        histograms = [self._memberships(y_pred[:, :outputs])]
-        columns = [ops.sum(classes, axis=1, keepdims=True), ops.matmul(classes, histograms[0])]
+        nominal = self._memberships(y_pred[:, :outputs])
+        columns = [ops.sum(classes, axis=1, keepdims=True), ops.matmul(classes, nominal)]
         for number in range(len(self.variations)):
-            columns.append(ops.matmul(classes * y_true[:, 1 + number], histograms[0]))
+            columns.append(ops.matmul(classes * (y_true[:, 1 + number] - 1.0), nominal))
         for number in range(1, 1 + len(self.score_variations)):
             varied = self._memberships(y_pred[:, number * outputs : (number + 1) * outputs])
-            columns.append(ops.matmul(classes, varied))
+            columns.append(ops.matmul(classes, varied - nominal))
         return ops.concatenate(columns, axis=1)
 
     def value(self, sums: Any) -> Any:
@@ -182,10 +183,8 @@ class Inferno(BatchLoss):
         nominal = ops.maximum(counts[:, 0], 0.0)
         least = _LEAST_COUNT * (signal + background) / nominal.shape[-1]
         everything = ops.maximum(nominal[0] + nominal[1], least)
-        changes = dict(zip(names, ops.unstack(ops.sum(counts, axis=0), axis=0)[1:], strict=True))
-        derivatives = {"signal_strength": nominal[0]} | {
-            name: change - nominal[0] - nominal[1] for name, change in changes.items()
-        }
+        changes = ops.unstack(ops.sum(counts, axis=0), axis=0)[1:]
+        derivatives = {"signal_strength": nominal[0]} | dict(zip(names, changes, strict=True))
         if self.systematic:
             derivatives["background"] = self.systematic * nominal[1]
         first = derivatives.pop(self.measured)

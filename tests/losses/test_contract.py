@@ -224,7 +224,7 @@ def test_yields_may_come_later(loss):
     assert loss.with_yields(1.0, 1.0).get_config() == loss.get_config()
 
 
-@every_loss
+@pytest.mark.parametrize("loss", FOR_XLA)
 def test_gradient_descent_on_the_scores_lowers_it(loss):
     target, score, weight = batch(loss, 200)
     logits = tf.Variable(np.log(score / (1.0 - score)))
