@@ -24,6 +24,7 @@ from hepml_root.losses.counting import (
     discovery_significance,
     exclusion_significance,
     relative_variance,
+    with_slopes,
 )
 
 # A profiled parameter is bracketed by these values of |1 - 1/γ|, and found by Newton's steps, which from that
@@ -94,8 +95,13 @@ def correlated_discovery(
     signal, background = ops.sum(s), ops.sum(b)
     total = signal + background
     unit = b * (total / background)  # n of the bin, if the signal were shaped like the background
-    away = (s - b * (signal / background)) / unit
-    shapes = ops.sum(unit * away * away * curvature(away, (s + b) / unit, 1.0))
+    away = ops.stop_gradient((s - b * (signal / background)) / unit)
+    shift = ops.log1p(away)
+    shapes = with_slopes(
+        ops.sum(unit * away * away * curvature(away, (s + b) / unit, 1.0)),
+        (s, shift),
+        (b, shift - away * (total / background)),
+    )
     whole = discovery_significance(signal, background, systematic, control)
     return root(whole * whole + 2.0 * shapes)
 
