@@ -84,7 +84,7 @@ def test_a_job_trains_so():
 @pytest.mark.parametrize(
     ("training", "words"),
     [
-        ("monitor: val_sig", ["training.monitor", "did you mean 'val_significance'"]),
+        ("monitor: val_significanc", ["training.monitor", "did you mean 'val_significance'"]),
         ("monitor: {name: val_auc}", ["training.monitor.name", "val_significance"]),
         ("monitor: {sytematic: 0.1}", ["training.monitor.sytematic", "did you mean 'systematic'"]),
         ("accumulate: 0", ["training.accumulate", "at least 1"]),

@@ -15,7 +15,7 @@ from hepml_root import losses
 from hepml_root.errors import InterruptedTrainingError, SettingError
 from hepml_root.training import Cosine, Plateau, Pretraining
 
-FAST = {"learning_rate": 0.01, "batch_size": 100, "jit": False, "validation": 0.2}
+FAST = {"learning_rate": 0.01, "batch_size": 200, "jit": False, "validation": 0.2}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -76,11 +76,12 @@ def test_the_first_phase_is_a_training_with_its_loss():
         assert both.metrics[name][:3] == history.metrics[name]
 
 
-@pytest.mark.parametrize(("state", "steps"), [("reset", 4 * 8), ("keep", 7 * 8)])
+@pytest.mark.parametrize(("state", "steps"), [("reset", 2 * 4), ("keep", 3 * 4)])
 def test_the_optimizer_forgets_or_goes_on(state, steps):
-    """800 events to train on are 8 steps an epoch, which Adam counts."""
+    """800 events to train on are 4 steps an epoch, which Adam counts."""
     optimizer = keras.optimizers.Adam(0.01)
-    trained(pretrain=Pretraining("binary_crossentropy", 3, optimizer_state=state), optimizer=optimizer)
+    pretrain = Pretraining("binary_crossentropy", 1, optimizer_state=state)
+    trained(pretrain=pretrain, epochs=2, optimizer=optimizer)
     assert int(optimizer.iterations.numpy()) == steps
 
 
@@ -117,9 +118,9 @@ def test_learning_rates_at_the_switch():
         schedule=Cosine(floor=0.0),
         pretrain=Pretraining("binary_crossentropy", 2, learning_rate=0.05, warmup=2),
     )
-    at = np.arange(6) + 7 / 8  # the last of 8 steps
+    at = np.arange(6) + 3 / 4  # the last of 4 steps
     base = np.array([0.05] * 2 + [0.01] * 4)
-    rise = np.array([1, 1, 7 / 16, 15 / 16, 1, 1])
+    rise = np.array([1, 1, 3 / 8, 7 / 8, 1, 1])
     expected = base * rise * 0.5 * (1 + np.cos(np.pi * at / 6))
     np.testing.assert_allclose(history.metrics["learning_rate"], expected, rtol=1e-5)
 
@@ -170,7 +171,9 @@ def uninterrupted():
     return trained(accumulate=2)
 
 
-@pytest.mark.parametrize("epoch", [1, 3, 4])
+@pytest.mark.parametrize(
+    "epoch", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow)]
+)
 def test_resume_on_either_side_of_the_switch(tmp_path, uninterrupted, epoch):
     """Bitwise, also if it was stopped in the first epoch after the switch."""
     settings = {"accumulate": 2, "checkpoint": tmp_path}
@@ -181,12 +184,11 @@ def test_resume_on_either_side_of_the_switch(tmp_path, uninterrupted, epoch):
 
 def test_a_training_stopped_in_its_pretraining_has_its_last_epoch():
     model, history = trained(callbacks=[Interrupt(2)])
-    assert history.best_epoch == 1
-    reference = hr.models.dense(dataset(), hidden=(8,), dropout=0.2)
-    hr.fit(reference, dataset(), epochs=2, **{**FAST, "monitor": "val_auc"})
-    assert history.best["val_auc"] == pytest.approx(history.metrics["val_auc"][1])
-    score = model.predict(dataset().X, verbose=0)
-    assert np.isfinite(score).all()
+    assert (history.best_epoch, history.stopped) == (1, "interrupted")
+    alone, reference = trained(loss="binary_crossentropy", pretrain=None, epochs=2)
+    assert reference.best_epoch == 1
+    for a, b in zip(model.trainable_variables, alone.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
 def test_another_pretraining_is_another_training(tmp_path):
