@@ -63,8 +63,8 @@ def test_it_is_the_best_of_all_cuts(least, negative):
 
 
 def test_a_lucky_tail_does_not_count():
-    """Noise as a score, but for a tail with 5 % of the signal and by chance 2 of 2000 background events: a cut
-    there has s = 2.5 and b = 5, so 1.040, and no other is better than none by more than chance."""
+    """Noise as a score, but for a tail with 5 % of the signal and by chance 2 of 2000 background events: a
+    cut there has s = 2.5 and b = 5, so 1.040, and no other is better than none by more than chance."""
     random = np.random.default_rng(3)
     is_signal = np.arange(4000) < 2000
     score = np.where(np.arange(4000) < 100, 1.5, random.random(4000))
