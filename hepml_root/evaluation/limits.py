@@ -98,7 +98,7 @@ def upper_limit(
     -------
     >>> limit = upper_limit(BinnedLikelihood([10.0], [100.0], correlated=0.1), [95.0])
     >>> round(limit.expected, 2), limit.observed < limit.expected
-    (2.98, True)
+    (2.79, True)
     """
     if backend not in BACKENDS:
         raise SettingError(unknown("backend of limits", backend, BACKENDS))

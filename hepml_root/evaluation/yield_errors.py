@@ -39,7 +39,7 @@ def efficiency_variance(
     -------
     >>> float(efficiency_variance(30.0, 30.0, 100.0, 100.0))  # 30 of 100 events: Poisson
     30.0
-    >>> float(efficiency_variance(30.0, 30.0, 100.0, 100.0, fixed=100.0))  # binomial, N ε (1 − ε)
+    >>> round(float(efficiency_variance(30.0, 30.0, 100.0, 100.0, fixed=100.0)), 9)  # binomial, N ε (1 − ε)
     21.0
     """
     squares = np.asarray(squares, dtype=np.float64)

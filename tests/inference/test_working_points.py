@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import ROOT
 import uproot
-from model_files import HIGGS, write_mlp, write_passing
+from model_files import HIGGS, runtime_scores, write_mlp, write_passing
 
 import hepml_root as hr
 from hepml_root.data.shipped import shipped_file
@@ -210,20 +210,27 @@ def test_a_chosen_cut_goes_into_the_file_and_counts_everywhere(tmp_path):
 
 def test_several_outputs_say_which_is_cut_on(tmp_path):
     path = write_mlp(tmp_path / "classes.onnx", labels=("top", "qcd jet"))
-    points = [{"name": "qcd", "threshold": 0.5, "output": "qcd jet"}, {"name": "vague", "threshold": 0.5}]
+    arrays = uproot.open(shipped_file("Higgs_data.root"))["sig_tree"].arrays(
+        list(HIGGS), library="np", entry_stop=500
+    )
+    features = np.stack([arrays[name] for name in HIGGS], axis=1)
+    ordered = np.sort(runtime_scores(path, features=features)[:, 1])
+    half = np.float32(0.5 * (ordered[249] + ordered[250]))  # between two events, far beyond rounding
+    assert ordered[250] - ordered[249] > 1e-5
+    points = [{"name": "qcd", "threshold": half, "output": "qcd jet"}, {"name": "vague", "threshold": 0.5}]
     with_points(path, points)
     session = hr.Session(path)
-    scores = session.infer(np.random.default_rng(1).normal(size=(50, len(HIGGS))))
+    scores = session.infer(features)
     qcd = session.working_points["qcd"]
     assert (qcd.label, qcd.value) == ("qcd jet", 1)
-    np.testing.assert_array_equal(qcd.passes(scores), scores[:, 1] >= np.float32(0.5))
-    np.testing.assert_array_equal(qcd.passes(scores[:, 1]), scores[:, 1] >= np.float32(0.5))
+    np.testing.assert_array_equal(qcd.passes(scores), scores[:, 1] >= half)
+    np.testing.assert_array_equal(qcd.passes(scores[:, 1]), scores[:, 1] >= half)
     frame = ROOT.RDataFrame("sig_tree", shipped_file("Higgs_data.root")).Range(500)
     for column, name in (("score", "score_qcd_jet"), ("all[]", "all"), ("p_{label}", "p_qcd_jet")):
         found = hr.define(frame, path, column=column, select="qcd").AsNumpy([name])[name]
         values = np.array([value[1] if column == "all[]" else value for value in found])
-        assert 0 < len(values) < 500
-        assert values.min() >= np.float32(0.5)
+        assert len(values) == 250
+        assert values.min() >= half
     with pytest.raises(SettingError, match="does not say which one"):
         hr.define(frame, path, select="vague")
     with pytest.raises(SettingError, match="does not say which one"):
