@@ -67,37 +67,51 @@ def _importance(pythia: Any, options: Mapping[str, Any], after_process: Any) -> 
     """
 
     def after_radiation(event: Any, worth: Worth) -> float:
-        near, missing = _boosted(pythia.process, event, options)
-        return worth.target * _rising(missing, options["met"] - 30, 40.0, 6.0) * (1.0 if near else 3.0)
+        near, jets, missing = _boosted(pythia.process, event, options)
+        least = _rising(missing, options["met"] - 30, 30.0, 12.0)
+        return worth.target * least * (1.0 if near else 4.0) * (1.0 if jets >= options["jets"] else 2.5)
 
     def before_hadrons(event: Any, worth: Worth) -> float | None:
         # Leptons get less by radiation, but no more here: without one nothing is selected.
         _, near, missing = _leptons_and_missing(event, options)
+        # What was decided before, on the number of jets, is not decided again: weights that are larger stay.
         return worth.target * _rising(missing, options["met"] - 20, 25.0, 12.0) if near else None
 
     return importance_hook(pythia, after_process, before_hadrons, after_radiation)
 
 
-def _boosted(process: Any, event: Any, options: Mapping[str, Any]) -> tuple[bool, float]:
-    """Return whether a lepton may be selected, and the missing pt [GeV], with the decay products of a hard
-    process boosted from its two heavy particles to these in the record of a later stage.
+def _boosted(process: Any, event: Any, options: Mapping[str, Any]) -> tuple[bool, int, float]:
+    """Return whether a lepton may be selected, how many partons may be jets, and the missing pt [GeV].
+
+    The decay products of a hard process are boosted from its two heavy particles to these in the record of a
+    later stage, ``event``, where they are not decayed.
     """
-    near, x, y = False, 0.0, 0.0
+    near, jets, x, y = False, 0, 0.0, 0.0
     for i in range(process.size() - 1, 6, -1):
+        if not process[i].isFinal():
+            continue
+        heavy = process[i].mother1()
+        while heavy > 6:
+            heavy = process[heavy].mother1()
+        momentum = process[i].p()
+        momentum.bstback(process[heavy].p())
+        momentum.bst(event[event[heavy].iBotCopyId()].p())
         kind = process[i].idAbs()
-        if (kind in _INVISIBLE or kind in _CHARGED) and process[i].isFinal():
-            heavy = process[i].mother1()
-            while heavy > 6:
-                heavy = process[heavy].mother1()
-            momentum = process[i].p()
-            momentum.bstback(process[heavy].p())
-            momentum.bst(event[event[heavy].iBotCopyId()].p())
-            if kind in _CHARGED:
-                near = near or _may_be_selected(momentum, options)
-            else:
-                x += momentum.px()
-                y += momentum.py()
-    return near, math.hypot(x, y)
+        if kind in _INVISIBLE:
+            x += momentum.px()
+            y += momentum.py()
+        elif kind in _CHARGED:
+            near = near or _may_be_selected(momentum, options)
+        else:
+            jets += _may_be_jet(momentum, options)
+    for i in range(event.size() - 1, 6, -1):
+        if event[i].isFinal() and (event[i].isGluon() or event[i].idAbs() < 6):
+            jets += _may_be_jet(event[i], options)
+    return near, jets, math.hypot(x, y)
+
+
+def _may_be_jet(parton: Any, options: Mapping[str, Any]) -> bool:
+    return bool(parton.pT() > 0.8 * options["jet_pt"] and abs(parton.eta()) < options["max_eta"] + 0.1)
 
 
 def _may_be_selected(lepton: Any, options: Mapping[str, Any]) -> bool:
@@ -117,13 +131,14 @@ def top_pairs(pythia: Any, options: Mapping[str, Any]) -> object:
         # The W+ always decays to a lepton: events with one in which it is the W- are those, conjugated.
         factor = LEPTONIC if leptons == 2 else 2 * LEPTONIC
         if process[5].pT() < HARD:
-            target = 0.6 * _rising(missing, options["met"], 50.0, 20.0)
+            # Soft top pairs are selected for what they recoil from, which comes later.
+            target = (0.3 if leptons == 2 else 0.6) * _rising(missing, options["met"], 90.0, 5.0)
         elif leptons == 2:
             target = 0.1 * _rising(missing, options["met"], 90.0, 6.0)
         else:
             # Beyond 250 GeV there are fewer and fewer of them: with smaller weights.
             target = 0.5 * _rising(missing, options["met"], 90.0, 6.0) / _rising(250.0, missing, 100.0, 5.0)
-        return Worth(target * (1.0 if near else 3.0), factor, (leptons, missing))
+        return Worth(target * (1.0 if near else 2.0), factor, (leptons, missing))
 
     return _importance(pythia, options, after_process)
 
@@ -132,8 +147,8 @@ def stop_pairs(pythia: Any, options: Mapping[str, Any]) -> object:
     """Hand Pythia the spectrum, and install the importance sampling of the signals; return the hook."""
 
     def after_process(process: Any) -> Worth | None:
-        leptons, near, missing = _leptons_and_missing(process, options)
-        return Worth(1.0 if near else 3.0, 1.0, (leptons, missing)) if leptons else None
+        leptons, _, missing = _leptons_and_missing(process, options)
+        return Worth(1.0, 1.0, (leptons, missing)) if leptons else None
 
     hook = _importance(pythia, options, after_process)
     use_spectrum(pythia, stop_pair_spectrum(options["stop_mass"], options["neutralino_mass"]), hook)
@@ -194,9 +209,9 @@ TTBAR_1L = replace(
                 "PhaseSpace:bias2SelectionPow = 3.",
                 f"PhaseSpace:bias2SelectionRef = {HARD}",
             ),
-            share=0.95,
+            share=0.88,
         ),
-        Slice((f"PhaseSpace:pTHatMax = {HARD}",), share=0.05),
+        Slice((f"PhaseSpace:pTHatMax = {HARD}",), share=0.12),
     ),
     options={**_OPTIONS, "cross_section_fb": 844_000.0},
     prepare=top_pairs,

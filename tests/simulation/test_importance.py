@@ -39,14 +39,14 @@ def share(weight, pt, whole, low, high):
 
 
 def test_shares_and_the_cross_section_do_not_depend_on_what_is_drawn_and_kept():
-    plain = drawn((), 4000)
+    plain = drawn((), 2000)
     assert np.all(plain[0] == 1)
-    assert plain[2] == plain[3] == 4000
-    kept = drawn((), 2000, target=lambda pt: 1.0 if pt > 200 else 8.0, seed=2)
+    assert plain[2] == plain[3] == 2000
+    kept = drawn((), 1000, target=lambda pt: 1.0 if pt > 200 else 8.0, seed=2)
     assert set(kept[0]) == {1.0, 8.0}
-    assert kept[3] > 6000  # drawn ones
-    biased = drawn(BIASED, 2000, target=lambda pt: 2.0 if pt > 400 else 0.5, seed=3)
-    # Within 4 errors; the relative errors are 2 % to 10 %.
+    assert kept[3] > 3000  # drawn ones
+    biased = drawn(BIASED, 1000, target=lambda pt: 2.0 if pt > 400 else 0.5, seed=3)
+    # Within 4 errors; the relative errors are 3 % to 15 %.
     for low, high in ((50, 120), (200, 300), (300, 1e9)):
         expected, error = share(*plain[:3], low, high)
         for other in (kept, biased):
@@ -55,30 +55,33 @@ def test_shares_and_the_cross_section_do_not_depend_on_what_is_drawn_and_kept():
     for other in (kept, biased):
         (first, error), (second, its_error) = plain[4], other[4]
         assert abs(first - second) < 4 * math.hypot(error, its_error)
-        assert its_error < 0.03 * second
+        assert its_error < 0.05 * second
 
 
-def test_a_veto_before_hadrons_is_counted():
-    def weights(target):
-        def before_hadrons(event, worth):
+@pytest.mark.parametrize("stage", ["before_hadrons", "after_radiation"])
+def test_what_is_decided_later_is_counted(stage):
+    def trials(target):
+        def decide(event, worth):
             assert worth.notes == (7.0,)
+            # After radiation, the top quarks are not decayed.
+            assert (event[event[5].iBotCopyId()].daughter1() == 0) == (stage == "after_radiation")
             return target(event.size())
 
         pythia, hook = start(
             (*TOP_PAIRS, "PartonLevel:MPI = off", "HadronLevel:all = off"),
             1,
-            lambda p: importance_hook(p, lambda _: Worth(1e-9, 1.0, (7.0,)), before_hadrons),
+            lambda p: importance_hook(p, lambda _: Worth(1e-9, 1.0, (7.0,)), **{stage: decide}),
         )
-        return hook.trials(pythia.nextBatch(100))
+        return hook.trials(pythia.nextBatch(60))
 
-    plain = weights(lambda _: 1e-9)
-    assert plain.drawn.tolist() == list(range(1, 101))
-    halved = weights(lambda _: 2.0)
+    plain = trials(lambda _: 1e-9)
+    assert plain.drawn.tolist() == list(range(1, 61))
+    halved = trials(lambda _: 2.0)
     assert set(halved.weight) == {2.0}
-    # 100 kept with probability 1/2: 200 ± 14 were drawn.
-    assert abs(halved.drawn[-1] - 200) < 4 * 14.2
-    odd = weights(lambda size: None if size % 2 else 1e-9)
-    assert odd.drawn[-1] > 130
+    # 60 kept with probability 1/2: 120 ± 11 were drawn.
+    assert abs(halved.drawn[-1] - 120) < 4 * 11
+    odd = trials(lambda size: None if size % 2 else 1e-9)
+    assert odd.drawn[-1] > 75
     assert np.all(np.diff(odd.drawn) >= 1)
 
 

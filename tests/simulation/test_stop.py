@@ -22,7 +22,7 @@ from hepml_root.simulation.yields import totals
 NAMES = ("stop-900-100", "stop-600-400", "ttbar-1l")
 # Multiple interactions take most of the time, and make no difference that so few events could show.
 QUICK = {"PartonLevel:MPI": "off"}
-ROWS = 30
+ROWS = 24
 
 
 def quick(name: str, batch: int, **options):
@@ -32,7 +32,7 @@ def quick(name: str, batch: int, **options):
 
 @pytest.fixture(scope="module")
 def chunks() -> dict[str, Chunk]:
-    return {name: make_chunk(quick(name, 150), 1, 0, ROWS) for name in NAMES}
+    return {name: make_chunk(quick(name, 100), 1, 0, ROWS) for name in NAMES}
 
 
 def weights(name: str, chunk: Chunk) -> np.ndarray:
