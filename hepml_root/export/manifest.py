@@ -423,7 +423,7 @@ def working_points(
                 f"{list(outputs)}."
             )
         point["threshold"] = float(threshold)
-        if abs(threshold) > np.finfo(np.float32).max:
+        if abs(float(threshold)) > float(np.finfo(np.float32).max):
             raise SettingError(f"the threshold of working point '{name}' is beyond float32: {threshold:g}.")
     names = [point["name"] for point in points]
     if len(set(names)) < len(names):
