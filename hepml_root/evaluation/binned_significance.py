@@ -409,8 +409,8 @@ class _Part:
     def __init__(self, weights: Floats, bins: Any, number: int, total: float | None) -> None:
         self.weights, self.total = weights, total
         self._starts = np.searchsorted(bins, np.arange(number))
-        self.sums: Floats = np.bincount(bins, weights, minlength=number).astype(np.float64)
-        self.squares: Floats = np.bincount(bins, weights**2, minlength=number).astype(np.float64)
+        self.sums: Floats = np.asarray(np.bincount(bins, weights, minlength=number), np.float64)
+        self.squares: Floats = np.asarray(np.bincount(bins, weights**2, minlength=number), np.float64)
         self.variances = efficiency_variance(
             self.sums, self.squares, weights.sum(), (weights**2).sum(), fixed=total
         )

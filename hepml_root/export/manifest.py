@@ -422,9 +422,9 @@ def working_points(
                 f"the working point '{name}' is for the output '{point['output']}'; there are "
                 f"{list(outputs)}."
             )
-        point["threshold"] = float(threshold)
-        if abs(float(threshold)) > float(np.finfo(np.float32).max):
-            raise SettingError(f"the threshold of working point '{name}' is beyond float32: {threshold:g}.")
+        point["threshold"] = value = float(threshold)
+        if abs(value) > float(np.finfo(np.float32).max):
+            raise SettingError(f"the threshold of working point '{name}' is beyond float32: {value:g}.")
     names = [point["name"] for point in points]
     if len(set(names)) < len(names):
         raise SettingError(f"working points of the same name: {names}.")
