@@ -24,8 +24,8 @@ def optimizer_of(
 
     Example
     -------
-    >>> optimizer_of("adam", 0.001)[0].name
-    'adam'
+    >>> round(optimizer_of("adam", 0.001)[1], 6)
+    0.001
     """
     if isinstance(optimizer, str):
         known = {
