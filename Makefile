@@ -5,7 +5,7 @@
 PYTHON ?= python3.11
 VENV   ?= .venv
 # Leave `pyroot` out where ROOT comes from conda, LCG or the system: make env EXTRAS=boosted,physics,test,lint,docs
-EXTRAS ?= pyroot,boosted,physics,distributed,test,lint,docs
+EXTRAS ?= pyroot,boosted,physics,limits,distributed,test,lint,docs
 # pytest-xdist workers: one a core, at most 4 (TensorFlow and ROOT take about 1 GB each)
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
 

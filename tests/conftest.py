@@ -26,6 +26,6 @@ def _a_crash_is_told(pytestconfig: pytest.Config) -> None:
     with contextlib.suppress(ImportError):
         import ROOT
 
-        ROOT.gInterpreter.ProcessLine("0")
+        ROOT.gInterpreter.Declare("")
     faulthandler.disable()
     faulthandler.enable(file=pytestconfig.stash[fault_handler_stderr_fd_key])
