@@ -91,6 +91,10 @@ function(hepml_root_add_model target model)
   # The object for any processor first: of a function that several objects have, such as one of the standard
   # library, the linker keeps the first, and that one runs everywhere.
   add_library(${target} SHARED "${folder}/${target}_library.cxx" ${objects})
+  # It calls its own functions, whatever others of their names are in the process.
+  if(NOT APPLE)
+    target_link_options(${target} PRIVATE "LINKER:-Bsymbolic")
+  endif()
   _hepml_root_compile(${target} ${target} "${folder}" ${architecture})
   if(kernels)
     target_compile_definitions(${target} PRIVATE HEPML_ROOT_PORTABLE)

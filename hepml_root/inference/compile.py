@@ -53,6 +53,7 @@ from hepml_root.inference.compiler import (
     FLAGS,
     INSTALL,
     INSTRUCTIONS,
+    SHARED,
     Compiler,
     cpu,
     cpu_features,
@@ -263,7 +264,14 @@ def _isa(asked: str | None, default: str) -> str:
 
 
 def _cached(path: Path, compiler: Compiler, isa: str) -> CompiledModel:
-    marks = (compiler.version, repr(compiler.command), " ".join(FLAGS), isa, repr(INSTRUCTIONS), cpu())
+    marks = (
+        compiler.version,
+        repr(compiler.command),
+        " ".join((*FLAGS, *SHARED)),
+        isa,
+        repr(INSTRUCTIONS),
+        cpu(),
+    )
     key = _key(path, *marks)
     folder = cache_folder() / key
 
@@ -291,7 +299,7 @@ def _cached(path: Path, compiler: Compiler, isa: str) -> CompiledModel:
 def _build(compiler: Compiler, work: Path, library: str, isa: str) -> None:
     """Compile library.cxx in ``work``."""
     if isa != "portable":
-        compiler.run([*FLAGS, *INSTRUCTIONS[isa], "-shared", "library.cxx", "-o", library], work)
+        compiler.run([*FLAGS, *INSTRUCTIONS[isa], *SHARED, "library.cxx", "-o", library], work)
         return
     kernels = ["avx512", "avx2"] if platform.machine() in ("x86_64", "AMD64") else []
     parts = [
@@ -304,7 +312,7 @@ def _build(compiler: Compiler, work: Path, library: str, isa: str) -> None:
         list(pool.map(lambda arguments: compiler.run(arguments, work), parts))
     # The one for any processor first: see templates/library.cxx.
     objects = ["plain.o", *(f"{name}.o" for name in kernels)]
-    compiler.run(["-shared", *objects, "-o", library], work)
+    compiler.run([*SHARED, *objects, "-o", library], work)
     for name in objects:
         (work / name).unlink()
 

@@ -13,7 +13,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from hepml_root.export.cpp import generate
-from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, find_compiler
+from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, SHARED, find_compiler
 from hepml_root.inference.interface import INFER, library_source
 
 Infer = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
@@ -111,7 +111,7 @@ def compiled(
         source.save(folder)
         text.append(library_source(source.name, f"symbol_{name}"))
     (folder / "library.cxx").write_text("\n".join(text))
-    flags = [*FLAGS, *INSTRUCTIONS["native"], "-O1", *flags, "-shared"]
+    flags = [*FLAGS, *INSTRUCTIONS["native"], "-O1", *flags, *SHARED]
     find_compiler().run([*flags, "library.cxx", "-o", "library.so"], folder)
     library = ctypes.CDLL(str(folder / "library.so"))
     for name, model in models.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import json
 import re
@@ -18,6 +19,7 @@ from hepml_root.errors import ModelFileError, OutputExistsError, UnsupportedOper
 from hepml_root.export import cpp
 from hepml_root.export.cpp import generate, generator, identifier, string_literal
 from hepml_root.inference.session import Session
+from tests.export.libraries import compiled
 
 STRICT = ("-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Wno-psabi", "-Werror")
 
@@ -341,3 +343,19 @@ def test_a_damaged_manifest_is_refused() -> None:
     entry.key, entry.value = "hepml_root", "{no json"
     with pytest.raises(ModelFileError, match="manifest"):
         generate(model)
+
+
+def test_a_library_calls_its_own_functions(tmp_path: Path) -> None:
+    """Also where another library with functions of the same names is visible to all: ROOT makes them so."""
+    scores = []
+    for number, operator in enumerate(("Neg", "Exp")):
+        values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3]) for name in "xy"]
+        graph = helper.make_graph([helper.make_node(operator, ["x"], ["y"])], "one", values[:1], values[1:])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        function = compiled({"same": model}, folder)["same"]
+        ctypes.CDLL(str(folder / "library.so"), ctypes.RTLD_GLOBAL)
+        scores.append(function({"x": np.ones((5, 3), np.float32)})["y"])
+    assert (scores[0] == -1).all()
+    np.testing.assert_allclose(scores[1], np.e, rtol=1e-6)

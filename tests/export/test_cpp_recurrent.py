@@ -25,7 +25,7 @@ from onnx.reference import ReferenceEvaluator
 from hepml_root.errors import UnsupportedOperationError
 from hepml_root.export.cpp import generate
 from hepml_root.export.onnx import emit
-from hepml_root.inference.compiler import FLAGS, find_compiler
+from hepml_root.inference.compiler import FLAGS, SHARED, find_compiler
 from hepml_root.inference.interface import INFER, call, library_source
 from hepml_root.models import gru, lstm
 from tests.export import libraries
@@ -233,7 +233,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
         text.append(library_source(source.name, f"symbol_{number}"))
     (folder / "all.cxx").write_text("\n".join(text))
     flags = ["-O1" if flag == "-O3" else flag for flag in FLAGS]
-    find_compiler().run([*flags, "-march=native", "-shared", "all.cxx", "-o", "all.so"], folder)
+    find_compiler().run([*flags, "-march=native", *SHARED, "all.cxx", "-o", "all.so"], folder)
     library = ctypes.CDLL(str(folder / "all.so"))
     return {
         name: (case, INFER((f"symbol_{number}_infer", library)))

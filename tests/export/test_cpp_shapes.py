@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hepml_root.errors import UnsupportedOperationError
 from hepml_root.export.cpp import generate
-from hepml_root.inference.compiler import find_compiler
+from hepml_root.inference.compiler import SHARED, find_compiler
 from hepml_root.inference.interface import INFER, call, library_source
 
 EVENTS = 48 + 16 + 3  # a wide block, a narrow one, and one that is not full
@@ -97,7 +97,7 @@ def compiled(model: onnx.ModelProto, folder: Path, batched: bool) -> tuple[Any, 
     source = generate(model, name="cases", batched=batched)
     source.save(folder)
     (folder / "library.cxx").write_text(library_source("cases", "cases"))
-    find_compiler().run([*FLAGS, "-fPIC", "-shared", "library.cxx", "-o", "cases.so"], folder)
+    find_compiler().run([*FLAGS, "-fPIC", *SHARED, "library.cxx", "-o", "cases.so"], folder)
     function = ctypes.cast(ctypes.CDLL(str(folder / "cases.so")).cases_infer, INFER)
     return function, [int(np.prod(entry["shape"])) for entry in source.manifest["outputs"]]
 

@@ -18,7 +18,7 @@ from benchmarks.inference import networks
 from hepml_root.export.cpp import generate
 from hepml_root.export.parity import onnxruntime_predict
 from hepml_root.inference.compile import compile
-from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, find_compiler
+from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, SHARED, find_compiler
 from hepml_root.inference.interface import INFER, call, library_source
 
 TOLERANCE = 1e-5  # of the largest value of an output: about a hundred roundings of one float32 number
@@ -42,7 +42,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
         source.save(folder)
         text.append(library_source(source.name, f"zoo_symbol_{number}"))
     (folder / "zoo.cxx").write_text("\n".join(text))
-    flags = ["-O1" if flag == "-O3" else flag for flag in (*FLAGS, *INSTRUCTIONS["native"], "-shared")]
+    flags = ["-O1" if flag == "-O3" else flag for flag in (*FLAGS, *INSTRUCTIONS["native"], *SHARED)]
     find_compiler().run([*flags, "zoo.cxx", "-o", "zoo.so"], folder)
     library = ctypes.CDLL(str(folder / "zoo.so"))
     functions = [INFER((f"zoo_symbol_{number}_infer", library)) for number in range(len(files))]

@@ -15,7 +15,7 @@ from hepml_root.errors import CompilerError
 from hepml_root.export.cpp import generate
 from hepml_root.export.parity import onnxruntime_predict
 from hepml_root.inference.compile import _interpreted
-from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, find_compiler, runs
+from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, SHARED, find_compiler, runs
 from hepml_root.inference.interface import INFER, call, library_source
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def test_with_each_instruction_set(files: dict[str, Path], instructions: str, tm
         source.save(tmp_path)
         text.append(library_source(source.name, f"zoo_symbol_{number}"))
     (tmp_path / "zoo.cxx").write_text("\n".join(text))
-    flags = ["-O1" if flag == "-O3" else flag for flag in (*FLAGS, *INSTRUCTIONS[instructions], "-shared")]
+    flags = ["-O1" if flag == "-O3" else flag for flag in (*FLAGS, *INSTRUCTIONS[instructions], *SHARED)]
     find_compiler().run([*flags, "zoo.cxx", "-o", "zoo.so"], tmp_path)
     library = ctypes.CDLL(str(tmp_path / "zoo.so"))
     found = {

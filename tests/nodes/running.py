@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hepml_root.inference.compiler import find_compiler
+from hepml_root.inference.compiler import SHARED, find_compiler
 from tests.nodes.cases import Form
 
 FLAGS = (
@@ -23,7 +23,7 @@ FLAGS = (
     "-ffp-contract=fast",
     "-fno-math-errno",
     "-fPIC",
-    "-shared",
+    *SHARED,
     "-w",
 )
 # A wide block, a narrow one, and one that is not full.
