@@ -157,6 +157,7 @@ def adopt(
     >>> ends = [[onnx.helper.make_tensor_value_info(n, 1, ["N", 2])] for n in ("input", "probabilities")]
     >>> opset = [onnx.helper.make_opsetid("", 18)]
     >>> model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", *ends), opset_imports=opset)
+    >>> model.ir_version = 10
     >>> folder = tempfile.mkdtemp()
     >>> onnx.save(model, folder + "/sklearn.onnx")
     >>> x = np.random.default_rng(1).normal(size=(100, 2))
