@@ -257,7 +257,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         hr.export(own_model({"particles": (5,)}), path, data=data)
     with pytest.raises(ShapeError, match=r"\(4,\)"):
         hr.export(own_model({"features": (4,)}), path, data=data)
-    with pytest.raises(ShapeError, match="has 2 output"):
+    with pytest.raises(ShapeError, match="gives 2 values per event, and a binary task has one"):
         hr.export(own_model({"features": (5,)}, units=2), path, data=data)
     with pytest.raises(ShapeError, match="other inputs"):
         hr.export(hr.models.dense(data, hidden=(4,)), path, data=blocks())
@@ -426,7 +426,7 @@ def test_files_that_cannot_be_adopted(tmp_path: Path) -> None:
         hr.export.adopt(foreign(tmp_path / "narrow.onnx", features=4), out, data=binary())
     with pytest.raises(ShapeError, match="input_1"):
         hr.export.adopt(foreign(tmp_path / "one.onnx"), out, data=blocks())
-    with pytest.raises(ShapeError, match="has 2 output"):
+    with pytest.raises(ShapeError, match="gives 2 values per event, and a binary task has one"):
         hr.export.adopt(foreign(tmp_path / "two.onnx", units=2), out, data=binary())
     with pytest.raises(SourceNotFoundError):
         hr.export.adopt(tmp_path / "absent.onnx", out, data=binary())
