@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from hepml_root import __version__
 from hepml_root.cli.generate import add_generate
+from hepml_root.cli.inspect import add_inspect
 from hepml_root.cli.models import add_models
 from hepml_root.cli.operators import add_operators
 from hepml_root.cli.quiet import quieten, share_cores
@@ -27,7 +28,7 @@ from hepml_root.errors import HepmlError, SettingError, nearest
 
 _COMMANDS = (
     *("train", "evaluate", "export", "compile", "apply", "generate"),
-    *("models", "operators", "demo", "config"),
+    *("inspect", "models", "operators", "demo", "config"),
 )
 
 
@@ -387,10 +388,11 @@ examples:
     )
     apply.add_argument("--seed", type=int, default=0, metavar="N",
                        help="seed of a network that draws random numbers (default: 0)")  # fmt: skip
-    apply.add_argument("--threads", type=int, default=1, metavar="N", help="threads that score (default: 1)")
+    apply.add_argument("--threads", type=int, metavar="N", help="threads that score (default: one per core)")
     overwriting(apply)
 
     add_generate(command, overwriting)
+    add_inspect(command)
     add_models(command)
     add_operators(command)
 
