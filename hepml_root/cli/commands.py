@@ -27,7 +27,7 @@ from hepml_root.cli.quiet import quieten, share_cores
 from hepml_root.errors import HepmlError, SettingError, nearest
 
 _COMMANDS = (
-    *("train", "evaluate", "export", "compile", "apply", "generate"),
+    *("train", "evaluate", "export", "adopt", "compile", "apply", "generate"),
     *("inspect", "models", "operators", "demo", "config"),
 )
 
@@ -139,6 +139,23 @@ def _export(options: argparse.Namespace) -> int:
         options.model, options.output, working_points=points, report=options.best_cut,
         overwrite=options.overwrite, certify=options.certify,
     )  # fmt: skip
+    return 0
+
+
+def _adopt(options: argparse.Namespace) -> int:
+    from hepml_root.cli.files import adopt_file
+
+    adopt_file(
+        options.model,
+        options.output,
+        job_file=options.job,
+        inputs=_pairs(options.input, "--input"),
+        scores=options.scores,
+        labels=options.labels,
+        working_points=_numbers(options.working_point, "--working-point"),
+        overwrite=options.overwrite,
+        certify=options.certify,
+    )
     return 0
 
 
@@ -322,6 +339,31 @@ examples:
     export.add_argument("--no-certify", dest="certify", action="store_false",
                         help="compare with ONNX Runtime only; nothing is compiled")  # fmt: skip
     overwriting(export)
+
+    adopt = command(
+        "adopt", _adopt, "give an ONNX file of PyTorch, scikit-learn or others what the other commands need",
+        """\
+The data section of the job file says what the inputs are: columns, units, classes. Nothing is trained, and
+data.max_events may be small. ONNX Runtime and our C++ score these events before the file gets its name.
+
+examples:
+  hepml-root adopt torch.onnx --job job.yaml -o mine.onnx
+  hepml-root adopt sklearn.onnx --job job.yaml -o mine.onnx --labels background signal
+  hepml-root adopt torch.onnx --job job.yaml -o mine.onnx --input x=particles --input m=particles_mask""",
+    )  # fmt: skip
+    adopt.add_argument("model", metavar="MODEL.onnx", help="a file that another program wrote")
+    adopt.add_argument("-o", "--output", required=True, metavar="MODEL.onnx", help="the file to write")
+    adopt.add_argument("--job", required=True, metavar="JOB.yaml", help="the job file whose inputs it takes")
+    adopt.add_argument("--input", action="append", default=[], metavar="NAME=BLOCK",
+                       help="which input of the file is which of the job (may be repeated)")  # fmt: skip
+    adopt.add_argument("--scores", metavar="NAME", help="the output to take, where there are several")
+    adopt.add_argument("--labels", nargs="+", metavar="CLASS",
+                       help="what the values of the output are, in its order")  # fmt: skip
+    adopt.add_argument("--working-point", action="append", default=[], metavar="NAME=THRESHOLD",
+                       help="a cut on the score to keep in the file (may be repeated)")  # fmt: skip
+    adopt.add_argument("--no-certify", dest="certify", action="store_false",
+                       help="compare with ONNX Runtime only; nothing is compiled")  # fmt: skip
+    overwriting(adopt)
 
     compile_ = command(
         "compile", _compile, "turn a .onnx file into a C++ header or a shared library",

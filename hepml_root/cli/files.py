@@ -99,6 +99,34 @@ def export_file(
     print(file, *lines(read_manifest(file)["parity"]), sep="\n  ")
 
 
+def adopt_file(
+    model: str,
+    output: str,
+    *,
+    job_file: str,
+    inputs: Mapping[str, str],
+    scores: str | None = None,
+    labels: Sequence[str] | None = None,
+    working_points: Mapping[str, float] | None = None,
+    overwrite: bool = False,
+    certify: bool = True,
+) -> None:
+    """Give an ONNX file of another program a manifest; the inputs are those of a job's events."""
+    refuse_existing(output, overwrite)
+    if Path(output).suffix != ".onnx":
+        raise SettingError(f"adopt: '{output}' must end in .onnx.")
+    from hepml_root.cli.job_run import dataset_of
+    from hepml_root.export import adopt, read_manifest
+    from hepml_root.export.certificate import lines
+
+    data = dataset_of(read_job(job_file))
+    file = adopt(
+        model, output, data=data, inputs=inputs, output=scores, labels=labels, overwrite=overwrite,
+        working_points=working_points, certify=certify,
+    )  # fmt: skip
+    print(file, *lines(read_manifest(file)["parity"]), sep="\n  ")
+
+
 def working_points_in(report: str) -> list[dict[str, Any]]:
     """Return the working points that a report holds: a folder that `evaluate` wrote, or its report.json.
 

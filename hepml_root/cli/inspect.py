@@ -14,13 +14,13 @@ import onnx
 from hepml_root.errors import ModelFileError
 
 EXAMPLES = """\
-A file of another program has no manifest: its inputs and outputs are shown, and hr.export.adopt gives it one.
+A file of another program has no manifest: its inputs and outputs are shown; `hepml-root adopt` writes one.
 
 examples:
   hepml-root inspect higgs.onnx                         inputs, outputs, working points, parity, provenance
   hepml-root inspect higgs.onnx --json                  the manifest, for programs"""
 
-_BARE = "(the file has no manifest of hepml_root: hr.export.adopt writes one)"
+_BARE = "(the file has no manifest of hepml_root: hepml-root adopt writes one)"
 
 
 def add_inspect(command: Callable[..., argparse.ArgumentParser]) -> None:

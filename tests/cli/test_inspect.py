@@ -60,7 +60,7 @@ def test_a_file_of_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), file)
     assert main(["inspect", str(file)]) == 0
     shown = capsys.readouterr().out
-    assert "hr.export.adopt" in shown
+    assert "hepml-root adopt" in shown
     assert (
         "input x: float (N, 3)\noutput y: float (N, 5)\n15 numbers in weights; opset 18; 1 nodes: MatMul 1"
         in shown
