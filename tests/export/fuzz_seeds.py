@@ -57,6 +57,15 @@ def image() -> onnx.ModelProto:
     return b.model({"x": [2, 6, 6]}, {b.add("Softmax", x): [5]})
 
 
+def filters() -> onnx.ModelProto:
+    """Two convolutions by minimal filtering, odd sizes, the maximum behind them and a dense layer."""
+    b = Builder("filters")
+    x = b.add("Relu", b.add("Conv", "x", b.normal(9, 8, 3, 3), b.normal(9), pads=[1, 1, 1, 1]))
+    x = b.add("Relu", b.add("Conv", x, b.normal(17, 9, 3, 3), b.normal(17), pads=[1, 0, 0, 1]))
+    x = b.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    return b.model({"x": [8, 9, 7]}, {b.add("Gemm", b.add("Flatten", x), b.normal(17 * 4 * 3, 5)): [5]})
+
+
 def shapes() -> onnx.ModelProto:
     b = Builder("shapes")
 
@@ -205,4 +214,4 @@ def described() -> onnx.ModelProto:
     return model
 
 
-SEEDS = (image, shapes, recurrent, trees, trees_by_leaf, control, described)
+SEEDS = (image, filters, shapes, recurrent, trees, trees_by_leaf, control, described)

@@ -49,6 +49,7 @@ def products() -> onnx.ModelProto:
     turned = add("Transpose", "y", perm=[0, 2, 1])
     out("MatMul", "x", turned)
     out("MatMul", turned, "x")
+    out("MatMul", "m", add("Transpose", "m", perm=[0, 2, 1]))  # more columns than a register has lanes
     out("MatMul", add("Unsqueeze", "x", cases.axes(1)), "z")  # broadcast over a batch axis
     scores = add("Mul", add("MatMul", "x", turned), cases.constant(0.3))
     out("MatMul", add("Softmax", add("Add", scores, weight(7, 1))), "y")
