@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hepml_root.errors import EmptySelectionError, NonFiniteInputError, ShapeError, WeightError
+from hepml_root.errors import (
+    EmptySelectionError,
+    NonFiniteInputError,
+    SettingError,
+    ShapeError,
+    WeightError,
+)
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -100,3 +106,33 @@ def checked_binary(
                 "Use more events, or another weight."
             )
     return scores, signal, weights
+
+
+def weights_of_yields(
+    signal: Bools, weights: Floats, signal_events: float | None, background_events: float | None
+) -> Floats:
+    """Return the weights (events,) of checked events, scaled such that each class has its expected events.
+
+    Where these are None, the sum of the class's weights stays.
+
+    Raises
+    ------
+    SettingError
+        Expected events are not positive.
+
+    Example
+    -------
+    >>> weights_of_yields(np.array([True, True, False]), np.array([1.0, 3.0, 2.0]), 8.0, None).tolist()
+    [2.0, 6.0, 2.0]
+    """
+    scaled = weights.copy()
+    for name, members, wanted in (
+        ("signal", signal, signal_events),
+        ("background", ~signal, background_events),
+    ):
+        if wanted is None:
+            continue
+        if not (np.isfinite(wanted) and wanted > 0):
+            raise SettingError(f"the expected {name} events must be positive, got {wanted!r}.")
+        scaled[members] *= wanted / weights[members].sum()
+    return scaled

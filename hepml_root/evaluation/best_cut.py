@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hepml_root.errors import EmptySelectionError, SettingError, ShapeError, unknown
-from hepml_root.evaluation.arrays import Bools, Floats, checked_binary
+from hepml_root.evaluation.arrays import Bools, Floats, checked_binary, weights_of_yields
 from hepml_root.evaluation.estimate import ONE_SIGMA, Estimate, finite_or_none, to_json
 from hepml_root.evaluation.significance import (
     BestCut,
@@ -200,12 +200,10 @@ def yields_above(
         raise SettingError(f"a cut is a finite number, not {threshold!r}.")
     passing = passes(scores, threshold).reshape(-1)
     scores, signal, weights = checked_binary(scores, labels, weights)
+    weights = weights_of_yields(signal, weights, signal_events, background_events)
     found = []
     for members, wanted in ((signal, signal_events), (~signal, background_events)):
-        if wanted is not None and not wanted > 0:
-            raise SettingError(f"expected events must be positive, got {wanted!r}.")
-        total = weights[members].sum()
-        w = weights[members] * (1.0 if wanted is None else wanted / total)
+        w = weights[members]
         above = w[passing[members]]
         variance = efficiency_variance(above.sum(), (above**2).sum(), w.sum(), (w**2).sum(), fixed=wanted)
         found.append((float(above.sum()), float(variance), float((above**2).sum()), float(w.sum())))
@@ -288,12 +286,14 @@ def choose_cut(
     if objective not in OBJECTIVES:
         raise SettingError(unknown("objective of a cut", objective, OBJECTIVES))
     chooser, judge = checked_sample(validation), None if test is None else checked_sample(test)
-    totals = expected_events(chooser if judge is None else judge, signal_events, background_events)
-    if judge is not None:  # else the sums of weights of the one sample fluctuate with it
-        signal_events, background_events = totals
+    # Sums of weights that nobody gave fluctuate with the sample that they are of.
+    own = {"signal_events": signal_events, "background_events": background_events}
+    of_chooser: dict[str, float | None] = own
+    if judge is not None:
+        totals = expected_events(judge, signal_events, background_events)
+        of_chooser = dict(zip(own, totals, strict=True))
     scan = scan_significance(
-        chooser[0].astype(np.float32), chooser[1], chooser[2],
-        signal_events=signal_events, background_events=background_events, systematic=systematic,
+        chooser[0].astype(np.float32), chooser[1], chooser[2], **of_chooser, systematic=systematic,
         minimum_background=minimum_background, cuts=cuts, bootstrap=bootstrap, seed=seed, level=level,
     )  # fmt: skip
     best: BestCut | None = scan.best_asimov if objective == "asimov" else scan.best_simple
@@ -303,16 +303,9 @@ def choose_cut(
             f"{chosen_on} events. Use more events, or ask for fewer with minimum_background."
         )
     threshold = _in_the_gap(chooser[0], best.threshold.value)
-    chosen, applied = (
-        None
-        if part is None
-        else yields_above(
-            threshold, *part, signal_events=signal_events, background_events=background_events,
-            systematic=systematic, level=level,
-        )
-        for part in (chooser, judge)
-    )  # fmt: skip
-    assert chosen is not None
+    settings = {"systematic": systematic, "level": level}
+    chosen = yields_above(threshold, *chooser, **of_chooser, **settings)
+    applied = None if judge is None else yields_above(threshold, *judge, **own, **settings)
     interval = dataclasses.replace(best.threshold, value=threshold)
     return ChosenCut(threshold, objective, chosen, applied, chosen_on, applied_on, interval)
 

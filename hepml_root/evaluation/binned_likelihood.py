@@ -105,8 +105,8 @@ class BinnedLikelihood:
         Without ``counts``, the median for the expected signal: the counts are ``s + b`` (the Asimov data). A
         deficit gives 0.
         """
-        if counts is None:
-            return math.sqrt(2.0 * self.value(0.0, self.signal + self.background))
+        if counts is None:  # rounding can leave a little less than nothing where there is no signal
+            return math.sqrt(2.0 * max(self.value(0.0, self.signal + self.background), 0.0))
         counts = self._counts(counts)
         best = self.strength(counts)
         return math.sqrt(2.0 * max(self.value(0.0, counts) - self.value(best, counts), 0.0))

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hepml_root.errors import EmptySelectionError, SettingError, ShapeError, unknown
-from hepml_root.evaluation.arrays import Bools, Floats
-from hepml_root.evaluation.best_cut import Sample, checked_sample, expected_events
+from hepml_root.evaluation.arrays import Bools, Floats, weights_of_yields
+from hepml_root.evaluation.best_cut import Sample, checked_sample
 from hepml_root.evaluation.binned_likelihood import BinnedLikelihood
 from hepml_root.evaluation.estimate import ONE_SIGMA, Estimate, poisson_replicas, to_json
 from hepml_root.evaluation.significance import asimov_significance, log_excess
@@ -184,10 +184,7 @@ def choose_bins(
         )
     scores, signal, weights = checked_sample(sample)
     scores = scores.astype(np.float32).astype(np.float64)
-    wanted = expected_events((scores, signal, weights), signal_events, background_events)
-    weights = weights.copy()
-    for members, events in ((signal, wanted[0]), (~signal, wanted[1])):
-        weights[members] *= events / weights[members].sum()
+    weights = weights_of_yields(signal, weights, signal_events, background_events)
     parts = np.arange(1, _CELLS // 2) / (_CELLS // 2)
     inner = np.concatenate([np.quantile(scores[signal], parts), np.quantile(scores[~signal], parts)])
     inner = np.unique(inner.astype(np.float32))
@@ -350,7 +347,7 @@ def significance_in_bins(
     Raises
     ------
     SettingError
-        ``systematic`` is negative.
+        ``systematic`` is negative, or expected events are not positive.
     ShapeError, NonFiniteInputError, EmptySelectionError, WeightError
         The arrays cannot be used.
 
@@ -368,14 +365,12 @@ def significance_in_bins(
     if len(binning.edges) < 2:
         raise ShapeError("a binning has two edges at least.")
     scores, signal, weights = checked_sample(sample)
+    weights = weights_of_yields(signal, weights, signal_events, background_events)
     bins, number = binning.bins_of(scores), len(binning)
     parts = []
     for members, wanted in ((signal, signal_events), (~signal, background_events)):
-        w = weights[members]
-        if wanted is not None:
-            w = w * (wanted / w.sum())
         order = np.argsort(bins[members], kind="stable")
-        parts.append(_Part(w[order], bins[members][order], number, wanted))
+        parts.append(_Part(weights[members][order], bins[members][order], number, wanted))
     s, b = (part.sums for part in parts)
     variance_s, variance_b = (part.variances for part in parts)
     many_s, many_b = (part.replicas(bootstrap, seed + position) for position, part in enumerate(parts))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hepml_root.errors import SettingError, ShapeError, unknown
-from hepml_root.evaluation.arrays import Bools, Floats, checked_binary
+from hepml_root.evaluation.arrays import Bools, Floats, checked_binary, weights_of_yields
 from hepml_root.evaluation.best_cut import ChosenCut, choose_cut, passes
 from hepml_root.evaluation.estimate import ONE_SIGMA, Estimate, poisson_replicas, to_json
 from hepml_root.evaluation.significance import SignificanceScan, asimov_significance, scan_significance
@@ -32,7 +32,7 @@ class ComparedTraining:
         The cut of each repetition, chosen on validation events, with its yields on the test events.
     asimov
         Z_A at those cuts, mean of the repetitions, with the interval that the statistics of the test events
-        leave.
+        leave; undefined where no background of the test events passes one of the cuts.
     spread
         Standard deviation of Z_A between repetitions; NaN of a single one. It holds what changes with the
         seed: initial weights, order of events, chosen cut.
@@ -209,12 +209,10 @@ def compare_significance(
     chosen = {name: _repetitions(scores, name) for name, scores in others.items()}
     first = next(iter(tested.values()))[0]
     _, signal, used = checked_binary(first, labels, weights)
-    totals = (
-        float(used[signal].sum()) if signal_events is None else float(signal_events),
-        float(used[~signal].sum()) if background_events is None else float(background_events),
-    )
+    totals = (signal_events, background_events)
+    scaled = weights_of_yields(signal, used, *totals)
     settings: dict[str, Any] = {
-        "signal_events": totals[0], "background_events": totals[1], "systematic": systematic,
+        "signal_events": signal_events, "background_events": background_events, "systematic": systematic,
         "minimum_background": minimum_background, "cuts": cuts, "seed": seed, "level": level,
     }  # fmt: skip
     found: dict[str, tuple[list[SignificanceScan], list[ChosenCut]]] = {}
@@ -234,7 +232,7 @@ def compare_significance(
             )
             passing.append(passes(scores, best[-1].threshold))
         found[name] = scans, best
-    central, replicas = _significances(np.array(passing), signal, used, totals, systematic, bootstrap, seed)
+    central, replicas = _significances(np.array(passing), signal, scaled, totals, systematic, bootstrap, seed)
     result: list[ComparedTraining] = []
     reference, start = None, 0
     for name, (scans, best) in found.items():
@@ -246,11 +244,17 @@ def compare_significance(
         if reference is None:
             reference = mean, many
         else:
-            difference = Estimate.from_replicas(mean - reference[0], many - reference[1], level)
+            difference = _estimate(mean - reference[0], many - reference[1], level)
         spread = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-        estimate = Estimate.from_replicas(mean, many, level)
+        estimate = _estimate(mean, many, level)
         result.append(ComparedTraining(name, tuple(scans), tuple(best), estimate, spread, difference))
     return SignificanceComparison(tuple(result), float(systematic), "validation")
+
+
+def _estimate(value: float, replicas: Floats, level: float) -> Estimate:
+    """Return a value with the interval of the replicas in which it is known, if it is known itself."""
+    known = replicas[np.isfinite(replicas)] if np.isfinite(value) else replicas[:0]
+    return Estimate.from_replicas(value, known, level)
 
 
 def _repetitions(scores: ArrayLike, name: str) -> NDArray[np.float32]:
@@ -267,29 +271,32 @@ def _significances(
     passing: Bools,
     signal: Bools,
     weights: Floats,
-    totals: Sequence[float],
+    totals: Sequence[float | None],
     systematic: float,
     bootstrap: int,
     seed: int,
 ) -> tuple[Floats, Floats]:
-    """Return Z_A (cuts,) of events that pass (cuts, events), and that of each replica (replicas, cuts)."""
-    scaled = weights.copy()
-    for members, total in ((signal, totals[0]), (~signal, totals[1])):
-        scaled[members] *= total / weights[members].sum()
+    """Return Z_A (cuts,) of events that pass (cuts, events), and that of each replica (replicas, cuts).
+
+    NaN where no background passes: what such a cut is worth is unknown, not infinite.
+    """
+    classes = (signal, ~signal)
     # Columns: the events that pass each cut, and at the end all events.
     kept = np.concatenate([passing, np.ones((1, len(signal)), dtype=bool)]).T
-    tables = [np.where(kept & members[:, None], scaled[:, None], 0.0) for members in (signal, ~signal)]
+    tables = [np.where(kept[members], weights[members, None], 0.0) for members in classes]
 
     def value(sums: list[Floats]) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
             s, b = (
-                part[..., :-1] * (total / part[..., -1:]) for part, total in zip(sums, totals, strict=True)
+                # A total that was given does not fluctuate.
+                part[..., :-1] * (1.0 if total is None else total / part[..., -1:])
+                for part, total in zip(sums, totals, strict=True)
             )
-        return asimov_significance(s, b, systematic)
+        return np.where(b > 0, asimov_significance(s, b, systematic), np.nan)
 
     central = value([table.sum(axis=0) for table in tables])
     replicas = [
-        value([counts @ table for table in tables])
+        value([counts[:, members] @ table for members, table in zip(classes, tables, strict=True)])
         for counts in poisson_replicas(len(signal), bootstrap, seed)
     ]
     return central, np.concatenate(replicas) if replicas else np.empty((0, len(central)))

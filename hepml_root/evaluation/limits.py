@@ -13,10 +13,12 @@ import dataclasses
 import math
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from hepml_root.errors import MissingDependencyError, SettingError, unknown
+from hepml_root.evaluation.arrays import checked_vector
 from hepml_root.evaluation.binned_likelihood import BinnedLikelihood, solve_rising
 from hepml_root.evaluation.estimate import to_json
 
@@ -88,7 +90,8 @@ def upper_limit(
     Raises
     ------
     SettingError
-        The level or the backend is unknown, or there is no signal.
+        The level or the backend is unknown, there is no signal, or something is observed where neither
+        signal nor background is expected.
     MissingDependencyError
         pyhf is asked for and not installed.
     ShapeError
@@ -106,12 +109,24 @@ def upper_limit(
         raise SettingError(f"level={level!r}: a confidence level lies between 0 and 1.")
     if not model.signal.any():
         raise SettingError("without any expected signal there is no limit on its strength.")
+    if observed is not None:
+        _refuse_impossible(model, observed)
     if backend == "pyhf":
         return _by_pyhf(model, observed, level)
     alpha = 1.0 - level
     bands = tuple(_expected(model, alpha, shift) for shift in BANDS)
     found = None if observed is None else _observed(model, observed, alpha)
     return Limit(bands[2], bands, found, level, "asymptotic")
+
+
+def _refuse_impossible(model: BinnedLikelihood, observed: ArrayLike) -> None:
+    counts = checked_vector("the counts", np.atleast_1d(observed), len(model.signal))
+    impossible = np.flatnonzero((counts > 0) & (model.signal == 0) & (model.background == 0))
+    if len(impossible):
+        raise SettingError(
+            f"{counts[impossible[0]]:g} events are observed in bin {impossible[0]}, where neither signal nor "
+            "background is expected: no strength explains them. Join it with a neighbouring bin."
+        )
 
 
 def _expected(model: BinnedLikelihood, alpha: float, shift: float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hepml_root.errors import SettingError
-from hepml_root.evaluation.arrays import Floats, checked_binary
+from hepml_root.evaluation.arrays import Floats, checked_binary, weights_of_yields
 from hepml_root.evaluation.estimate import ONE_SIGMA, Estimate, poisson_replicas, to_json
 from hepml_root.evaluation.yield_errors import efficiency_variance, propagated
 
@@ -300,16 +300,7 @@ def scan_significance(
     scores, signal, weights = checked_binary(scores, labels, weights)
     if cuts < 2:
         raise SettingError(f"a scan needs at least 2 cuts, got {cuts}.")
-    scale = np.ones(len(scores))
-    for members, wanted, name in (
-        (signal, signal_events, "signal"),
-        (~signal, background_events, "background"),
-    ):
-        if wanted is not None:
-            if not wanted > 0:
-                raise SettingError(f"the expected {name} events must be positive, got {wanted!r}.")
-            scale[members] = wanted / weights[members].sum()
-    weights = weights * scale
+    weights = weights_of_yields(signal, weights, signal_events, background_events)
 
     half = cuts // 2
     even = np.linspace(scores.min(), scores.max(), cuts - half + 1)[:-1]

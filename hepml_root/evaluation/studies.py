@@ -151,21 +151,24 @@ def study_significance(
         first: Any = (other_outputs[:, 0], other.labels == other.schema.signal_index, other.weight)
         second: Any = (scores, labels, test.weight)
         names: dict[str, Any] = {"chosen_on": "validation", "applied_on": "test"}
+        # Sums of weights that nobody gave fluctuate with the test events, which they are of.
+        given = yields
     else:
         chosen = half_of_each(labels, common["seed"])
         first, second = ((scores[part], labels[part], test.weight[part]) for part in (chosen, ~chosen))
         names = {"chosen_on": "half of the test events", "applied_on": "the other half"}
+        given = totals
     with contextlib.suppress(EmptySelectionError, WeightError):
         # Replicas only say how far the place of the optimum moves: fewer do.
         fewer = {**common, "bootstrap": min(common["bootstrap"], _REPLICAS_OF_A_CUT)}
         report.best_cut = choose_cut(
-            first, second, minimum_background=minimum_background, **totals, **fewer, **names
+            first, second, minimum_background=minimum_background, **given, **fewer, **names
         )
         binning = choose_bins(
             first, bins=bins, minimum_background=minimum_background, chosen_on=names["chosen_on"], **totals
         )
         report.binned = significance_in_bins(
-            second, binning, applied_on=names["applied_on"], **totals, **common
+            second, binning, applied_on=names["applied_on"], **given, **common
         )
         model = report.binned.likelihood()
         if model.signal.any() and model.background.any():

@@ -107,6 +107,10 @@ def test_what_the_chooser_says_is_what_is_applied():
     # Both samples stand for the yields of the test events, here counts.
     assert cut.chosen.signal.value == pytest.approx(2000 * cut.chosen.signal_efficiency)
     assert cut.applied.signal.value == np.count_nonzero(passes(others, cut.threshold) & (other_labels == 1))
+    # Nobody gave these counts: that of the test events that pass is Poisson, as is that of all of them.
+    assert cut.applied.signal.error == pytest.approx(math.sqrt(cut.applied.signal.value))
+    scaled = yields_above(cut.threshold, scores, labels, weights, signal_events=2000.0)
+    assert cut.chosen.signal.error == pytest.approx(scaled.signal.error)
     assert cut.threshold == float(np.float32(cut.threshold))
     assert cut.interval.low <= cut.threshold <= cut.interval.high
     point = cut.working_point("tight", output="signal")

@@ -211,6 +211,15 @@ def test_outer_bins_are_open_and_edges_belong_to_the_upper_bin():
     assert binning.bins_of([-5, 0.25, below, edge, 5]).tolist() == [0, 1, 1, 2, 2]
 
 
+def test_no_signal_has_no_significance():
+    """The likelihood of what is expected is 0 to rounding, also where that leaves it a little below."""
+    generator = np.random.default_rng(1)
+    for bins in range(1, 40):
+        background, own = generator.uniform(0, 100, bins), generator.uniform(0, 0.3, bins)
+        model = BinnedLikelihood(np.zeros(bins), background, own, correlated=0.2)
+        assert model.discovery() == pytest.approx(0.0, abs=1e-6)
+
+
 def test_bad_input():
     sample = toy(100, 1)
     with pytest.raises(errors.SettingError, match=r"no rule for bins 'infomation'.*'information'"):
@@ -219,6 +228,12 @@ def test_bad_input():
         choose_bins(sample, bins=0)
     with pytest.raises(errors.EmptySelectionError, match="one bin needs 1000"):
         choose_bins(sample, minimum_background=1000)
+    binning = choose_bins(sample)
+    for wrong in (-5.0, 0.0, math.nan):
+        with pytest.raises(errors.SettingError, match="expected signal events must be positive"):
+            choose_bins(sample, signal_events=wrong)
+        with pytest.raises(errors.SettingError, match="expected background events must be positive"):
+            significance_in_bins(sample, binning, background_events=wrong)
     with pytest.raises(errors.SettingError, match="negative"):
         correlated_significance([1.0], [1.0], -0.1)
     with pytest.raises(errors.SettingError, match="'background' must not be negative"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from hepml_root import errors
 from hepml_root.evaluation.best_cut import yields_above
 from hepml_root.evaluation.comparison import compare_significance
 from hepml_root.evaluation.plot_significance import plot_significance_comparison
+from hepml_root.evaluation.significance import asimov_gradient
 
 YIELDS = {"signal_events": 60.0, "background_events": 2000.0, "systematic": 0.2}
 
@@ -69,6 +72,39 @@ def test_values_are_those_of_the_chosen_cuts(comparison, scores):
         one = yields_above(training.cuts[0].threshold, test[training.name][0], labels, **YIELDS)
         if training.name != "worse":
             assert training.asimov.error == pytest.approx(one.asimov.error, rel=0.4)
+
+
+def test_a_cut_that_no_test_background_passes_has_no_known_value():
+    """The two backgrounds of the test events have the lowest score; validation has plenty of them."""
+    scores, labels = np.float32([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1])
+    many, many_labels = np.repeat([0.3, 0.7], 100), np.repeat([0, 1], 100)
+    many_labels[100:110] = 0
+    found = compare_significance(
+        {"one": scores, "two": scores}, labels, validation=({"one": many, "two": many}, many_labels),
+        signal_events=10, background_events=100, minimum_background=5,
+    )  # fmt: skip
+    for training in found.trainings:
+        assert training.cuts[0].applied.background.value == 0
+        assert math.isnan(training.cuts[0].applied.asimov.value)
+        assert str(training.asimov) == "undefined"
+    assert str(found["two"].difference) == "undefined"
+
+
+def test_totals_that_nobody_gave_fluctuate():
+    """All signal passes: with a given total its part is certain, with a sum of 100 weights it is 10 %."""
+    labels = np.repeat([0, 1], [10_000, 100])
+    scores = np.where(labels == 1, 0.9, np.linspace(0, 1, len(labels)) ** 2).astype(np.float32)
+    settings = {"validation": ({"one": scores}, labels), "systematic": 0.0, "bootstrap": 400}
+    free = compare_significance({"one": scores}, labels, **settings)["one"]
+    fixed = compare_significance({"one": scores}, labels, signal_events=100.0, **settings)["one"]
+    assert free.asimov.value == pytest.approx(fixed.asimov.value)
+    s, b = free.cuts[0].applied.signal.value, free.cuts[0].applied.background.value
+    assert s == 100
+    by_signal, by_background = asimov_gradient(s, b)
+    of_background = by_background * math.sqrt(b)
+    # 400 replicas know a standard deviation to 3.5 %; four of these.
+    assert fixed.asimov.error == pytest.approx(abs(of_background), rel=0.14)
+    assert free.asimov.error == pytest.approx(math.hypot(by_signal * 10, of_background), rel=0.14)
 
 
 def test_curves_meet_the_scans(comparison):

@@ -111,6 +111,8 @@ def test_bad_input(monkeypatch):
         upper_limit(BinnedLikelihood([0.0], [1.0]))
     with pytest.raises(errors.ShapeError, match="the counts"):
         upper_limit(MODELS["one bin"], [1.0, 2.0])
+    with pytest.raises(errors.SettingError, match="1 events are observed in bin 1, where neither"):
+        upper_limit(BinnedLikelihood([1.0, 0.0], [10.0, 0.0]), [3.0, 1.0])
     monkeypatch.setitem(__import__("sys").modules, "pyhf", None)
     with pytest.raises(errors.MissingDependencyError, match=r"hepml_root\[limits\]"):
         upper_limit(MODELS["one bin"], backend="pyhf")
