@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.result_page import put_table
+
 # One thread, before TensorFlow is imported: processor seconds are then those of the work.
 for _variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
     os.environ.setdefault(_variable, "1")
@@ -30,7 +32,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 INPUTS = {"low": "21 low-level", "high": "7 high-level", "all": "all 28"}
 SAMPLES = {"shipped": "shipped with ROOT", "generated": "generated here"}
 FRACTIONS = (0.125, 0.25, 0.5)
-BEGIN, END = "<!-- table -->", "<!-- end of table -->"
+TITLE = "Deep networks and high-level variables"
 _PROBE_EVENTS = 4096
 
 
@@ -110,7 +112,7 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
                 _train(training, networks[training.network], data, chosen, path)
     rows = [row for sample in chosen.samples for row in _rows(sample, chosen)]
     if chosen.output is not None:
-        write_table(chosen.output, _tables(rows, networks))
+        put_table(chosen.output, _tables(rows, networks), TITLE)
     yield from (_line(row, rows) for row in rows)
 
 
@@ -362,15 +364,3 @@ def _tables(rows: Sequence[Row], networks: dict[str, Network]) -> str:
                 lines.append(f"| {of_size[next(iter(kinds))].events} | " + " | ".join(cells) + " |")
             lines.append("")
     return "\n".join(lines)
-
-
-def write_table(page: Path, text: str) -> None:
-    """Put the tables between the marks of a page; write a page of its own where there is none."""
-    from hepml_root.output import writing
-
-    before, after = "# Deep networks and high-level variables\n\n", "\n"
-    if page.exists() and BEGIN in page.read_text():
-        before, _, rest = page.read_text().partition(BEGIN)
-        after = rest.partition(END)[2]
-    with writing(page, overwrite=True) as path:
-        path.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")

@@ -78,9 +78,10 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
     if chosen.picture is not None:
         _draw(columns, chosen.picture)
     if chosen.output is not None:
-        from benchmarks.higgs import write_table
+        from benchmarks.higgs import TITLE
+        from benchmarks.result_page import put_table
 
-        write_table(chosen.output, "\n".join(lines))
+        put_table(chosen.output, "\n".join(lines), TITLE)
 
 
 def shipped(tree: str) -> dict[str, Any]:

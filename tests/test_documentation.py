@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
+import hepml_root
 from hepml_root.cli.commands import parser
 from hepml_root.cli.job_file import parse
 
@@ -57,6 +60,35 @@ def test_files_that_are_named_exist():
     }
     assert len(named) >= 6
     assert [name for name in sorted(named) if not (root / name).exists()] == []
+
+
+def test_the_reference_has_every_public_name():
+    """Classes and functions that a package names in ``__all__`` are on the page of the reference."""
+    shown = []
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    for kind, name, options in re.findall(r"^\.\. auto(\w+):: (\S+)((?:\n +.*)*)", page, re.M):
+        if kind == "module":
+            module = importlib.import_module(name)
+            listed = re.search(r":members:(.*)", options, re.S)
+            names = re.findall(r"\w+", listed[1]) if listed else []
+            shown += [getattr(module, one) for one in names or vars(module)]
+        else:
+            module, _, attribute = name.rpartition(".")
+            shown.append(getattr(importlib.import_module(module), attribute))
+    packages = [hepml_root] + [getattr(hepml_root, name) for name in hepml_root.__all__]
+    public = {
+        f"{package.__name__}.{name}": getattr(package, name)
+        for package in packages
+        if inspect.ismodule(package)
+        for name in getattr(package, "__all__", ())
+    }
+    assert len(public) > 100
+    missing = [
+        name
+        for name, value in public.items()
+        if (inspect.isclass(value) or inspect.isfunction(value)) and not any(value is one for one in shown)
+    ]
+    assert missing == []
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.result_page import put_table
 from benchmarks.top_tagging.rates import FILE
 from hepml_root.evaluation.estimate import Estimate
 from hepml_root.evaluation.plot_scores import plot_rejection
@@ -165,7 +166,7 @@ def write(folder: Path, names: Sequence[str], page: Path | None) -> Iterator[dic
         with writing(folder / f"roc.{form}", overwrite=True) as path:
             path.write_bytes(picture)
     if page is not None:
-        _between_marks(page, text)
+        put_table(page, text, "Top tagging")
     for row in table:
         estimate = row.numbers["auc"]
         yield {
@@ -175,12 +176,3 @@ def write(folder: Path, names: Sequence[str], page: Path | None) -> Iterator[dic
             "reference": f"bootstrap {estimate.error:.5f}, spread over {row.seeds} {row.spread['auc']:.5f}",
             "ratio": round(estimate.value / table[0].numbers["auc"].value, 5),
         }
-
-
-def _between_marks(page: Path, text: str) -> None:
-    """Replace what stands between the two marks of a page by the table."""
-    begin, end = "<!-- table -->", "<!-- end of table -->"
-    before, _, rest = page.read_text().partition(begin)
-    _, _, after = rest.partition(end)
-    with writing(page, overwrite=True) as path:
-        path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")

@@ -52,7 +52,10 @@ CPP_TYPES = (
 )  # fmt: skip
 
 _MESSAGE_BYTES = 4096
-_FLAGS = ("-std=c++17", "-O3", "-march=native", "-fPIC", "-shared", "-w")
+# A library calls its own functions, whatever others of their names are in the process: ROOT makes the symbols
+# of every library in it, also of those that Python loaded for itself, visible to all that come later.
+SHARED = ("-shared", "-Wl,-Bsymbolic")
+_FLAGS = ("-std=c++17", "-O3", "-march=native", "-fPIC", *SHARED, "-w")
 
 _pointer = ctypes.c_void_p
 _pointers = ctypes.POINTER(ctypes.c_void_p)

@@ -287,13 +287,11 @@ def choose_cut(
         raise SettingError(unknown("objective of a cut", objective, OBJECTIVES))
     chooser, judge = checked_sample(validation), None if test is None else checked_sample(test)
     # Sums of weights that nobody gave fluctuate with the sample that they are of.
-    own = {"signal_events": signal_events, "background_events": background_events}
-    of_chooser: dict[str, float | None] = own
-    if judge is not None:
-        totals = expected_events(judge, signal_events, background_events)
-        of_chooser = dict(zip(own, totals, strict=True))
+    given = signal_events, background_events
+    totals = given if judge is None else expected_events(judge, *given)
     scan = scan_significance(
-        chooser[0].astype(np.float32), chooser[1], chooser[2], **of_chooser, systematic=systematic,
+        chooser[0].astype(np.float32), chooser[1], chooser[2],
+        signal_events=totals[0], background_events=totals[1], systematic=systematic,
         minimum_background=minimum_background, cuts=cuts, bootstrap=bootstrap, seed=seed, level=level,
     )  # fmt: skip
     best: BestCut | None = scan.best_asimov if objective == "asimov" else scan.best_simple
@@ -303,9 +301,16 @@ def choose_cut(
             f"{chosen_on} events. Use more events, or ask for fewer with minimum_background."
         )
     threshold = _in_the_gap(chooser[0], best.threshold.value)
-    settings = {"systematic": systematic, "level": level}
-    chosen = yields_above(threshold, *chooser, **of_chooser, **settings)
-    applied = None if judge is None else yields_above(threshold, *judge, **own, **settings)
+    chosen, applied = (
+        None
+        if part is None
+        else yields_above(
+            threshold, *part, signal_events=wanted[0], background_events=wanted[1],
+            systematic=systematic, level=level,
+        )
+        for part, wanted in ((chooser, totals), (judge, given))
+    )  # fmt: skip
+    assert chosen is not None
     interval = dataclasses.replace(best.threshold, value=threshold)
     return ChosenCut(threshold, objective, chosen, applied, chosen_on, applied_on, interval)
 

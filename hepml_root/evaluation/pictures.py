@@ -306,5 +306,12 @@ class _Maker:
                 "(the validation events choose the best epoch; the test events take no part). Single "
                 "values, without errors."
             )
-            figure = plot_inputs.plot_history(self.report.history, self.report.best_epoch, title=self.title)
+            if self.report.pretraining_epochs:
+                caption += (
+                    f" The first {self.report.pretraining_epochs} epochs were trained with another loss, "
+                    "whose values have a scale of their own."
+                )
+            figure = plot_inputs.plot_history(
+                self.report.history, self.report.best_epoch, self.report.pretraining_epochs, title=self.title
+            )
             self.add("history", "training", "Training history", caption, figure)

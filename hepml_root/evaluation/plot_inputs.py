@@ -124,6 +124,7 @@ def plot_ranking(ranking: Ranking, *, most: int = 30, title: str = "", sample: s
 def plot_history(
     metrics: Mapping[str, Sequence[float | None]],
     best_epoch: int | None = None,
+    pretraining_epochs: int = 0,
     *,
     title: str = "",
     sample: str = "",
@@ -131,32 +132,45 @@ def plot_history(
     """Draw each metric against the epoch, its validation twin (``val_…``) dashed in the same panel.
 
     ``best_epoch`` is a position from 0; epochs are drawn from 1. A metric that was not finite is left out.
+    The loss of the first ``pretraining_epochs`` is another one than that of the rest: it has a panel of its
+    own.
     """
     names = list(dict.fromkeys(name.removeprefix("val_") for name, values in metrics.items() if len(values)))
     names.sort(key=lambda name: (name != "loss", name == "learning_rate"))
-    figure = new_figure(6.4, 1.6 + 2.1 * max(2, len(names)), hspace=0.03)
-    grid = figure.add_gridspec(max(1, len(names)), 1)
-    first, longest = None, 1
-    for row, name in enumerate(names):
+    longest = max((len(values) for values in metrics.values()), default=1)
+    # (metric, label, first epoch, epoch after the last)
+    panels = [(name, name.replace("_", " "), 0, longest) for name in names]
+    switch = min(pretraining_epochs, longest)
+    if switch and names[:1] == ["loss"]:
+        own = [("loss", "loss", switch, longest)] if switch < longest else []
+        panels[:1] = [("loss", "loss of the pretraining", 0, switch), *own]
+    figure = new_figure(6.4, 1.6 + 2.1 * max(2, len(panels)), hspace=0.03)
+    grid = figure.add_gridspec(max(1, len(panels)), 1)
+    first = None
+    for row, (name, title_of_axis, begin, end) in enumerate(panels):
         axes = figure.add_subplot(grid[row], sharex=first)
         first = first or axes
         lines = (name, "-", COLOURS[0], "training"), (f"val_{name}", "--", COLOURS[1], "validation")
         for key, line, colour, label in lines:
-            values = metrics.get(key)
-            if values is not None and len(values):
-                longest = max(longest, len(values))
+            values = list(metrics.get(key, ()))[begin:end]
+            if values:
                 numbers = np.array([np.nan if value is None else value for value in values])
-                axes.plot(np.arange(1, len(values) + 1), numbers, line, color=colour, label=label)
+                # A line of one point cannot be seen.
+                marker = "o" if len(values) == 1 else None
+                places = np.arange(begin + 1, begin + 1 + len(values))
+                axes.plot(places, numbers, line, color=colour, label=label, marker=marker)
+        if switch:
+            axes.axvline(switch + 0.5, color="0.5", linewidth=1.0, label="end of the pretraining")
         if best_epoch is not None:
             label = f"best epoch {best_epoch + 1}"
             axes.axvline(best_epoch + 1, color="0.5", linestyle=":", linewidth=1.3, label=label)
         if name == "learning_rate":
             axes.set_yscale("log")
-        axes.set_ylabel(name.replace("_", " "))
+        axes.set_ylabel(title_of_axis)
         if row == 0:
             axes.legend(loc="best")
             header(axes, title, sample)
-        if row < len(names) - 1:
+        if row < len(panels) - 1:
             axes.tick_params(labelbottom=False)
         else:
             axis_labels(axes, "Epoch")

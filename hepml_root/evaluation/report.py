@@ -72,7 +72,8 @@ class Report:
     confusion, residuals, ranking, correlations, inputs
         The other studies; ``correlations`` by class, ``inputs`` one ``{class: histogram}`` per input.
     history
-        Training metrics per epoch ``{name: list}``, with ``best_epoch`` (a position from 0) where known.
+        Training metrics per epoch ``{name: list}``, with ``best_epoch`` (a position from 0) where known, and
+        how many of the first epochs, ``pretraining_epochs``, had another loss.
     yields
         ``{"test": table, "train": table}``.
     settings, provenance, software, created
@@ -109,6 +110,7 @@ class Report:
     inputs: list[dict[str, Histogram]] = dataclasses.field(default_factory=list)
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     best_epoch: int | None = None
+    pretraining_epochs: int = 0
     #: Test events and model outputs (events, outputs): the tree of the ROOT file and the response picture.
     events: Any = dataclasses.field(default=None, repr=False)
     outputs: NDArray[np.float32] | None = dataclasses.field(default=None, repr=False)
@@ -361,6 +363,7 @@ def evaluate(
         events_per_second=None,
         history={name: list(values) for name, values in metrics.items()},
         best_epoch=training.get("best_epoch"),
+        pretraining_epochs=int(training.get("pretraining_epochs") or 0),
         events=test,
         outputs=outputs,
     )

@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hepml_root.data.feed_library import SHARED
 from hepml_root.errors import (
     CompilerError,
     OutputWriteError,
@@ -53,7 +54,6 @@ from hepml_root.inference.compiler import (
     FLAGS,
     INSTALL,
     INSTRUCTIONS,
-    SHARED,
     Compiler,
     cpu,
     cpu_features,

@@ -23,9 +23,6 @@ FLAGS = (
     "-fPIC",
     "-fvisibility=hidden",
 )
-# A library calls its own functions, whatever others of their names are in the process: ROOT makes the symbols
-# of every library in it, also of those that Python loaded for itself, visible to all that come later.
-SHARED = ("-shared", "-Wl,-Bsymbolic")
 # What code is compiled for: the processor of this machine, or any that has these features.
 INSTRUCTIONS: dict[str, tuple[str, ...]] = {
     "native": ("-march=native",),

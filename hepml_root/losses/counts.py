@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -84,6 +85,19 @@ class SoftBins:
         return ops.concatenate([1.0 - above[:, :1], above[:, :-1] - above[:, 1:], above[:, -1:]], axis=-1)
 
 
+def in_single(outputs: Any) -> Any:
+    """Return outputs in float32, if they are of half precision: sums of weights are beyond its range.
+
+    Example
+    -------
+    >>> [keras.backend.standardize_dtype(in_single(np.ones(1, kind)).dtype) for kind in ("f2", "f8")]
+    ['float32', 'float64']
+    """
+    outputs = ops.convert_to_tensor(outputs)
+    half = keras.backend.standardize_dtype(outputs.dtype) in ("float16", "bfloat16")
+    return ops.cast(outputs, "float32") if half else outputs
+
+
 def batch_sums(y_true: Any, y_pred: Any, sample_weight: Any, bins: SoftBins | None = None) -> Any:
     r"""Return the sums of weights of a batch that its counts are made of, ``(2, 1 + bins)``.
 
@@ -106,7 +120,7 @@ def batch_sums(y_true: Any, y_pred: Any, sample_weight: Any, bins: SoftBins | No
         raise SettingError(
             f"a significance needs one output, the score of the signal; this model has {y_pred.shape[-1]}."
         )
-    score = ops.reshape(ops.convert_to_tensor(y_pred), (-1,))
+    score = ops.reshape(in_single(y_pred), (-1,))
     target = ops.cast(ops.reshape(y_true, (-1,)), score.dtype)
     if sample_weight is None:
         of_signal, of_background = target, 1.0 - target

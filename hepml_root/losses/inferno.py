@@ -24,7 +24,7 @@ from keras import ops
 from hepml_root.errors import SettingError, unknown
 from hepml_root.losses.batch_loss import BatchLoss, inverse_power
 from hepml_root.losses.binned import root
-from hepml_root.losses.counts import SoftBins
+from hepml_root.losses.counts import SoftBins, in_single
 
 _LEAST_COUNT = 1e-6
 # The variance diverges without information; below this part of what is there before any selection it goes on
@@ -66,11 +66,9 @@ class Inferno(BatchLoss):
     **Variations** are what one standard deviation of a parameter does, and come in two ways.
 
     - In the weights: ``y_true`` has, after the label, a column for each of ``variations`` with the ratio of
-      the
-      varied to the nominal weight. Make such a dataset as a regression of the label and the ratios.
+      the varied to the nominal weight. Make such a dataset as a regression of the label and the ratios.
     - In the scores, for uncertainties of the inputs: ``y_pred`` has, after the nominal outputs, as many
-      outputs
-      again for each of ``score_variations``: those of the same network for varied inputs.
+      outputs again for each of ``score_variations``: those of the same network for varied inputs.
 
     Shapes: ``y_true`` ``(events, 1 + variations)``; ``y_pred`` ``(events, outputs · (1 +
     score_variations))``, where outputs is 1 with ``bins`` and K without; ``sample_weight`` ``(events,)`` or
@@ -154,7 +152,7 @@ class Inferno(BatchLoss):
         nominal histogram, and of what each variation adds to it, event by event, as the difference of two
         histograms would have few digits left.
         """
-        y_pred = ops.convert_to_tensor(y_pred)
+        y_pred = in_single(y_pred)
         y_true = ops.cast(y_true, y_pred.dtype)
         self._check_columns(y_true.shape[-1], y_pred.shape[-1])
         label = y_true[:, 0]

@@ -93,7 +93,7 @@ class Training:
         history = self.history
         if state is not None:
             self._restore(state)
-        done, spent = 0, 0.0
+        done, spent, timed = 0, 0.0, 0
         started = time.perf_counter() - history.seconds
         ended = self._end(patience, asked=False, wish=False)
         blocks = sum(phase.epochs * phase.plan.blocks for phase in self.phases)
@@ -105,7 +105,7 @@ class Training:
                 if stream is None or epoch == self.phase.first + self.phase.epochs:
                     self._enter(epoch)
                     stream = self.train.stream(batch_size=self.phase.plan.step_events, seed=seed)
-                    done, spent = 0, 0.0
+                    done, spent, timed = 0, 0.0, 0
                 callbacks.epoch_begin(epoch)
                 reseed(self.model, seed, epoch)
                 clock = time.perf_counter()
@@ -116,9 +116,9 @@ class Training:
                 elapsed = time.perf_counter() - clock
                 events = self.phase.plan.epoch_events
                 # A first epoch compiles; its time says nothing about the speed, unless it is the only one.
-                if done == events:
+                if timed == 1:
                     done, spent = 0, 0.0
-                done, spent = done + events, spent + elapsed
+                done, spent, timed = done + events, spent + elapsed, timed + 1
                 if self.phase.measured is not None:
                     metrics |= self.phase.measured.metrics(self.loop)
                 self._record(metrics)

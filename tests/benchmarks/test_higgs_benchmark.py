@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import higgs
+from benchmarks import higgs, result_page
 
 
 def test_the_fast_comparison_is_complete_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{higgs.BEGIN}\nold\n{higgs.END}\nafter\n")
+    page.write_text(f"before\n{result_page.BEGIN}\nold\n{result_page.END}\nafter\n")
     arguments = ["--fast", "--seeds", "1", "--folder", str(tmp_path / "runs"), "--output", str(page)]
     results = list(higgs.run(arguments))
     assert len(results) == len(higgs.INPUTS) * len(higgs.NETWORKS)

@@ -13,6 +13,7 @@ import uproot
 import hepml_root as hr
 from hepml_root import errors
 from hepml_root.evaluation.pictures import pictures_of
+from hepml_root.evaluation.plot_inputs import plot_history
 from hepml_root.evaluation.root_file import object_name
 
 
@@ -379,3 +380,28 @@ def test_the_same_seed_gives_the_same_numbers(binary):
     for content in (first, second):
         del content["created"], content["seconds"]
     assert first == second
+
+
+def test_losses_of_two_scales_have_a_panel_each():
+    """Three epochs of cross entropy, two of minus a significance."""
+    metrics = {
+        "loss": [0.7, 0.6, 0.5, -3.0, -4.0],
+        "val_loss": [0.7, 0.6, 0.6, -2.0, -3.0],
+        "val_auc": [0.5, 0.6, 0.7, 0.8, 0.9],
+    }
+    first, second, third = plot_history(metrics, best_epoch=4, pretraining_epochs=3).axes
+    assert [axes.get_ylabel() for axes in (first, second, third)] == [
+        "loss of the pretraining",
+        "loss",
+        "auc",
+    ]
+    drawn = [
+        {line.get_label(): line.get_xydata().tolist() for line in axes.lines} for axes in (first, second)
+    ]
+    assert drawn[0]["training"] == [[1, 0.7], [2, 0.6], [3, 0.5]]
+    assert drawn[1]["training"] == [[4, -3.0], [5, -4.0]]
+    assert drawn[1]["validation"] == [[4, -2.0], [5, -3.0]]
+    assert first.get_ylim()[0] > 0  # the other loss is not in this panel
+    assert len(plot_history(metrics).axes) == 2
+    # Interrupted before the switch.
+    assert len(plot_history({"loss": [0.7, 0.6]}, pretraining_epochs=3).axes) == 1

@@ -12,8 +12,9 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from hepml_root.data.feed_library import SHARED
 from hepml_root.export.cpp import generate
-from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, SHARED, find_compiler
+from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, find_compiler
 from hepml_root.inference.interface import INFER, library_source
 
 Infer = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]

@@ -22,10 +22,11 @@ from keras import layers
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from hepml_root.data.feed_library import SHARED
 from hepml_root.errors import UnsupportedOperationError
 from hepml_root.export.cpp import generate
 from hepml_root.export.onnx import emit
-from hepml_root.inference.compiler import FLAGS, SHARED, find_compiler
+from hepml_root.inference.compiler import FLAGS, find_compiler
 from hepml_root.inference.interface import INFER, call, library_source
 from hepml_root.models import gru, lstm
 from tests.export import libraries

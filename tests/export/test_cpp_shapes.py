@@ -18,9 +18,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from hepml_root.data.feed_library import SHARED
 from hepml_root.errors import UnsupportedOperationError
 from hepml_root.export.cpp import generate
-from hepml_root.inference.compiler import SHARED, find_compiler
+from hepml_root.inference.compiler import find_compiler
 from hepml_root.inference.interface import INFER, call, library_source
 
 EVENTS = 48 + 16 + 3  # a wide block, a narrow one, and one that is not full

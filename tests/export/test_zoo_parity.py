@@ -15,10 +15,11 @@ import onnx
 import pytest
 
 from benchmarks.inference import networks
+from hepml_root.data.feed_library import SHARED
 from hepml_root.export.cpp import generate
 from hepml_root.export.parity import onnxruntime_predict
 from hepml_root.inference.compile import compile
-from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, SHARED, find_compiler
+from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, find_compiler
 from hepml_root.inference.interface import INFER, call, library_source
 
 TOLERANCE = 1e-5  # of the largest value of an output: about a hundred roundings of one float32 number

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
 
-from hepml_root.data.feed_library import build
+import pytest
+
+from hepml_root.data.feed_library import _LIBRARIES, build
 from hepml_root.data.shipped import shipped_file
 
 
@@ -50,6 +53,15 @@ def test_compiled_once(tmp_path):
         assert len(times) == 1
         assert built in (None, times)
         built = times
+
+
+@pytest.mark.skipif(shutil.which("readelf") is None, reason="readelf is not installed: it is in binutils")
+def test_a_library_calls_its_own_functions():
+    """ROOT makes the symbols of all libraries visible; another version of the feed may be in the process."""
+    path, reason = build("tree", _LIBRARIES["tree"][1])
+    assert path is not None, reason
+    told = subprocess.run(["readelf", "--dynamic", path], capture_output=True, text=True, check=True).stdout
+    assert "SYMBOLIC" in told
 
 
 def test_without_a_compiler_the_interpreter_reads_the_same(tmp_path):

@@ -11,11 +11,12 @@ import onnx
 import pytest
 
 from benchmarks.inference import networks
+from hepml_root.data.feed_library import SHARED
 from hepml_root.errors import CompilerError
 from hepml_root.export.cpp import generate
 from hepml_root.export.parity import onnxruntime_predict
 from hepml_root.inference.compile import _interpreted
-from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, SHARED, find_compiler, runs
+from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, find_compiler, runs
 from hepml_root.inference.interface import INFER, call, library_source
 
 pytestmark = pytest.mark.slow

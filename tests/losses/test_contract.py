@@ -245,3 +245,13 @@ def test_every_name_is_found_and_every_significance_is_here():
         assert isinstance(found, losses.BatchLoss)
     tested = {type(loss) for loss in CASES.values()}
     assert {made for made in losses.NAMES.values() if issubclass(made, losses.BatchLoss)} <= tested
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_outputs_of_half_precision_are_summed_in_single(kind):
+    """200 000 weights of 1 are beyond float16; one half is a number of all precisions."""
+    loss = losses.AsimovSignificance(30.0, 20_000.0, 0.3)
+    label, weight = (np.arange(200_000) % 2)[:, None], np.ones(200_000, np.float32)
+    single = loss(label, np.full((200_000, 1), 0.5, np.float32), weight)
+    half = loss(label, keras.ops.full((200_000, 1), 0.5, dtype=kind), weight)
+    assert float(half) == float(single) != 0.0

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hepml_root.inference.compiler import SHARED, find_compiler
+from hepml_root.data.feed_library import SHARED
+from hepml_root.inference.compiler import find_compiler
 from tests.nodes.cases import Form
 
 FLAGS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ import hepml_root as hr
 from hepml_root import losses
 from hepml_root.errors import OutputExistsError, SettingError, ShapeError
 from hepml_root.layers import manifest_of
+from hepml_root.training import epochs
 from hepml_root.training.loop import InputNames, KerasLoop
 from hepml_root.training.tensorflow_loop import TensorFlowLoop
 
@@ -40,6 +42,23 @@ def same(first: keras.Model, second: keras.Model, tolerance: float = 0.0) -> Non
 
 
 FAST = {"learning_rate": 0.01, "batch_size": 64, "jit": False}
+
+
+def test_the_speed_is_that_of_all_epochs_but_the_first(monkeypatch):
+    """By a clock whose every tick takes twice as long as the one before."""
+    ticks = [0.0]
+
+    def clock():
+        ticks.append(2.0 * ticks[-1] + 1.0)
+        return ticks[-1]
+
+    monkeypatch.setattr(epochs, "time", SimpleNamespace(perf_counter=clock))
+    data = binary(320)
+    history = hr.fit(small(data), data, validation=None, epochs=4, **FAST)
+    # One tick at the start, then three in each epoch: its begin, its end, and the seconds so far.
+    spent = [ticks[2 + 3 * epoch + 1] - ticks[2 + 3 * epoch] for epoch in range(4)]
+    assert history.events_per_second == pytest.approx(3 * 320 / sum(spent[1:]))
+    monkeypatch.undo()
 
 
 def test_learns_and_records_itself(tmp_path):
