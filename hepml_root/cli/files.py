@@ -45,7 +45,7 @@ def evaluate_file(
         validation=None if train is None else validation_of(job, train),
         working_points=sorted({*WORKING_POINTS, *job.export.working_points}),
     )  # fmt: skip
-    page = report.save(output, overwrite=overwrite)
+    page = report.save(output, overwrite=overwrite, formats=job.evaluation.formats)
     print(f"{headline(report)} ({len(test):,} events)")
     if report.best_cut is not None and report.best_cut.applied is not None:
         found = report.best_cut.applied

@@ -301,6 +301,10 @@ class Evaluation:
     )
     seed: int = setting(1, "of the resampling")
     baseline: bool = setting(True, "also train boosted trees (LightGBM) on the same split, to compare")
+    formats: list[str] = setting(
+        ["pdf", "png"], "of the pictures that are written beside the page, which has them all; none: []",
+        choices=("pdf", "png", "svg"),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -292,7 +292,7 @@ def _train_in(work: Path, job: Job, stages: Stages, resume: bool) -> tuple[Train
             validation=validation_of(job, train),
             working_points=sorted({*WORKING_POINTS, *job.export.working_points}),
         )  # fmt: skip
-        report.save(work / "report", overwrite=True)
+        report.save(work / "report", overwrite=True, formats=job.evaluation.formats)
         note(headline(report))
     summary: dict[str, Any] = {
         "name": job.name,

@@ -217,6 +217,8 @@ def choose_bins(
     if scores.min() < 0.0 or scores.max() > 1.0:  # no probability
         outer = (scores.min(), scores.max())
     edges = np.concatenate([[outer[0]], inner[[place - 1 for place in places]], [outer[1]]])
+    if edges[-1] <= edges[-2]:  # the last bin holds events of the largest score only, as of saturated outputs
+        edges[-1] = np.nextafter(np.float32(edges[-2]), np.float32(np.inf))
     return Binning(edges.astype(np.float64), rule, float(minimum_background), chosen_on)
 
 
@@ -252,8 +254,10 @@ def _equal_information(s: Floats, b: Floats, enough: Bools, bins: int) -> list[i
     information = np.array([max(s[i, j], 0.0) ** 2 / max(s[i, j] + b[i, j], 1e-300) for i, j in pieces])
     running = np.cumsum(information)
     targets = running[-1] * np.arange(1, bins) / bins
-    chosen = np.unique(np.searchsorted(running, targets))
-    return [pieces[index][1] for index in chosen if pieces[index][1] != last]
+    if len(pieces) == 1:
+        return []
+    chosen = np.unique(np.abs(running[:-1, None] - targets).argmin(axis=0))
+    return [pieces[index][1] for index in chosen]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -176,7 +176,10 @@ def test_compilers_that_are_missing_or_fail(run_folder, tmp_path, monkeypatch, c
     assert not (tmp_path / "a.so").exists()
 
 
-@pytest.mark.parametrize("command", ["apply", "export", "train"])
+@pytest.mark.parametrize(
+    "command",
+    ["apply", pytest.param("export", marks=pytest.mark.slow), pytest.param("train", marks=pytest.mark.slow)],
+)
 def test_a_disk_that_is_full(command, run_folder, job_file, tmp_path):
     """A limit on the size of files stands for the full disk: writing stops in the middle of a file."""
     arguments = {

@@ -26,6 +26,8 @@ def test_train_writes_everything_and_nothing_else(run_folder):
     files = {"small.keras", "small.onnx", "small.hxx", "job.yaml", "summary.json", "history.json", "report"}
     assert files <= names
     assert not (run_folder.parent / "small.unfinished").exists()
+    pictures = {path.suffix for path in (run_folder / "report" / "plots").iterdir()}
+    assert pictures == {".png"}  # as the job says
     summary = json.loads((run_folder / "summary.json").read_text())
     assert summary["events"] == {"train": 700, "test": 300}
     low, high = summary["auc_test_interval"]
@@ -37,6 +39,7 @@ def test_train_writes_everything_and_nothing_else(run_folder):
     )
 
 
+@pytest.mark.slow
 def test_the_written_job_runs_again_from_anywhere(run_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     before = json.loads((run_folder / "summary.json").read_text())["auc_test"]
@@ -87,6 +90,7 @@ def test_export_and_compile(run_folder, tmp_path, capsys):
     assert [str(header), str(library)] == [word for word in said if word in (str(header), str(library))]
 
 
+@pytest.mark.slow
 def test_apply_without_a_compiler_says_that_it_is_slower(run_folder, tmp_path):
     """The interpreter takes over, and one note says why and what to install."""
     scores = tmp_path / "scores.root"
@@ -227,7 +231,7 @@ def test_only_folders_of_our_own_are_replaced(job_file, tmp_path, capsys):
 
 def test_boosted_trees_as_a_job(job_file, tmp_path, capsys):
     pytest.importorskip("lightgbm")
-    changes = ["--set", "model={kind: boosted, trees: 20}"]
+    changes = ["--set", "model={kind: boosted, trees: 20}", "--set", "evaluation.formats=[]"]
     assert main(["train", str(job_file), *changes]) == 0
     folder = tmp_path / "runs" / "small"
     assert {"small.trees", "report", "summary.json"} <= {path.name for path in folder.iterdir()}
@@ -239,7 +243,8 @@ def test_boosted_trees_as_a_job(job_file, tmp_path, capsys):
 
 def test_without_lightgbm_the_baseline_is_left_out_and_said_so(job_file, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "lightgbm", None)
-    assert main(["train", str(job_file), "--set", "evaluation.baseline=true"]) == 0
+    changes = ["--set", "evaluation.baseline=true", "--set", "evaluation.formats=[]"]
+    assert main(["train", str(job_file), *changes]) == 0
     said = capsys.readouterr().out
     assert "left out" in said
     assert "pip install 'hepml_root[boosted]'" in said
@@ -254,7 +259,7 @@ def test_a_regression_as_a_job(tmp_path, capsys):
     job.write_text(
         "name: target\ndata:\n  source: shipped:tmva_reg_example.root:TreeR\n  inputs: [var1, var2]\n"
         "  targets: [fvalue]\n  max_events: 2000\nmodel: {hidden: [16]}\ntraining: {epochs: 5}\n"
-        "evaluation: {bootstrap: 10}"
+        "evaluation: {bootstrap: 10, formats: []}"
     )
     assert main(["train", str(job)]) == 0
     summary = json.loads((tmp_path / "runs" / "target" / "summary.json").read_text())

@@ -19,6 +19,7 @@ from hepml_root.evaluation.binned_significance import (
     quadrature,
     significance_in_bins,
 )
+from hepml_root.evaluation.histfactory import write_histfactory
 from hepml_root.evaluation.plot_significance import plot_binned_significance
 from hepml_root.evaluation.significance import asimov_significance
 
@@ -218,6 +219,24 @@ def test_no_signal_has_no_significance():
         background, own = generator.uniform(0, 100, bins), generator.uniform(0, 0.3, bins)
         model = BinnedLikelihood(np.zeros(bins), background, own, correlated=0.2)
         assert model.discovery() == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("rule", ["significance", "information"])
+def test_scores_of_few_values(rule, tmp_path):
+    """Discrete scores, of which the largest has a bin of its own: an output that is saturated at 1, say."""
+    generator = np.random.default_rng(1)
+    labels = np.arange(6000) % 2
+    signal, background = (
+        generator.choice([0, 0.5, 1], 6000, p=p) for p in ([0.1, 0.3, 0.6], [0.7, 0.25, 0.05])
+    )
+    sample = np.where(labels, signal, background).astype(np.float32), labels
+    yields = {"signal_events": 100.0, "background_events": 1000.0}
+    binning = choose_bins(sample, rule=rule, tolerance=0.0, **yields)
+    assert 1.0 in binning.edges[:-1]
+    assert (np.diff(binning.edges) > 0).all()
+    found = significance_in_bins(sample, binning, bootstrap=0, **yields)
+    assert found.signal[-1] == pytest.approx(60, rel=0.05)
+    assert write_histfactory(found.likelihood(), tmp_path / rule, edges=binning.edges).is_dir()
 
 
 def test_bad_input():

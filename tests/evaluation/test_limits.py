@@ -89,7 +89,7 @@ def pyhf_agrees(name, counts, bands):
         np.testing.assert_allclose(own.bands, other.bands, rtol=tolerance)
 
 
-@pytest.mark.parametrize("name", ["one bin, common", "bins, own"])
+@pytest.mark.parametrize("name", ["one bin, common", pytest.param("bins, own", marks=pytest.mark.slow)])
 def test_pyhf_agrees_on_what_is_expected(name):
     pyhf_agrees(name, MODELS[name].background, bands=True)
 

@@ -221,7 +221,7 @@ def test_analytic_errors_cover_the_truth():
     for toy in range(300):
         scores, labels = flat_and_linear(2000, seed=toy)
         scan = scan_significance(
-            scores, labels, signal_events=100, background_events=2000, bootstrap=0, cuts=300
+            scores, labels, signal_events=100, background_events=2000, bootstrap=0, cuts=40
         )
         at = int(np.searchsorted(scan.threshold, 0.7))
         t = scan.threshold[at]

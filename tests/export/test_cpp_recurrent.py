@@ -324,7 +324,10 @@ def changed(case: Case, **attributes: Any) -> onnx.ModelProto:
     return case.model
 
 
-def test_sums_in_double(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "names", [("linear",), pytest.param(("linear", "lstm", "before", "after"), marks=pytest.mark.slow)]
+)
+def test_sums_in_double(names: tuple[str, ...], tmp_path: Path) -> None:
     """Of a linear layer the first step is then the exact one, rounded once; the others stay what they are."""
     cases = {
         "linear": one_node(
@@ -337,6 +340,7 @@ def test_sums_in_double(tmp_path: Path) -> None:
         "before": one_node("GRU", units=19, lengths="given", states=True),
         "after": one_node("GRU", units=19, direction="reverse", linear_before_reset=1),
     }  # fmt: skip
+    cases = {name: cases[name] for name in names}
     models = {name: onnx.shape_inference.infer_shapes(case.model) for name, case in cases.items()}
     infer = libraries.compiled(models, tmp_path, static=list(models), accumulate="float64")
     for name, case in cases.items():

@@ -26,8 +26,9 @@ TOLERANCE = 1e-5  # of the largest value of an output: about a hundred roundings
 EVENTS = 1009  # blocks of 48, one of 16, and one event
 BATCHES = (1, 5, 16, 48 + 16 + 3, EVENTS)
 MASKED = [name for name, network in networks.NETWORKS.items() if network.masked]
-# Of the plain networks one variant is enough here; all are tested in full size.
-SMALL = [name for name in networks.NETWORKS if name not in ("mlp-tanh", "mlp-300", "lstm")]
+# Of the plain networks and of transformers one variant is enough here; all are tested in full size.
+VARIANTS = ("mlp-tanh", "mlp-300", "mlp-300-tanh", "vae", "lstm", "transformer")
+SMALL = [name for name in networks.NETWORKS if name not in VARIANTS]
 Function = Callable[..., None]
 Small = tuple[dict[str, Path], dict[str, Function]]
 

@@ -55,10 +55,6 @@ def test_apply_model_from_an_onnx_file(folder, features, tmp_path):
     np.testing.assert_allclose(scores["score"].array(library="np"), expected[:, 0], atol=2e-6)
     assert [path.name for path in tmp_path.iterdir()] == ["scores.root"]
 
-    again = run_root(f"{MACROS}/applyModel.C", str(model), file, "sig_tree", "scores.root", cwd=tmp_path)
-    assert again.returncode == 2
-    assert "'scores.root' exists already" in again.stderr
-
 
 def test_apply_model_from_a_library_with_jagged_columns_and_classes(folder, tmp_path):
     # A file whose columns need an alias, an expression and padding.
@@ -91,6 +87,7 @@ def test_apply_model_from_a_library_with_jagged_columns_and_classes(folder, tmp_
     )
 
 
+@pytest.mark.slow
 def test_apply_model_with_several_values(folder, features, tmp_path):
     model = write_mlp(folder / "classes.onnx", labels=("top", "qcd jet"))
     hr.compile(model, tmp_path / "classes.so")
@@ -103,16 +100,21 @@ def test_apply_model_with_several_values(folder, features, tmp_path):
         np.testing.assert_allclose(table[name].array(library="np"), expected[:, index], atol=2e-6)
 
 
+# Each starts ROOT and compiles the macro.
+MISSING = (
+    (("{model}", "{file}", "no_tree", "out.root"), "has no tree 'no_tree'"),
+    (("missing.onnx", "{file}", "sig_tree", "out.root"), "there is no model file 'missing.onnx'"),
+    (("text.onnx", "{file}", "sig_tree", "out.root"), "'text.onnx' was not compiled"),
+    (("text.so", "{file}", "sig_tree", "out.root"), "'text.so' is no compiled model"),
+    (("{model}", "missing.root", "sig_tree", "out.root"), "'missing.root' cannot be opened"),
+    (("{model}", "{other}", "TreeR", "out.root"), "needs the column"),
+    (("{model}", "{file}", "sig_tree", "text.so"), "'text.so' exists already"),
+)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [
-        (("missing.onnx", "{file}", "sig_tree", "out.root"), "there is no model file 'missing.onnx'"),
-        (("text.onnx", "{file}", "sig_tree", "out.root"), "'text.onnx' was not compiled"),
-        (("text.so", "{file}", "sig_tree", "out.root"), "'text.so' is no compiled model"),
-        (("{model}", "missing.root", "sig_tree", "out.root"), "'missing.root' cannot be opened"),
-        (("{model}", "{file}", "no_tree", "out.root"), "has no tree 'no_tree'"),
-        (("{model}", "{other}", "TreeR", "out.root"), "needs the column"),
-    ],
+    [MISSING[0], *(pytest.param(*case, marks=pytest.mark.slow) for case in MISSING[1:])],
 )
 def test_what_is_missing_is_named(folder, tmp_path, arguments, said):
     model = folder / "higgs.onnx"

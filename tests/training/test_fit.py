@@ -207,6 +207,7 @@ def test_both_loops_do_the_same_steps():
     assert np.abs(values(stepped[0][0])[0] - values(untouched)[0]).max() > 0.02
 
 
+@pytest.mark.slow
 def test_jit_gives_the_same_training():
     data = binary()
     models = []

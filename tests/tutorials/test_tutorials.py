@@ -15,6 +15,8 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "tutorials"
 SCRIPTS = sorted(FOLDER.glob("hepml[0-9]*.py"))
+# Trainings of a kind that others, or the tests of the benchmarks, do as well.
+SLOW = ("hepml006", "hepml111")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,13 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * path.stem.startswith(SLOW))
+        for path in SCRIPTS
+    ],
+)
 def test_a_tutorial_runs_and_its_physics_is_sensible(script, somewhere, said_by):
     said = said_by(script)
     header = script.read_text(encoding="utf-8").split('"""')[1]
