@@ -7,11 +7,12 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
-
-import onnx
+from typing import TYPE_CHECKING, Any
 
 from hepml_root.errors import ModelFileError
+
+if TYPE_CHECKING:
+    import onnx
 
 EXAMPLES = """\
 A file of another program has no manifest: its inputs and outputs are shown; `hepml-root adopt` writes one.
@@ -132,11 +133,13 @@ def _graph(proto: onnx.ModelProto) -> list[str]:
 
 
 def _type(value: onnx.ValueInfoProto) -> str:
+    from onnx import TensorProto
+
     if not value.type.HasField("tensor_type"):
         return value.type.WhichOneof("value") or "of no type"
     tensor = value.type.tensor_type
     sizes = ", ".join(str(d.dim_value) if d.dim_value else d.dim_param or "?" for d in tensor.shape.dim)
-    return f"{onnx.TensorProto.DataType.Name(tensor.elem_type).lower()} ({sizes})"
+    return f"{TensorProto.DataType.Name(tensor.elem_type).lower()} ({sizes})"
 
 
 def _contents(proto: onnx.ModelProto) -> Iterator[str]:

@@ -20,7 +20,7 @@ data:
   max_events: 500
 model: {hidden: [8]}
 training: {epochs: 2}
-evaluation: {bootstrap: 10, baseline: false, formats: [png]}
+evaluation: {bootstrap: 10, baseline: false, formats: []}
 """
 
 
