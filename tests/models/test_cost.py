@@ -87,8 +87,13 @@ def test_what_cannot_be_counted_is_named():
         flops(keras.Model(x, ops.sum(x, axis=1)))
 
 
+# Of these, test_particle_networks.py has the published numbers, of smaller inputs.
+ALSO_THERE = ("pfn", "efn", "particle_net", "particle_transformer")
 PUBLISHED = [
-    (entry, preset) for entry in zoo().values() for preset in entry.presets.values() if preset.parameters
+    pytest.param(entry, preset, marks=[pytest.mark.slow] * (entry.name in ALSO_THERE))
+    for entry in zoo().values()
+    for preset in entry.presets.values()
+    if preset.parameters
 ]
 
 
