@@ -19,6 +19,7 @@ NAMES = (
     "top_tagging",
     "higgs",
     "higgs_sample",
+    "susy",
 )
 
 

@@ -16,7 +16,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[2] / "tutorials"
 SCRIPTS = sorted(FOLDER.glob("hepml[0-9]*.py"))
 # Trainings of a kind that others, or the tests of the benchmarks, do as well.
-SLOW = ("hepml006", "hepml111")
+SLOW = ("hepml006", "hepml111", "hepml120")
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,16 @@ def _high_level(said: str, areas: list[float], out: Path) -> None:
     assert (out / "m_bb.png").exists()
 
 
+def _discovery(said: str, areas: list[float], out: Path) -> None:  # noqa: ARG001
+    # What passes the cut is the same in Python, RDataFrame and C++.
+    counted = re.findall(r"^(Python|RDataFrame|C\+\+) +s = (\S+) +b = (\S+)", said, re.M)
+    assert [engine for engine, *_ in counted][:2] == ["Python", "RDataFrame"]
+    assert len({tuple(yields) for _, *yields in counted}) == 1
+    assert len(re.findall(r"^(?:cross entropy|Asimov) .* ± ", said, re.M)) == 2
+    assert (out / "search.onnx").exists()
+    assert (out / "significance.png").exists()
+
+
 CHECKS = {
     "hepml001": _dataset,
     "hepml002": _training,
@@ -120,6 +130,7 @@ CHECKS = {
     "hepml006": _folds,
     "hepml110": _top_tagging,
     "hepml111": _high_level,
+    "hepml120": _discovery,
 }
 
 
