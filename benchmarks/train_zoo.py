@@ -74,7 +74,7 @@ def _speed(model: Any, data: Any, batch: int, plain: bool) -> float:
     import keras
 
     import hepml_root as hr
-    from hepml_root.training.automatic import convolves
+    from hepml_root.training.automatic import compiles_well
 
     class Clock(keras.callbacks.Callback):
         """Times the epochs."""
@@ -101,7 +101,7 @@ def _speed(model: Any, data: Any, batch: int, plain: bool) -> float:
     else:
         # As "auto" chooses for a training that is long enough.
         hr.fit(
-            model, data, validation=None, epochs=3, batch_size=batch, jit=not convolves(model),
+            model, data, validation=None, epochs=3, batch_size=batch, jit=compiles_well(model),
             callbacks=[clock], verbose=False,
         )  # fmt: skip
     return len(data) / min(clock.seconds[1:])

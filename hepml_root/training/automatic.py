@@ -19,7 +19,9 @@ from hepml_root.models.cost import flops
 # products are faster. Processor time an event without and with XLA, batches of 128, on one core: LSTM of 32
 # units on 30 constituents 186 and 79 µs, GRU 174 and 91, PFN 397 and 299, ParticleNet-Lite 2430 and 1620,
 # small Particle Transformer 3210 and 2750, where compiling costs 3 to 17 s more. Convolutions are compiled to
-# plain loops: the small CNN 260 and 8030, the residual CNN 320 and 1040.
+# plain loops: the small CNN 260 and 8030, the residual CNN 320 and 1040. Recurrent networks of 18 k
+# parameters gain, those of 110 k lose a third to a half.
+_LARGE_RECURRENT = 50_000
 _JIT_EVENTS = 250_000
 _JIT_BATCH = 256
 _SMALL_NETWORK = 50_000
@@ -66,12 +68,22 @@ def operations_of(model: keras.Model, parameters: int) -> int:
         return 2 * parameters
 
 
-def convolves(model: keras.Model) -> bool:
-    """Whether there is a convolution in the model."""
+def compiles_well(model: keras.Model) -> bool:
+    """Whether XLA makes the training of a model faster, once it is compiled.
+
+    Convolutions and the products of large recurrent layers are slower with it.
+    """
+    if _has_layer(model, ("Conv", "Depthwise", "Separable")):
+        return False
+    return parameters_of(model) <= _LARGE_RECURRENT or not _has_layer(model, ("LSTM", "GRU", "SimpleRNN"))
+
+
+def _has_layer(model: keras.Model, beginnings: tuple[str, ...]) -> bool:
+    """Whether one of Keras's layers whose names begin so is in the model."""
     kinds = tuple(
         kind
         for name, kind in vars(keras.layers).items()
-        if isinstance(kind, type) and name.startswith(("Conv", "Depthwise", "Separable"))
+        if isinstance(kind, type) and name.startswith(beginnings)
     )
     return any(isinstance(layer, kinds) for layer in model._flatten_layers())
 
@@ -90,7 +102,7 @@ def auto_batch(events: int, parameters: int, operations: int) -> int:
 
 def worth_compiling(model: keras.Model, batch_size: int, trained_events: int) -> bool:
     """Whether XLA wins back the time that it takes, for so many events over all epochs."""
-    return batch_size <= _JIT_BATCH and trained_events > _JIT_EVENTS and not convolves(model)
+    return batch_size <= _JIT_BATCH and trained_events > _JIT_EVENTS and compiles_well(model)
 
 
 def predict_events(operations: int) -> int:

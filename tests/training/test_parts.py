@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 import hepml_root as hr
 from hepml_root.errors import SettingError
 from hepml_root.models.cost import flops
-from hepml_root.training.automatic import auto_batch, convolves, operations_of
+from hepml_root.training.automatic import auto_batch, compiles_well, operations_of
 from hepml_root.training.blocks import Plan
 from hepml_root.training.history import History
 from hepml_root.training.schedule import Cosine, Exponential, Plateau, Schedule, schedule_of
@@ -91,11 +91,14 @@ def test_a_history_without_epochs():
 
 
 def test_what_fit_chooses_by_itself():
-    """No XLA with a convolution anywhere, and no large batches where weights are shared in an event."""
+    """No XLA with convolutions or large recurrent layers, no large batches where an event shares weights."""
     plain, image = hr.models.dense({"features": (4,)}), {"jet_image": (8, 8, 1)}
-    assert not convolves(plain)
-    assert convolves(hr.models.cnn(image))
-    assert convolves(hr.models.fusion({**image, "features": (4,)}))
+    sequence = {"particles": (30, 7)}
+    assert compiles_well(plain)
+    assert not compiles_well(hr.models.cnn(image))
+    assert not compiles_well(hr.models.fusion({**image, "features": (4,)}))
+    assert compiles_well(hr.models.preset("gru", "default", sequence))
+    assert not compiles_well(hr.models.preset("gru", "deep", sequence))
     assert auto_batch(400_000, parameters=400_000, operations=800_000) == 512
     assert auto_batch(400_000, parameters=400_000, operations=80_000_000) == 256
     assert auto_batch(4_000, parameters=400_000, operations=80_000_000) == 128
