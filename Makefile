@@ -76,7 +76,7 @@ benchmark-top: env
 	$(BIN)/python -m benchmarks top_tagging --top runs/samples/top_jets.root:jets \
 	  --qcd runs/samples/qcd_jets.root:jets --page docs/results/top_tagging.md
 
-# Generates the samples, once (15 000 signal events of each kind and 24 000 of background: about three core
+# Generates the samples, once (15 000 signal events of each kind and 24 000 of background: several core
 # hours), and makes the trainings, less than an hour on two cores. It can be stopped; the next call goes on.
 benchmark-susy: env
 	@mkdir -p runs/samples/susy
