@@ -13,8 +13,8 @@ the one that we are compared with. Several threads are measured by the clock.
 
 from __future__ import annotations
 
-import os
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
