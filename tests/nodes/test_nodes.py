@@ -22,7 +22,7 @@ from tests.nodes.tally import complaint, not_applicable, results
 # Operators that are large graphs, by their definitions, of others: their tests take minutes to compile.
 LARGE = {"Attention", "CausalConvWithState", "FlexAttention", "LinearAttention", "RotaryEmbedding"}
 
-# All cases take ten minutes to compile: in parts, so that a test that hangs is still told from one that works.
+# All cases take ten minutes to compile: in parts, so that a test that hangs is told from one that works.
 PARTS = 12
 
 
