@@ -37,7 +37,8 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
     """Give the trainings as they end, then the rows of the table; the options are in `--help`."""
     chosen = _parser().parse_args(arguments)
     if chosen.fast:
-        chosen.seeds, chosen.jobs = min(chosen.seeds, 2), 1
+        chosen.seeds = min(chosen.seeds, 2)
+    jobs = chosen.jobs or (1 if chosen.fast else 2)
     samples = Samples(chosen.samples, dict(chosen.cross_section), chosen.luminosity)
     if chosen.formulas is not None:
         from benchmarks.susy import formulas
@@ -51,7 +52,7 @@ def run(arguments: list[str]) -> Iterator[dict[str, Any]]:
     table = plan.cases(chosen.signals, chosen.networks, chosen.yields)
     sizes = plan.BATCH_SIZES[:2] if chosen.fast else plan.BATCH_SIZES
     wanted = plan.trainings(table, chosen.seeds, chosen.studies, sizes)
-    for training, seconds in plan.make(wanted, samples, settings, chosen.folder, chosen.jobs):
+    for training, seconds in plan.make(wanted, samples, settings, chosen.folder, jobs):
         yield {
             "name": f"susy training {training.name}",
             "value": round(seconds, 2),
@@ -100,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--studies", nargs="*", choices=plan.STUDIES, default=[*plan.STUDIES], help="some of the studies"
     )
-    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, with one thread each (2)")
+    parser.add_argument("--jobs", type=int, help="trainings at a time, with one thread each (2)")
     parser.add_argument("--folder", type=Path, default=Path("runs/susy"), help="where trainings are kept")
     parser.add_argument("--page", type=Path, help="Markdown file whose tables are written anew")
     parser.add_argument(

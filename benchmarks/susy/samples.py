@@ -4,8 +4,8 @@ The background is `ttbar-1l`, the signals are `stop-900-100` and, compressed, `s
 
 **Two normalisations.** "sample": the sum of a file's weights, that is cross section × efficiency × luminosity
 with the efficiency that these events have. "talk": what the authors' code hepML scaled its samples to. They
-agree on the background and on (900, 100), not on (600, 400), whose published efficiency of 0.144 is seven
-times that of our events: so large that it cannot be of the same selection.
+agree within some 20 % on the background and on (900, 100), not on (600, 400), whose published efficiency of
+0.144 is seven times that of our events: so large that it cannot be of the same selection.
 """
 
 from __future__ import annotations
