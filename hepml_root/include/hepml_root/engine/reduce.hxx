@@ -260,7 +260,7 @@ template <std::size_t Axis> HEPML_ROOT_INLINE void softmax_four_rows(const float
    constexpr std::size_t registers = (Axis + width<V> - 1) / width<V>;
    constexpr std::size_t in_last = Axis - (registers - 1) * width<V>;
    // Beside the elements, what does not change the result.
-   const auto complete = [](V value, std::size_t r, float neutral) __attribute__((always_inline)) {
+   const auto complete = [lanes](V value, std::size_t r, float neutral) __attribute__((always_inline)) {
       if (r + 1 < registers || in_last == width<V>)
          return value;
       return select<V>(first_lanes<V>(in_last, lanes), value, splat<V>(neutral));
