@@ -81,12 +81,13 @@ class Row:
         case = self.case
         words = f"{SIGNALS[case.signal]}, {case.network}, syst. {case.systematic:g}, yields: {case.yields}"
         share = "" if case.share == 1 else f", {case.share:g} of the background"
+        spread = f"spread over {self.seeds} seeds {self.spread:.3f}" if self.seeds > 1 else "one seed"
         return {
             "name": f"susy {words}{share}: {LOSSES[self.loss]}",
             "value": round(self.asimov, 4),
             "unit": "Z_A",
             "reference": f"s {self.mean('signal'):.4g}, b {self.mean('background'):.4g}, statistical "
-            f"{self.statistical:.3f}, spread over {self.seeds} seeds {self.spread:.3f}; "
+            f"{self.statistical:.3f}, {spread}; "
             f"cross entropy {reference.asimov:.3f}",
             "ratio": round(self.asimov / reference.asimov, 4),
         }
