@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,19 @@ def interpreted_source(header: Path, symbol: str, features: frozenset[str] = fro
     return text
 
 
+# What a header says about the target, for those that follow it in the same process.
+_ABOUT_THE_TARGET = tuple(f"HEPML_ROOT_{name}" for name in ("LANES", "AVX512", "FEATURES", "TARGET"))
+
+
 def _for_target(text: str, features: tuple[str, ...], lanes: int) -> str:
-    """Let every function in ``text`` be compiled for a processor; the standard's headers stay as they are."""
+    """Let every function in ``text`` be compiled for a processor; the standard's headers stay as they are.
+
+    The interpreter is one program: headers that are included before or after, also of the same model, are for
+    another target. So the engine, the guards and what is said about the target are those of this text alone.
+    """
+    text = re.sub(
+        r"\b(engine_[0-9a-f]{12}|HEPML_ROOT_(?:ENGINE|MODEL)_\w+)\b", rf"\1_for_{lanes}_lanes", text
+    )
     lines = text.splitlines()
     includes = [line for line in lines if line.startswith("#include <")]
     own = "avx512f" in features
@@ -102,12 +114,13 @@ def _for_target(text: str, features: tuple[str, ...], lanes: int) -> str:
         [
             *includes,
             *(["#include <immintrin.h>"] if own else []),
-            "#undef HEPML_ROOT_LANES",
+            *(f'#pragma push_macro("{name}")\n#undef {name}' for name in _ABOUT_THE_TARGET),
             f"#define HEPML_ROOT_LANES {lanes}",
-            *(["#undef HEPML_ROOT_AVX512", "#define HEPML_ROOT_AVX512 1"] if own else []),
+            *(["#define HEPML_ROOT_AVX512 1"] if own else []),
             f"#pragma clang attribute push({target}, apply_to = function)",
             *lines,
             "#pragma clang attribute pop",
+            *(f'#pragma pop_macro("{name}")' for name in _ABOUT_THE_TARGET),
             "",
         ]
     )

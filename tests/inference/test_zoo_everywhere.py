@@ -79,3 +79,31 @@ def test_in_the_interpreter(names: tuple[str, ...], tmp_path: Path) -> None:
         path = networks.file(name, tmp_path, small=True)
         found[name] = worst(path, _interpreted(path, CompilerError("not asked for")).function())
     assert {name: difference for name, difference in found.items() if not difference < TOLERANCE} == {}
+
+
+@pytest.mark.filterwarnings("ignore:no C")
+def test_headers_around_an_interpreted_network_keep_their_target(tmp_path: Path) -> None:
+    """The interpreter is told to use wide registers for one network; it is one program with all others."""
+    ROOT = pytest.importorskip("ROOT")
+    path = networks.file("mlp", tmp_path, small=True)
+    include = '#include "{}"'
+    assert ROOT.gInterpreter.Declare(include.format(generate(path, "before").save(tmp_path)))
+    interpreted = _interpreted(path, CompilerError("not asked for"))
+    assert worst(path, interpreted.function()) < TOLERANCE
+    # The header of the network itself, and one with the same engine under another name.
+    assert ROOT.gInterpreter.Declare(include.format(interpreted.header))
+    assert ROOT.gInterpreter.Declare(include.format(generate(path, "after").save(tmp_path)))
+    model = onnx.load(str(path))
+    (x,) = networks.events(model, EVENTS).values()
+    (wanted,) = onnxruntime_predict(model, [model.graph.input[0].name])({model.graph.input[0].name: x})
+    x = np.ascontiguousarray(x, np.float32)
+    for name in ("before", interpreted.name, "after"):
+        assert ROOT.gInterpreter.Declare(
+            f"void {name}_scores(const float* x, std::size_t n, float* y)"
+            f" {{ TMVA_SOFIE_{name}::Session().infer(x, n, y); }}"
+        )
+        for batch in (EVENTS, 1):
+            found = np.full(wanted.shape, np.nan, np.float32)
+            for first in range(0, EVENTS, batch):
+                getattr(ROOT, f"{name}_scores")(x[first].ravel(), batch, found[first:].ravel())
+            assert np.abs(found - wanted).max() < TOLERANCE, name
