@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hepml_root.evaluation.page_tables import key_numbers, model_facts, provenance_facts, tables
+from hepml_root.evaluation.page_tables import Table, key_numbers, model_facts, provenance_facts, tables
 
 if TYPE_CHECKING:
     from hepml_root.evaluation.pictures import Picture
@@ -33,6 +33,37 @@ def write_page(
     formats: Sequence[str] = (),
 ) -> None:
     """Write the page; ``sources`` holds each picture as a data URI, by name."""
+    render(
+        "report.html",
+        path,
+        _SECTIONS,
+        pictures,
+        sources,
+        tables(report),
+        report=report,
+        tiles=key_numbers(report),
+        level=f"{100 * report.settings['level']:.1f} %",
+        root_file=root_file,
+        formats=list(formats),
+        model_facts=model_facts(report),
+        provenance_facts=provenance_facts(report),
+        files=[
+            {key: str(file.get(key, "")) for key in ("path", "size", "hash")}
+            for file in report.provenance.get("files", [])
+        ],
+    )
+
+
+def render(
+    template: str,
+    path: Path,
+    sections: Mapping[str, str],
+    pictures: Sequence[Picture],
+    sources: Mapping[str, str],
+    tables_of: Mapping[str, Sequence[Table]],
+    **content: Any,
+) -> None:
+    """Write a page made of ``templates/base.html``: sections ``{key: title}`` with tables and pictures."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -45,26 +76,12 @@ def write_page(
     environment.filters["symbols"] = _symbols
     shown: dict[str, list[dict[str, Any]]] = {}
     for number, picture in enumerate(pictures, start=1):
-        entry = {
-            "number": number,
-            "picture": picture,
-            "source": sources[picture.name],
-        }
+        entry = {"number": number, "picture": picture, "source": sources[picture.name]}
         shown.setdefault(picture.section, []).append(entry)
-    page = environment.get_template("report.html").render(
-        report=report,
-        sections=[(key, title, shown[key]) for key, title in _SECTIONS.items() if key in shown],
-        tiles=key_numbers(report),
-        tables=tables(report),
-        level=f"{100 * report.settings['level']:.1f} %",
-        root_file=root_file,
-        formats=list(formats),
-        model_facts=model_facts(report),
-        provenance_facts=provenance_facts(report),
-        files=[
-            {key: str(file.get(key, "")) for key in ("path", "size", "hash")}
-            for file in report.provenance.get("files", [])
-        ],
+    page = environment.get_template(template).render(
+        sections=[(key, title, shown[key]) for key, title in sections.items() if key in shown],
+        tables=tables_of,
+        **content,
     )
     path.write_text(page, encoding="utf-8")
 

@@ -122,14 +122,9 @@ def open_model(model: Any) -> Any:
 
         return Session(path)
     if path.suffix == ".keras":
-        import keras
+        from hepml_root.models.saved import load_model
 
-        import hepml_root.models  # noqa: F401  (registers the layers that the file may hold)
-
-        try:
-            return keras.saving.load_model(path, compile=False)
-        except (ValueError, TypeError, OSError) as error:
-            raise ModelFileError(f"'{path}' cannot be read as a Keras model: {error}") from error
+        return load_model(path)
     raise ModelFileError(f"'{path}' is neither a .keras nor an .onnx file.")
 
 
