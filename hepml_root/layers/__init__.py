@@ -9,6 +9,7 @@ from hepml_root.layers.edge_conv import EdgeConv
 from hepml_root.layers.elementwise import Clip, Impute, Log
 from hepml_root.layers.image import ScaleImage
 from hepml_root.layers.linear import PCA, Decorrelate, MinMax, Standardise, TargetScale
+from hepml_root.layers.locally_connected import LocallyConnected
 from hepml_root.layers.manifest import ManifestLayer, attach, manifest_of
 from hepml_root.layers.masked_normalization import MaskedBatchNormalization
 from hepml_root.layers.message_passing import Messages
@@ -32,6 +33,7 @@ __all__ = [
     "Gauss",
     "Impute",
     "InducedSetBlock",
+    "LocallyConnected",
     "Log",
     "ManifestLayer",
     "MaskBias",

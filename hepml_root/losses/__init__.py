@@ -23,6 +23,8 @@ from hepml_root.losses.counting import (
     systematic_significance,
 )
 from hepml_root.losses.counts import SoftBins, batch_sums, counts_of, expected_counts
+from hepml_root.losses.critic import AdversarialLoss, LeastSquares, WassersteinGP, adversarial_loss
+from hepml_root.losses.divergence import mean_discrepancy, normal_divergence
 from hepml_root.losses.inferno import Inferno, profiled_information
 from hepml_root.losses.reconstruction import MeanScore
 from hepml_root.losses.regression import ScaledSquaredError
@@ -37,6 +39,7 @@ from hepml_root.losses.significance import (
 
 __all__ = [
     "NAMES",
+    "AdversarialLoss",
     "AsimovSignificance",
     "BatchLoss",
     "BatchStatistics",
@@ -44,12 +47,15 @@ __all__ = [
     "DiscoverySignificance",
     "ExclusionSignificance",
     "Inferno",
+    "LeastSquares",
     "MeanScore",
     "ScaledSquaredError",
     "Significance",
     "SignificanceLoss",
     "SoftBins",
     "SystematicSignificance",
+    "WassersteinGP",
+    "adversarial_loss",
     "asimov_significance",
     "assess_batch",
     "batch_sums",
@@ -61,6 +67,8 @@ __all__ = [
     "expected_counts",
     "get",
     "in_quadrature",
+    "mean_discrepancy",
+    "normal_divergence",
     "profiled_information",
     "propose_batch_size",
     "simple_significance",

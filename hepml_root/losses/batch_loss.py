@@ -145,7 +145,8 @@ class SignificanceLoss(BatchLoss):
             raise SettingError(unknown("form of the loss", form, FORMS))
         if least_background is not None and not (np.isfinite(least_background) and least_background > 0):
             raise SettingError(f"{name}: least_background={least_background}; a positive number is needed.")
-        self.form, self.least_background = form, least_background
+        self.form = form
+        self.least_background = None if least_background is None else float(least_background)
         self.bins = None if bins is None else SoftBins.of(bins, bandwidth)
         self.bandwidth = float(bandwidth)
         if self.bins is None and (self.correlated or not isinstance(self.systematic, float)):

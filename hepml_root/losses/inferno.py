@@ -161,13 +161,15 @@ class Inferno(BatchLoss):
         of_signal = weight * label
         classes = ops.stack([of_signal, weight - of_signal])
         outputs = y_pred.shape[-1] // (1 + len(self.score_variations))
-        nominal = self._memberships(y_pred[:, :outputs])
-        columns = [ops.sum(classes, axis=1, keepdims=True), ops.matmul(classes, nominal)]
+        nominal = self._parts(y_pred[:, :outputs])
+        total = ops.sum(classes, axis=1, keepdims=True)
+        columns = [total, self._in_bins(total, ops.matmul(classes, nominal))]
         for number in range(len(self.variations)):
-            columns.append(ops.matmul(classes * (y_true[:, 1 + number] - 1.0), nominal))
+            more = classes * (y_true[:, 1 + number] - 1.0)
+            columns.append(self._in_bins(ops.sum(more, axis=1, keepdims=True), ops.matmul(more, nominal)))
         for number in range(1, 1 + len(self.score_variations)):
-            varied = self._memberships(y_pred[:, number * outputs : (number + 1) * outputs])
-            columns.append(ops.matmul(classes, varied - nominal))
+            varied = self._parts(y_pred[:, number * outputs : (number + 1) * outputs])
+            columns.append(self._in_bins(0.0 * total, ops.matmul(classes, varied - nominal)))
         return ops.concatenate(columns, axis=1)
 
     def value(self, sums: Any) -> Any:
@@ -199,8 +201,16 @@ class Inferno(BatchLoss):
         variance = inverse_power(information, 1, least_information)
         return variance if self.form == "variance" else root(variance)
 
-    def _memberships(self, outputs: Any) -> Any:
-        return outputs if self.bins is None else self.bins.memberships(outputs[:, 0])
+    def _parts(self, outputs: Any) -> Any:
+        """Return the part of each event in each bin; of soft bins, above each edge: half the work."""
+        return outputs if self.bins is None else self.bins.above(outputs[:, 0])
+
+    def _in_bins(self, total: Any, sums: Any) -> Any:
+        """Return sums in bins, ``(2, bins)``, of those that :meth:`_parts` gives and of the sum of all."""
+        if self.bins is None:
+            return sums
+        above = ops.concatenate([total, sums], axis=1)
+        return ops.concatenate([above[:, :-1] - above[:, 1:], above[:, -1:]], axis=1)
 
     def _check_columns(self, targets: int, outputs: int) -> None:
         if targets != 1 + len(self.variations):
