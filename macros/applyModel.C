@@ -10,6 +10,8 @@
 
 #include "../hepml_root/include/hepml_root/rdf/define.hxx"
 
+#include <TSystem.h>
+
 #include <iostream>
 
 namespace {

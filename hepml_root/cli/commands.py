@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hepml_root import __version__
+from hepml_root.cli.compare import add_compare
 from hepml_root.cli.generate import add_generate
 from hepml_root.cli.inspect import add_inspect
 from hepml_root.cli.models import add_models
@@ -27,7 +28,7 @@ from hepml_root.cli.quiet import quieten, share_cores
 from hepml_root.errors import HepmlError, SettingError, nearest
 
 _COMMANDS = (
-    *("train", "evaluate", "export", "adopt", "compile", "apply", "generate"),
+    *("train", "evaluate", "export", "adopt", "compile", "apply", "generate", "compare"),
     *("inspect", "models", "operators", "demo", "config"),
 )
 
@@ -187,6 +188,7 @@ def _apply(options: argparse.Namespace) -> int:
         select=options.select,
         keep=options.keep,
         seed=options.seed,
+        allow_extrapolation=options.allow_extrapolation,
         threads=options.threads,
         overwrite=options.overwrite,
     )
@@ -430,10 +432,13 @@ examples:
     )
     apply.add_argument("--seed", type=int, default=0, metavar="N",
                        help="seed of a network that draws random numbers (default: 0)")  # fmt: skip
+    apply.add_argument("--allow-extrapolation", action="store_true",
+                       help="of a generator: take particles that it was not trained for")  # fmt: skip
     apply.add_argument("--threads", type=int, metavar="N", help="threads that score (default: one per core)")
     overwriting(apply)
 
     add_generate(command, overwriting)
+    add_compare(command, overwriting)
     add_inspect(command)
     add_models(command)
     add_operators(command)

@@ -237,6 +237,7 @@ class Pretrain:
         "reset", "what becomes of the optimizer's memory after it", choices=("reset", "keep")
     )
     warmup: float = setting(1.0, "epochs over which the learning rate rises from 0 after it", minimum=0.0)
+    sharpen: bool = setting(False, "begin with the output made steep around the best cut")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,13 +13,14 @@ import onnx
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from hepml_root.errors import ModelFileError, ShapeError, SourceNotFoundError, UnsupportedOperationError
+from hepml_root.errors import ModelFileError, ShapeError, UnsupportedOperationError
 from hepml_root.export import certificate, foreign, parity
 from hepml_root.export import manifest as manifests
 from hepml_root.export.onnx import emit, input_names, predict
 from hepml_root.export.onnx.random import middle_draws, without_draws
 from hepml_root.layers.manifest import ManifestLayer, describe, manifest_layer, output_labels, outputs_for
 from hepml_root.models.boosted import BoostedModel, labels_of
+from hepml_root.models.generator import Generator
 from hepml_root.output import refuse_existing
 
 Certify = bool | Sequence[str]
@@ -45,6 +46,8 @@ def write_checked(
     if boosted is not None:
         return _write_boosted(boosted, path, data, overwrite, points, tolerance, generated)
     model = _keras_model(model)
+    if isinstance(model, Generator):
+        model = model.sampler()
     description, carried = _description(model, data)
     names = [block["name"] for block in description["inputs"]]
     _require_inputs(model, description)
@@ -70,6 +73,7 @@ def write_checked(
         probabilities=description["task"] != "regression",
         missing=any(type(layer).__name__ == "Impute" for layer in model._flatten_layers()),
         tolerance=tolerance,
+        least=parity.least_scale(description),
     )
     return _write(
         proto, description, held, ("Keras", "ONNX Runtime"), source, path, overwrite, points, generated
@@ -219,14 +223,9 @@ def _keras_model(model: Any) -> keras.Model:
     if isinstance(model, keras.Model):
         return model
     if isinstance(model, (str, Path)):
-        if not Path(model).is_file():
-            raise SourceNotFoundError(f"there is no Keras model file '{model}'.")
-        import hepml_root.models  # noqa: F401  (registers the layers that the file may hold)
+        from hepml_root.models.saved import load_model
 
-        try:
-            return keras.models.load_model(model, compile=False)
-        except (ValueError, OSError, TypeError) as error:
-            raise ModelFileError(f"'{model}' cannot be read as a Keras model: {error}") from error
+        return load_model(model)
     raise UnsupportedOperationError(
         f"a {type(model).__name__} cannot be exported: hr.export takes a Keras model, boosted trees, or the "
         "path of a .keras or .trees file."

@@ -235,6 +235,17 @@ class Reference:
     edges: list[str] = field(default_factory=list)
 
 
+def least_scale(manifest: Mapping[str, Any]) -> float:
+    """Return the scale below which outputs are not told apart: of a generator, ten thresholds of a cell.
+
+    Cells are cut by a steep ramp, which lets a rounding grow by its steepness. A generator may say a
+    "rounding" of its own, which is the difference of a cell that is allowed.
+    """
+    made = manifest.get("generator") or {}
+    threshold = float((made.get("geometry") or {}).get("threshold", 0.0))
+    return max(10.0 * threshold, float(made.get("rounding", 0.0)) / TOLERANCE)
+
+
 def reference(
     predict: Predict,
     real: Blocks,
@@ -243,6 +254,7 @@ def reference(
     probabilities: bool = False,
     missing: bool = False,
     tolerance: float = TOLERANCE,
+    least: float = 0.0,
 ) -> Reference:
     """Evaluate the runtime that others are held to, on real events and on edge events made from them.
 
@@ -260,6 +272,8 @@ def reference(
         NaN is a legitimate input of this model.
     tolerance
         Relative to the scale of the outputs.
+    least
+        The scale of an output is not taken to be smaller than this.
     """
     count = len(next(iter(real.values())))
     edges, names = edge_events(real, kinds, missing)
@@ -280,7 +294,7 @@ def reference(
         finite = np.where(np.isfinite(output[:count]), np.abs(output[:count]), 0.0)
         largest = np.ones(output.shape[1:]) if probabilities else finite.max(axis=0, initial=0.0)
         # An output that is 0 in all events, as of a network before training, has no scale of its own.
-        scale = np.where(largest > 0.0, largest, 1.0)
+        scale = np.maximum(np.where(largest > 0.0, largest, 1.0), least)
         with np.errstate(invalid="ignore"):
             size = np.maximum(scale, np.where(np.isfinite(output), np.abs(output), 0.0))
         bounds.append(tolerance * size + 8.0 * moved)

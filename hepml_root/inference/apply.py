@@ -23,7 +23,9 @@ from hepml_root.errors import EmptySelectionError, OutputExistsError, SettingErr
 from hepml_root.inference.bindings import InputBlock, bind, identifier, output_columns, output_labels
 from hepml_root.inference.friend_file import FORMATS, FriendFile
 from hepml_root.inference.session import Session
+from hepml_root.inference.trained_ranges import require_inside
 from hepml_root.inference.working_points import working_point
+from hepml_root.interrupts import interrupts
 from hepml_root.output import refuse_existing, writing
 
 # A block of 28 inputs takes 7 MB: large enough for whole baskets, small enough to stay in the cache.
@@ -83,6 +85,7 @@ def apply(
     threads: int | None = None,
     engine: str = "auto",
     seed: int = 0,
+    allow_extrapolation: bool = False,
     overwrite: bool = False,
     verbose: bool = True,
 ) -> Applied:
@@ -133,6 +136,8 @@ def apply(
     seed:
         Of a network that draws random numbers: an event's draws are a function of the seed and of its place
         among the events that are written.
+    allow_extrapolation:
+        Of a generator of showers: whether conditions outside of the range that it was trained in are taken.
     overwrite:
         Whether an existing output is replaced.
     verbose:
@@ -149,7 +154,8 @@ def apply(
     EmptySelectionError
         There is no event to score.
     SettingError
-        An unknown format, input, parameter or working point, or a column that the source has already.
+        An unknown format, input, parameter or working point, a column that the source has already, or a
+        particle that a generator was not trained for.
     ModelFileError
         The file is no model exported by hepml_root.
 
@@ -184,7 +190,9 @@ def apply(
 
     def score(numbered: tuple[int, Rows]) -> dict[str, np.ndarray]:
         first, rows = numbered
-        found = session.infer(reading.arrays(rows), seed=seed, first_event=first)
+        arrays = reading.arrays(rows)
+        require_inside(session.manifest, list(arrays.values()), allow_extrapolation)
+        found = session.infer(arrays, seed=seed, first_event=first)
         outputs = list(found.values()) if isinstance(found, dict) else [found]
         scores = np.concatenate([output.reshape(len(rows), -1) for output in outputs], axis=1)
         values = [scores] if isinstance(names, str) else list(scores.T)
@@ -209,9 +217,11 @@ def apply(
         writing(output, overwrite) as temporary,
         FriendFile(temporary, format, tree, description) as file,
         progress_bar(f"scoring {frame.name}", verbose) as advance,
+        interrupts() as check,
     ):
         read = blocks(frame, reading.request, BLOCK_EVENTS, threads=workers)
         for block in _in_order(score, _numbered(read), workers):
+            check()
             file.extend(block)
             scored = len(block[columns[0]])
             events += scored

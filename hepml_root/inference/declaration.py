@@ -10,6 +10,7 @@ from hepml_root.data.feed_library import import_root
 from hepml_root.data.feed_rows import Represented
 from hepml_root.errors import CompilerError
 from hepml_root.inference import representing
+from hepml_root.inference.trained_ranges import ranges_code
 
 if TYPE_CHECKING:
     from hepml_root.inference.compile import CompiledModel
@@ -64,4 +65,5 @@ def portable_code(compiled: CompiledModel) -> str:
             f"#else\n{functions}\n#endif"
         )
     guard = f"HEPML_ROOT_KNOWN_{compiled.symbol}"
-    return f"{_PADDING.read_text()}\n#ifndef {guard}\n#define {guard}\n{functions}\n#endif\n"
+    ranges = ranges_code(compiled.manifest, compiled.symbol)
+    return f"{_PADDING.read_text()}\n#ifndef {guard}\n#define {guard}\n{functions}\n#endif\n{ranges}"

@@ -20,6 +20,7 @@ from hepml_root.inference.declaration import declare
 from hepml_root.inference.frame_columns import FrameColumns
 from hepml_root.inference.lookahead import look_ahead, sizes
 from hepml_root.inference.representing import maker
+from hepml_root.inference.trained_ranges import ranges_of
 from hepml_root.inference.working_points import working_point
 
 # Floats of a block that are kept on the stack, which the threads of a loop have little of.
@@ -36,6 +37,7 @@ def define(
     seed: int = 0,
     event: str | None = None,
     select: str | None = None,
+    allow_extrapolation: bool = False,
 ) -> Any:
     """Define the outputs of a model as columns of an RDataFrame.
 
@@ -84,6 +86,9 @@ def define(
         Name of a working point of the model: only events that pass its cut go on, by a ``Filter`` of that
         name (which ``Report()`` counts). Scores and thresholds are compared as float32 numbers, so that the
         same events pass here, in Python and in compiled C++.
+    allow_extrapolation:
+        Of a generator of showers: whether conditions outside of the range that it was trained in are taken,
+        too. Else such an event ends the loop with an error.
 
     Returns
     -------
@@ -131,13 +136,15 @@ def define(
     if not 0 <= seed < 2**64:
         raise SettingError(f"seed is {seed}: it must be from 0 to 2^64 - 1.")
     random = compiled.draws
-    lookahead = look_ahead(blocks, compiled, frame) if ahead and not random else None
+    ranges = ranges_of(compiled.manifest)
+    lookahead = look_ahead(blocks, compiled, frame) if ahead and not random and not ranges else None
     node = frame.node
     by_event = ""
     if lookahead is None or not lookahead.plain:
         by_event = together if lookahead is None else frame.free_name("rdfbyevent_{}_")
         draws = (seed, _event_number(frame, event, str(path))) if random else None
-        code = call_code(blocks, outputs, compiled.symbol, frame, str(path), draws)
+        checked = str(allow_extrapolation).lower() if ranges else ""
+        code = call_code(blocks, outputs, compiled.symbol, frame, str(path), draws, checked)
         represented = [block.represented for block in blocks if block.represented is not None]
         declare(compiled, distributed=frame.distributed, representations=represented)
         value = "hepml_scores[0]"
@@ -162,11 +169,13 @@ def call_code(
     frame: FrameColumns,
     model: str,
     draws: tuple[int, str] | None = None,
+    checked: str = "",
 ) -> str:
     """Return the C++ statements that fill the inputs of one event and leave its outputs in ``hepml_scores``.
 
-    ``draws`` is the seed of a network that draws random numbers, and C++ of the event's number. RDataFrame
-    takes every word that is the name of a column for the column: ours begin with ``hepml_``.
+    ``draws`` is the seed of a network that draws random numbers, and C++ of the event's number. ``checked``
+    is, of a generator, C++ of whether it may extrapolate: ``<symbol>_require`` then checks its conditions.
+    RDataFrame takes every word that is the name of a column for the column: ours begin with ``hepml_``.
 
     Raises
     ------
@@ -201,6 +210,8 @@ def call_code(
             ]
         if block.represented is not None:
             statements += _represented(block, named, frame, model)
+    if checked:
+        statements.append(f"{symbol}_require({next(iter(named.values()))}, {checked});")
     sizes = [_product(output["shape"]) for output in outputs]
     offsets = [sum(sizes[:index]) for index in range(len(sizes))]
     statements.append(f"const float *const hepml_inputs[] = {{{', '.join(named.values())}}};")

@@ -89,8 +89,17 @@ def interpreted_source(header: Path, symbol: str, features: frozenset[str] = fro
     text = text.replace(f"TMVA_SOFIE_{name}", f"TMVA_SOFIE_{name}_{symbol}")
     for needed, lanes in TARGETS:
         if features.issuperset(needed):
-            return _for_target(text, needed, lanes)
-    return text
+            return _for_target(_renamed(text, f"for_{lanes}_lanes"), needed, lanes)
+    return _renamed(text, "interpreted")
+
+
+def _renamed(text: str, suffix: str) -> str:
+    """Give engine and guards names of their own.
+
+    The interpreter is one program: headers that were included before, also of the same model, would else
+    leave this one out, and may be for another target.
+    """
+    return re.sub(r"\b(engine_[0-9a-f]{12}|HEPML_ROOT_(?:ENGINE|MODEL)_\w+)\b", rf"\1_{suffix}", text)
 
 
 # What a header says about the target, for those that follow it in the same process.
@@ -100,12 +109,8 @@ _ABOUT_THE_TARGET = tuple(f"HEPML_ROOT_{name}" for name in ("LANES", "AVX512", "
 def _for_target(text: str, features: tuple[str, ...], lanes: int) -> str:
     """Let every function in ``text`` be compiled for a processor; the standard's headers stay as they are.
 
-    The interpreter is one program: headers that are included before or after, also of the same model, are for
-    another target. So the engine, the guards and what is said about the target are those of this text alone.
+    What is said about the target is for this text alone, not for headers that follow.
     """
-    text = re.sub(
-        r"\b(engine_[0-9a-f]{12}|HEPML_ROOT_(?:ENGINE|MODEL)_\w+)\b", rf"\1_for_{lanes}_lanes", text
-    )
     lines = text.splitlines()
     includes = [line for line in lines if line.startswith("#include <")]
     own = "avx512f" in features

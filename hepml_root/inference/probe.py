@@ -174,6 +174,7 @@ def _against_onnxruntime(compiled: CompiledModel, path: Path, infer: Infer) -> d
             real,
             kinds,
             probabilities=compiled.manifest.get("task") in ("binary", "multiclass"),
+            least=parity.least_scale(compiled.manifest),
         )
     except ModelFileError as error:  # it does not take the model, or these events
         return {"skipped": str(error).splitlines()[0][:300]}

@@ -28,7 +28,8 @@ SEARCH = (
     + """\
 training:
   loss: {name: asimov, systematic: 0.3, settings: {form: inverse}}
-  pretrain: {loss: significance, epochs: 2, learning_rate: 1e-2, optimizer_state: keep, warmup: 0.5}
+  pretrain:
+    {loss: significance, epochs: 2, learning_rate: 1e-2, optimizer_state: keep, warmup: 0.5, sharpen: true}
   monitor: {systematic: 0.1, minimum_background: 10}
   batch_size: 200
   accumulate: 2
@@ -47,6 +48,7 @@ def test_it_says_all_that_fit_takes():
     pretraining = settings["pretrain"]
     assert isinstance(pretraining, Pretraining)
     assert (pretraining.epochs, pretraining.optimizer_state, pretraining.warmup) == (2, "keep", 0.5)
+    assert pretraining.sharpen is True
     assert settings["monitor"] == ValidationSignificance(0.1, minimum_background=10.0)
     assert settings["accumulate"] == 2
 
@@ -63,7 +65,7 @@ def test_short_forms_and_set():
     changed = parse(SEARCH, changes=["training.pretrain.epochs=7", "training.loss.systematic=0.5"])
     assert (changed.training.pretrain.epochs, changed.training.loss.systematic) == (7, 0.5)
     assert changed.training.pretrain == Pretrain(
-        loss="significance", epochs=7, learning_rate=0.01, optimizer_state="keep", warmup=0.5
+        loss="significance", epochs=7, learning_rate=0.01, optimizer_state="keep", warmup=0.5, sharpen=True
     )
 
 

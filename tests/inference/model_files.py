@@ -94,6 +94,46 @@ def write_passing(path: Path, inputs: Sequence[dict[str, Any]]) -> Path:
     return _write(path, network, list(inputs), outputs)
 
 
+GEOMETRY: dict[str, Any] = {
+    "name": "tiny",
+    "title": "a grid and rings",
+    "scale": "visible",
+    "threshold": 0.0,
+    "reference": "",
+    "layers": [
+        {"grid": [2, 3, 10.0, 12.0]},
+        {"count": 2, "polar": [2, [0.0, 10.0, 25.0]], "gaps": 3, "passive": "lead", "passive_mm": 2.0,
+         "active": "liquid argon", "active_mm": 4.0},
+    ],
+}  # fmt: skip
+CELLS = 14
+
+
+def write_generator(
+    path: Path,
+    labels: Sequence[str] = ("energy", "eta"),
+    geometry: Any = GEOMETRY,
+    positive: bool = True,
+    **changes: Any,
+) -> Path:
+    """Write a generator of showers: every cell is max(0, energy/50 + z), with z a normal number of its own.
+
+    Trained, it says, from 10 to 100 GeV, and from -1 to 1 in all else. ``changes`` are put into what the
+    manifest says of the generator. Without ``positive``, cells are z - energy/50.
+    """
+    network = Network(1)
+    kernel = np.zeros((len(labels), CELLS), np.float32)
+    kernel[0] = 0.02 if positive else -0.02
+    mean = network.add("MatMul", "conditions", network.weight(kernel))
+    noise = network.add("RandomNormalLike", mean)
+    network.add("Relu" if positive else "Identity", network.add("Add", mean, noise), output="cells")
+    ranges = {label: [-1, 1] for label in labels} | {"energy": [10, 100]}
+    made: dict[str, Any] = {"geometry": geometry, "ranges": ranges, "kind": "noise", **changes}
+    block = _block("conditions", "parameter", [len(labels)], labels)
+    cells = [{"name": "cells", "shape": [CELLS], "labels": [f"cell_{cell}" for cell in range(CELLS)]}]
+    return _write(path, network, [block], cells, task="regression", classes=[], generator=made)
+
+
 def runtime_scores(path: Path, **inputs: np.ndarray) -> np.ndarray:
     """Scores by ONNX Runtime, (events, outputs)."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -109,7 +149,9 @@ def _block(name: str, kind: str, shape: list[int], columns: Sequence[str]) -> di
     return {"name": name, "kind": kind, "shape": shape, "columns": entries}
 
 
-def _write(path: Path, network: Network, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> Path:
+def _write(
+    path: Path, network: Network, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]], **more: Any
+) -> Path:
     values = [helper.make_tensor_value_info(i["name"], TensorProto.FLOAT, ["N", *i["shape"]]) for i in inputs]
     results = [
         helper.make_tensor_value_info(o["name"], TensorProto.FLOAT, ["N", *o["shape"]]) for o in outputs
@@ -140,5 +182,6 @@ def _write(path: Path, network: Network, inputs: list[dict[str, Any]], outputs: 
             "outputs": {o["name"]: encode_array(s) for o, s in zip(outputs, scores, strict=True)},
         },
         "parity": {},
+        **more,
     }
     return write_model(proto, manifest, path)

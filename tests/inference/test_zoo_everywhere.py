@@ -17,7 +17,7 @@ from hepml_root.export.cpp import generate
 from hepml_root.export.parity import onnxruntime_predict
 from hepml_root.inference.compile import _interpreted
 from hepml_root.inference.compiler import FLAGS, INSTRUCTIONS, find_compiler, runs
-from hepml_root.inference.interface import INFER, call, library_source
+from hepml_root.inference.interface import INFER, call, interpreted_source, library_source
 
 TOLERANCE = 1e-5  # of the largest value of an output
 EVENTS = 67
@@ -107,3 +107,7 @@ def test_headers_around_an_interpreted_network_keep_their_target(tmp_path: Path)
             for first in range(0, EVENTS, batch):
                 getattr(ROOT, f"{name}_scores")(x[first].ravel(), batch, found[first:].ravel())
             assert np.abs(found - wanted).max() < TOLERANCE, name
+    # What a worker of a distributed frame interprets, where the same header was included before.
+    assert ROOT.gInterpreter.Declare(interpreted_source(interpreted.header, "worker"))
+    function = INFER(int(ROOT.gInterpreter.Calc("(long)&worker_infer")))
+    assert worst(path, function) < TOLERANCE

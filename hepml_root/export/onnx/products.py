@@ -37,6 +37,8 @@ def _contract(graph: Graph, equation: str, operands: list[Tensor], shape: tuple[
                 graph.refuse_events(operand, axis, "a sum")
     simple = _as_matrix_product(graph, equation, operands, shape)
     if simple is None:
+        simple = _as_product_at_each_place(graph, equation, operands, shape)
+    if simple is None:
         simple = _as_batched_product(graph, equation, operands)
     if simple is not None:
         return simple
@@ -62,6 +64,38 @@ def _as_matrix_product(
     rows = int(np.prod(matrix.shape[: len(summed)]))
     value = graph.reshape(operands[0], [*operands[0].shape[: len(kept)], rows])
     product = matrix_product(graph, value, graph.constant(matrix.reshape(rows, -1)))
+    return graph.reshape(product, shape)
+
+
+def _as_product_at_each_place(
+    graph: Graph, equation: str, operands: list[Tensor], shape: tuple[int, ...]
+) -> Tensor | None:
+    """A row for each event and place times a constant matrix of the place, as locally connected layers have:
+    "npk,pko->npo" with the events staying in front. None where it is something else."""
+    if len(operands) != 2 or "." in equation:
+        return None
+    a, constant = operands[0], operands[1].value
+    if constant is None:
+        return None
+    sources, target = equation.split("->")
+    left, right = sources.split(",")
+    if any(len(set(letters)) != len(letters) for letters in (left, right, target)):
+        return None
+    places = [c for c in left if c in right and c in target]
+    summed = [c for c in left if c in right and c not in target]
+    new = [c for c in right if c not in left]
+    events = left[0]
+    if events in right or not places or not summed:
+        return None
+    if list(left) != [events, *places, *summed] or list(target) != [events, *places, *new]:
+        return None
+    matrices = constant.transpose([right.index(c) for c in places + summed + new])
+    if matrices.shape[: len(places) + len(summed)] != tuple(a.shape[1:]):
+        return None
+    lengths = matrices.shape[: len(places)]
+    row = int(np.prod(matrices.shape[len(places) : len(places) + len(summed)]))
+    value = graph.reshape(a, [a.shape[0], *lengths, 1, row])
+    product = matrix_product(graph, value, graph.constant(matrices.reshape(*lengths, row, -1)))
     return graph.reshape(product, shape)
 
 

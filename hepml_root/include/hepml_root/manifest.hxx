@@ -11,6 +11,7 @@
 #define HEPML_ROOT_MANIFEST_HXX
 
 #include "json.hxx"
+#include "trained_ranges.hxx"
 
 #include <cstddef>
 #include <stdexcept>
@@ -120,6 +121,24 @@ struct Manifest {
       }
       throw std::runtime_error("hepml_root: model '" + name + "' has no working point '" + wanted +
                                "'. Available: " + (names.empty() ? "none" : names));
+   }
+
+   /// The ranges of its conditions that a generator of showers was trained in, in their order; none of other
+   /// models. Throws std::runtime_error if the file does not say them.
+   TrainedRanges GetTrainedRanges() const {
+      const Json& made = json["generator"];
+      std::vector<TrainedRange> ranges;
+      if (!made.IsNull())
+         for (const InputBlock& input : inputs)
+            for (const Column& column : input.columns) {
+               const Json& range = made["ranges"][column.label];
+               if (range.IsNull() || range.List().size() != 2)
+                  throw std::runtime_error("hepml_root: generator '" + name +
+                                           "' does not say in which range of " + column.label +
+                                           " it was trained");
+               ranges.push_back({column.label, range.List()[0].Number(), range.List()[1].Number()});
+            }
+      return TrainedRanges(name, std::move(ranges));
    }
 
    /// Throws std::runtime_error if the text is no manifest of hepml_root.

@@ -10,6 +10,7 @@
 #ifndef HEPML_ROOT_RDF_DEFINE_HXX
 #define HEPML_ROOT_RDF_DEFINE_HXX
 
+#include "../compiled_library.hxx"
 #include "../manifest.hxx"
 #include "../representations/make.hxx"
 #include "padding.hxx"
@@ -17,14 +18,11 @@
 
 #include <ROOT/RDataFrame.hxx>
 #include <TInterpreter.h>
-#include <TSystem.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -39,9 +37,7 @@ namespace rdf {
 
 /// A compiled model: what its manifest says, and the function that scores n events.
 struct Model {
-   /// `event` is the number of the first event: with the seed it makes the draws of random operators.
-   using Infer = void (*)(const float* const* inputs, std::size_t events, float* const* outputs,
-                          std::uint64_t seed, std::uint64_t event);
+   using Infer = CompiledLibrary::Infer;
    Manifest manifest;
    Infer infer;
 };
@@ -57,34 +53,28 @@ template <class Session> Model ModelOf() {
            }};
 }
 
-/// The model of a compiled library (hepml-root compile higgs.onnx -o higgs.so).
+/// The model of a compiled library (hepml-root compile higgs.onnx -o higgs.so), or of an .onnx file, which
+/// the command hepml-root then compiles.
 ///
 /// Throws std::runtime_error if the file cannot be loaded or is no such library.
-inline Model Load(const std::string& library) {
-   // The functions have names that are unique to the model; the library's table of symbols tells them.
-   std::ifstream file(library, std::ios::binary);
-   const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-   static const std::string begin = "hepml_root_", end = "_infer";
-   constexpr std::size_t digits = 32;
-   std::string symbol;
-   for (auto at = bytes.find(begin); at != std::string::npos && symbol.empty();
-        at = bytes.find(begin, at + 1)) {
-      const std::string found = bytes.substr(at, begin.size() + digits);
-      if (bytes.compare(at + found.size(), end.size(), end) == 0 &&
-          found.find_first_not_of("0123456789abcdef", begin.size()) == std::string::npos)
-         symbol = found;
-   }
-   if (symbol.empty())
-      throw std::runtime_error("hepml_root: '" + library + "' is no compiled model; make one with " +
-                               "hepml-root compile MODEL.onnx -o MODEL.so");
-   if (gSystem->Load(library.c_str()) < 0)
-      throw std::runtime_error("hepml_root: the library '" + library + "' cannot be loaded");
-   const auto infer = gSystem->DynFindSymbol("*", (symbol + "_infer_seeded").c_str());
-   const auto manifest = gSystem->DynFindSymbol("*", (symbol + "_manifest").c_str());
-   if (!infer || !manifest)
-      throw std::runtime_error("hepml_root: the library '" + library + "' lacks the functions of a model");
-   return {Manifest::Parse(reinterpret_cast<const char* (*)()>(manifest)()),
-           reinterpret_cast<Model::Infer>(infer)};
+inline Model Load(const std::string& path) {
+   const CompiledLibrary library = CompiledLibrary::Open(path);
+   return {Manifest::Parse(library.manifest), library.infer};
+}
+
+/// The ranges that a generator was trained in; they live as long as the process, as what RDataFrame's code
+/// has their address may do. Of other models none.
+inline const TrainedRanges* RangesOf(const Manifest& manifest) {
+   static std::mutex mutex;
+   static std::map<std::string, std::unique_ptr<TrainedRanges>> made;
+   TrainedRanges ranges = manifest.GetTrainedRanges();
+   if (ranges.ranges().empty())
+      return nullptr;
+   const std::lock_guard<std::mutex> lock(mutex);
+   auto& found = made[manifest.name + manifest.json["generator"]["ranges"].Write()];
+   if (!found)
+      found = std::make_unique<TrainedRanges>(std::move(ranges));
+   return found.get();
 }
 
 /// The representation that a manifest describes, made once for each description; it lives as long as the
@@ -118,7 +108,7 @@ inline long long RepresentEvent(const void* made, const float* const* columns, u
 class Caller {
 public:
    Caller(ROOT::RDF::RNode node, const Model& model, const std::map<std::string, std::string>& expressions,
-          std::uint64_t seed = 0, const std::string& event = "rdfentry_")
+          std::uint64_t seed = 0, const std::string& event = "rdfentry_", bool allow_extrapolation = false)
        : fNode(node), fColumns(node.GetColumnNames()), fManifest(model.manifest) {
       // Longest first: "jet1_b-tag" is one name, and not "jet1_b" minus "tag".
       std::sort(fColumns.begin(), fColumns.end(),
@@ -144,6 +134,11 @@ public:
             throw std::runtime_error("hepml_root: model '" + fManifest.name + "' has no input '" +
                                      given.first + "'; it has " + known + '.');
          }
+      // By its address, too.
+      if (const TrainedRanges* ranges = RangesOf(fManifest))
+         fCode << "reinterpret_cast<const hepml_root::TrainedRanges *>("
+               << reinterpret_cast<std::uintptr_t>(ranges) << "ULL)->require(" << Array(0) << ", "
+               << (allow_extrapolation ? "true" : "false") << "); ";
       fCode << "const float *const hepml_inputs[] = {";
       for (std::size_t i = 0; i < fManifest.inputs.size(); ++i)
          fCode << (i ? ", " : "") << Array(i);
@@ -320,31 +315,41 @@ private:
    std::ostringstream fCode;
 };
 
-/// Define the outputs of a model as columns: `column`, or `column_<label>` for each of several output values.
+/// Define the outputs of a model as columns: `column`, or `column_<label>` for each of several output values;
+/// with "column[]" one column `column` with an RVec<float> of all of them.
 ///
 /// `expressions` gives other expressions for inputs, by label. Of a network that draws random numbers, the
 /// draws of an event are a function of `seed` and of its number, the expression `event`: with implicit
 /// multi-threading, name a column of the file there, since threads number the entries of a tree anew in each
-/// run. Throws std::runtime_error if a column is missing or of the wrong type, or there is one of the new
-/// name already.
+/// run. A generator of showers ends the loop with std::out_of_range at conditions outside of the range that
+/// it was trained in, unless `allow_extrapolation`. Throws std::runtime_error if a column is missing or of
+/// the wrong type, or there is one of the new name already.
 inline ROOT::RDF::RNode Define(ROOT::RDF::RNode node, const Model& model, const std::string& column = "score",
                                const std::map<std::string, std::string>& expressions = {},
-                               std::uint64_t seed = 0, const std::string& event = "rdfentry_") {
+                               std::uint64_t seed = 0, const std::string& event = "rdfentry_",
+                               bool allow_extrapolation = false) {
    // Beside this file, wherever that is.
    const std::string here = __FILE__;
-   for (const char* header : {"padding.hxx", "representing.hxx"})
+   for (const char* header : {"padding.hxx", "representing.hxx", "../trained_ranges.hxx"})
       gInterpreter->Declare(("#include \"" + here.substr(0, here.rfind('/') + 1) + header + '"').c_str());
-   const Caller caller(node, model, expressions, seed, event);
+   const Caller caller(node, model, expressions, seed, event, allow_extrapolation);
    if (caller.Code().find("hepml::") != std::string::npos)
       gInterpreter->Declare(
           ("#include \"" + here.substr(0, here.rfind('/') + 1) + "../observables.hxx\"").c_str());
    const std::vector<std::string> labels = caller.Labels();
+   const bool as_one = column.size() > 2 && column.compare(column.size() - 2, 2, "[]") == 0;
    std::vector<std::string> names;
-   for (const std::string& label : labels)
+   if (as_one)
+      names.push_back(column.substr(0, column.size() - 2));
+   for (const std::string& label : as_one ? std::vector<std::string>{} : labels)
       names.push_back(labels.size() == 1 ? column : column + "_" + Caller::Identifier(label));
    for (const std::string& name : names)
       if (node.HasColumn(name))
          throw std::runtime_error("hepml_root: the data frame has a column '" + name + "' already");
+   if (as_one)
+      return caller.Node().Define(names[0], caller.Code() +
+                                                "return ROOT::RVecF(hepml_scores, hepml_scores + " +
+                                                std::to_string(labels.size()) + ");");
    if (names.size() == 1)
       return caller.Node().Define(names[0], caller.Code() + "return hepml_scores[0];");
    const std::string together = "rdfscores_" + Caller::Identifier(column) + "_";
