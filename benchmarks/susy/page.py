@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.result_page import between
 from benchmarks.susy import answers, plan, studies
 from benchmarks.susy.samples import BACKGROUND, NAMES, SIGNALS, Samples
 from benchmarks.susy.table import Row, rows
-from benchmarks.susy.training import LOSSES, NETWORKS, Settings
+from benchmarks.susy.training import LEAST_BACKGROUND, LOSSES, NETWORKS, Settings
 from hepml_root.output import writing
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 RESULTS = "results.json"
 # Of the talk, compressed and uncompressed, are in the text of the page; these are its marks.
-MARKS = ("state", "yields", "table", "answers", "background", "batch", "gradients", "export")
+MARKS = ("state", "yields", "table", "answers", "background", "holes", "batch", "gradients", "export")
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Results:
 
     table: list[list[Row]]
     background: list[list[Row]]
+    holes: list[studies.Holes]
     batch: list[studies.BatchSize]
     gradients: studies.Gradients | None
     samples: Samples
@@ -46,6 +48,7 @@ class Results:
         return cls(
             [group for group in one if group],
             [group for group in other if group],
+            studies.holes(samples, folder, seeds),
             studies.batch_sizes(samples, folder, seeds, sizes),
             studies.gradients(samples, settings, folder, seeds),
             samples,
@@ -61,6 +64,7 @@ class Results:
         found = {
             "table": [row.to_dict() for group in self.table for row in group],
             "background": [row.to_dict() for group in self.background for row in group],
+            "holes": [asdict(one) for one in self.holes],
             "batch": [asdict(one) for one in self.batch],
             "gradients": None if self.gradients is None else asdict(self.gradients),
         }
@@ -96,18 +100,6 @@ def write(page: Path, found: Results) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def between(text: str, mark: str, part: str) -> str:
-    """Replace what stands between two marks, where a text has them.
-
-    >>> between("a <!-- x --> old <!-- end of x --> b", "x", "new").split()
-    ['a', '<!--', 'x', '-->', 'new', '<!--', 'end', 'of', 'x', '-->', 'b']
-    """
-    begin, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
-    before, found, rest = text.partition(begin)
-    _, there, after = rest.partition(end)
-    return f"{before}{begin}\n\n{part}\n\n{end}{after}" if found and there else text
-
-
 def _parts(found: Results, drawn: Sequence[str]) -> dict[str, str]:
     def picture(name: str, title: str) -> str:
         return f"![{title}](../images/{name}.png)" if name in drawn else ""
@@ -118,6 +110,7 @@ def _parts(found: Results, drawn: Sequence[str]) -> dict[str, str]:
         "table": "\n".join(_tables(found, drawn)),
         "answers": answers.questions(found.table, found.background),
         "background": f"{picture('susy_background', 'Z_A against the number of background events')}",
+        "holes": "\n".join(_holes(found.holes)),
         "batch": "\n".join([*_batch(found.batch), "", picture("susy_batch_size", "Z_A against batch size")]),
         "gradients": "\n".join([*_gradients(found.gradients), "", picture("susy_gradients", "Gradients")]),
         "export": "\n".join(one.sentence() for one in found.counted) or "Not counted yet: `--export`.",
@@ -180,6 +173,18 @@ def _line(row: Row) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def _holes(found: Sequence[studies.Holes]) -> Iterator[str]:
+    if not found:
+        yield "Not studied yet."
+        return
+    yield "| least background of the loss | Z_A, training batches | Z_A, test events ± sample ± seeds |"
+    yield "|---|---:|---|"
+    for one in found:
+        spread = f" ± {one.spread:.2f}" if one.seeds > 1 else ""
+        name = f"{LEAST_BACKGROUND:g} effective events" if one.least else "none"
+        yield f"| {name} | {one.training:.2f} | {one.test:.2f} ± {one.statistical:.2f}{spread} |"
+
+
 def _batch(found: Sequence[studies.BatchSize]) -> Iterator[str]:
     if not found:
         yield "Not studied yet."
@@ -205,5 +210,7 @@ def _gradients(found: studies.Gradients | None) -> Iterator[str]:
     yield f"| norm of the gradient of Z_A | {heads} |"
     yield "|---|" + "---:|" * len(found.systematics)
     for epochs, norms in zip(found.pretraining, found.norms, strict=True):
-        name = "random weights" if epochs == 0 else f"{epochs} epochs of s/√(s+b)"
+        name = (
+            "random weights" if epochs == 0 else f"{epochs} epoch{'s' if epochs > 1 else ''} of cross entropy"
+        )
         yield f"| {name} | " + " | ".join(f"{norm:.2g}" for norm in norms) + " |"

@@ -101,7 +101,7 @@ def gradients(found: Gradients) -> Figure:
     figure = new_figure(10.4, 4.6)
     axes = figure.add_subplot(1, 2, 1)
     for place, (epochs, norms) in enumerate(zip(found.pretraining, found.norms, strict=True)):
-        label = "random weights" if epochs == 0 else f"after {epochs} epochs with s/√(s+b)"
+        label = f"after {epochs} epoch{'s' * (epochs > 1)} of cross entropy" if epochs else "random weights"
         axes.plot(found.systematics, norms, "o-", color=COLOURS[place], label=label)
     axes.set_xscale("symlog", linthresh=0.02, linscale=0.4)
     axes.set_yscale("log")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.susy.samples import SIGNALS, Samples
-from benchmarks.susy.training import NETWORKS, SYSTEMATICS, Settings, Training, perform
+from benchmarks.susy.training import NETWORKS, SYSTEMATICS, Settings, Training, perform, reference
 
 COMPRESSED, UNCOMPRESSED = "stop-600-400", "stop-900-100"
 # Of the study of the background's size: the case in which the fewest background events are left.
@@ -20,7 +20,7 @@ BATCH_SIZES = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
 BATCH_SYSTEMATIC = 0.3
 # Of the study of small gradients: (pretrained, form of the loss).
 STARTS = ((True, "negative"), (False, "negative"), (False, "inverse"))
-STUDIES = ("background", "batch", "gradients")
+STUDIES = ("background", "holes", "batch", "gradients")
 # A process is replaced by a new one after so many trainings: TensorFlow does not give back all memory.
 _TRAININGS_OF_A_PROCESS = 25
 
@@ -76,11 +76,19 @@ def start_trainings(seed: int) -> list[Training]:
     return [replace(usual, pretrained=pretrained, form=form) for pretrained, form in STARTS]
 
 
+def hole_trainings(seed: int) -> list[Training]:
+    """Return a training with, and one without a least background, where the fewest events are left."""
+    usual = Case(COMPRESSED, "shallow", "sample", TIGHTEST).training("asimov", seed)
+    return [usual, replace(usual, least=False)]
+
+
 def trainings(
     table: Sequence[Case], seeds: int, studies: Sequence[str] = (), sizes: Sequence[int] = BATCH_SIZES,
     losses: Sequence[str] = ("cross_entropy", "significance", "asimov"),
 ) -> list[Training]:  # fmt: skip
-    """Return all trainings, seed after seed: whatever is finished when it is stopped is a comparison."""
+    """Return all trainings, seed after seed: whatever is finished when it is stopped is a comparison. Those
+    come first that others refer to.
+    """
     found: dict[Training, None] = {}
     signals = list(dict.fromkeys(case.signal for case in table))
     for seed in range(1, seeds + 1):
@@ -91,11 +99,13 @@ def trainings(
                 for case in background_cases(signals)
                 for loss in ("cross_entropy", "asimov")
             )
+        if "holes" in studies:
+            found |= dict.fromkeys(hole_trainings(seed))
         if "batch" in studies:
             found |= dict.fromkeys(batch_trainings(seed, sizes))
         if "gradients" in studies:
             found |= dict.fromkeys(start_trainings(seed))
-    return list(found)
+    return list(dict.fromkeys([*(reference(one) for one in found), *found]))
 
 
 def is_kept(training: Training) -> bool:
@@ -106,6 +116,7 @@ def is_kept(training: Training) -> bool:
         and training.batch_size is None
         and training.pretrained
         and training.form == "negative"
+        and training.least
     )
 
 
@@ -116,8 +127,16 @@ def make(
 
     With several jobs in processes with one thread each; with one, in this process.
     """
+    references = {reference(one) for one in wanted}
+    for wave in (references, set(wanted) - references):
+        yield from _make([one for one in wanted if one in wave], samples, settings, folder, jobs)
+
+
+def _make(
+    wanted: Sequence[Training], samples: Samples, settings: Mapping[str, Settings], folder: Path, jobs: int
+) -> Iterator[tuple[Training, float]]:
     left = [training for training in wanted if not (folder / f"{training.name}.json").exists()]
-    if jobs < 2:
+    if jobs < 2 or len(left) < 2:
         for training in left:
             began = time.perf_counter()
             perform(training, samples, settings, folder, is_kept(training))

@@ -1,4 +1,4 @@
-"""The two studies of how one trains with the Asimov loss: the batch size, and gradients at the start."""
+"""The studies of how one trains with the Asimov loss: holes, the batch size, and gradients at the start."""
 
 from __future__ import annotations
 
@@ -14,13 +14,83 @@ import numpy as np
 from benchmarks.susy import plan
 from benchmarks.susy.plan import Case
 from benchmarks.susy.samples import Samples, parts
-from benchmarks.susy.table import LEAST_BACKGROUND, scores_of
-from benchmarks.susy.training import Settings, Training, finite, fitted, loss_of, network, read
+from benchmarks.susy.table import scores_of
+from benchmarks.susy.training import (
+    LEAST_BACKGROUND,
+    Settings,
+    Training,
+    finite,
+    fitted,
+    loss_of,
+    network,
+    read,
+)
 from hepml_root.output import writing
 
 # Systematic uncertainties at which the gradient is looked at.
 _SYSTEMATICS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 _PRETRAINING = (0, 1, 3, 10, 30)
+
+
+@dataclass(frozen=True)
+class Holes:
+    """What a training made of the holes in its background sample: Z_A of the soft counts in the batches of
+    its last epoch, and behind the cut on test events; means over the seeds."""
+
+    least: bool
+    training: float
+    test: float
+    statistical: float
+    spread: float
+    seeds: int
+
+
+def holes(samples: Samples, folder: Path, seeds: int) -> list[Holes]:
+    """Return the study of the least background, as far as its trainings are there."""
+    case = Case(plan.COMPRESSED, "shallow", "sample", plan.TIGHTEST)
+    several = _there([plan.hole_trainings(seed) for seed in range(1, seeds + 1)], folder)
+    if not several:
+        return []
+    found = _cut_on(several, [str(one.least) for one in several[0]], case, samples, folder)
+    return [
+        Holes(
+            least=one.least,
+            training=-float(
+                np.mean([finite(read(ones[place], folder)["metrics"]["loss"])[-1] for ones in several])
+            ),
+            test=training.asimov.value,
+            statistical=training.asimov.error,
+            spread=training.spread,
+            seeds=len(several),
+        )
+        for place, (one, training) in enumerate(zip(several[0], found.trainings, strict=True))
+    ]
+
+
+def _there(several: list[list[Training]], folder: Path) -> list[list[Training]]:
+    """Return the seeds of which all trainings are there."""
+    return [ones for ones in several if all((folder / f"{one.name}.json").exists() for one in ones)]
+
+
+def _cut_on(
+    several: list[list[Training]], names: Sequence[str], case: Case, samples: Samples, folder: Path
+) -> Any:
+    """Return the comparison of trainings, each with the cut that its validation events ask for."""
+    import hepml_root as hr
+
+    _, validation, test = parts(samples.folder, case.signal)
+    signal, background = samples.counts(case.signal, case.yields)
+    scores = [[scores_of(one, folder) for one in ones] for ones in several]
+    on_validation, on_test = (
+        {name: np.stack([ones[place][part] for ones in scores]) for place, name in enumerate(names)}
+        for part in ("validation", "test")
+    )
+    return hr.evaluation.compare_significance(
+        on_test, test.target[:, 0] > 0.5, test.weight,
+        validation=(on_validation, validation.target[:, 0] > 0.5, validation.weight),
+        signal_events=signal, background_events=background, systematic=case.systematic,
+        minimum_background=LEAST_BACKGROUND,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,29 +115,17 @@ def batch_sizes(samples: Samples, folder: Path, seeds: int, sizes: Sequence[int]
     import hepml_root as hr
 
     case = Case(plan.COMPRESSED, "shallow", "sample", plan.BATCH_SYSTEMATIC)
-    several = [plan.batch_trainings(seed, sizes) for seed in range(1, seeds + 1)]
-    several = [ones for ones in several if all((folder / f"{one.name}.json").exists() for one in ones)]
+    several = _there([plan.batch_trainings(seed, sizes) for seed in range(1, seeds + 1)], folder)
     if not several:
         return []
-    learn, validation, test = parts(samples.folder, case.signal)
-    signal, background = samples.counts(case.signal, case.yields)
-    scores = [[scores_of(one, folder) for one in ones] for ones in several]
-    of_part = [
-        {f"{size}": np.stack([ones[place][part] for ones in scores]) for place, size in enumerate(sizes)}
-        for part in ("validation", "test")
-    ]
-    found = hr.evaluation.compare_significance(
-        of_part[1], test.target[:, 0] > 0.5, test.weight,
-        validation=(of_part[0], validation.target[:, 0] > 0.5, validation.weight),
-        signal_events=signal, background_events=background, systematic=case.systematic,
-        minimum_background=LEAST_BACKGROUND,
-    )  # fmt: skip
+    learn, _, _ = parts(samples.folder, case.signal)
+    found = _cut_on(several, [f"{size}" for size in sizes], case, samples, folder)
     is_signal = learn.target[:, 0] > 0.5
     result = []
     for place, (size, training) in enumerate(zip(sizes, found.trainings, strict=True)):
         cuts = [cut.applied for cut in training.cuts if cut.applied is not None]
         batch = hr.losses.assess_batch(
-            loss_of(several[0][place], samples), learn.weight[is_signal], learn.weight[~is_signal],
+            loss_of(several[0][place], samples, folder), learn.weight[is_signal], learn.weight[~is_signal],
             min(size, len(learn)),
             signal_efficiency=float(np.mean([cut.signal_efficiency for cut in cuts])),
             background_efficiency=float(np.mean([cut.background_efficiency for cut in cuts])),
@@ -95,7 +153,7 @@ class Gradients:
     Attributes
     ----------
     systematics, pretraining
-        Where: relative uncertainties, and epochs of pretraining with s/√(s+b) before.
+        Where: relative uncertainties, and epochs of the cross entropy before.
     norms
         Euclidean norm of the gradient of Z_A over all training events, ``(pretraining, systematics)``, mean
         over the seeds.
@@ -124,8 +182,7 @@ def gradients(
     samples: Samples, settings: Mapping[str, Settings], folder: Path, seeds: int
 ) -> Gradients | None:
     """Return the study of the gradients; None while its trainings are not there. It is kept in the folder."""
-    several = [plan.start_trainings(seed) for seed in range(1, seeds + 1)]
-    several = [ones for ones in several if all((folder / f"{one.name}.json").exists() for one in ones)]
+    several = _there([plan.start_trainings(seed) for seed in range(1, seeds + 1)], folder)
     if not several:
         return None
     curves: dict[str, list[list[float]]] = {}
@@ -139,7 +196,7 @@ def gradients(
         if kept["seeds"] == len(several):
             return Gradients(**(kept | {"curves": curves}))
     epochs = tuple(number for number in _PRETRAINING if number <= settings["asimov"].pretraining)
-    norms, values = _norms(samples, settings["significance"], len(several), epochs)
+    norms, values = _norms(samples, settings["cross_entropy"], len(several), epochs, folder)
     found = Gradients(_SYSTEMATICS, epochs, norms, values, curves, len(several))
     with writing(path, overwrite=True) as temporary:
         temporary.write_text(json.dumps(asdict(found), indent=1))
@@ -147,7 +204,7 @@ def gradients(
 
 
 def _norms(
-    samples: Samples, settings: Settings, seeds: int, epochs: Sequence[int]
+    samples: Samples, settings: Settings, seeds: int, epochs: Sequence[int], folder: Path
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Return norms of gradients and values, (pretraining, systematics), means over the seeds."""
     import keras
@@ -162,14 +219,14 @@ def _norms(
         done = 0
         for place, wanted in enumerate(epochs):
             if wanted > done:
-                simple = case.training("significance", seed)
                 one = replace(settings, epochs=wanted - done)
-                fitted(model, learn, validation, simple, samples, one)
+                usual = case.training("cross_entropy", seed)
+                fitted(model, learn, validation, usual, samples, one, folder)
                 done = wanted
             for column, systematic in enumerate(_SYSTEMATICS):
                 training = replace(case.training("asimov", seed), systematic=systematic)
                 norms[seed - 1, place, column], values[seed - 1, place, column] = _gradient(
-                    model, loss_of(training, samples), learn
+                    model, loss_of(training, samples, folder), learn
                 )
     return norms.mean(axis=0).tolist(), values.mean(axis=0).tolist()
 

@@ -12,13 +12,11 @@ import numpy as np
 
 from benchmarks.susy.plan import Case
 from benchmarks.susy.samples import SIGNALS, Samples, parts
-from benchmarks.susy.training import LOSSES, Training
+from benchmarks.susy.training import LEAST_BACKGROUND, LOSSES, Training
 from hepml_root.evaluation import asimov_significance, compare_significance
 from hepml_root.evaluation.best_cut import ChosenCut
 from hepml_root.evaluation.comparison import SignificanceComparison
 
-# Effective background events that a cut has to leave among the validation events.
-LEAST_BACKGROUND = 10.0
 _BOOTSTRAP = 200
 
 

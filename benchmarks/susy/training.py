@@ -1,9 +1,15 @@
 """One training of the study: which loss for which signal, its settings, and what is kept of it.
 
 All trainings see the same events the same number of times. A cross entropy is a mean over events and learns
-most from many small steps; a significance needs batches of thousands of events for its sums. So each has the
-batch size and the learning rate that suit it. The best epoch is that with the smallest cross entropy of the
-validation events, or with the largest significance of a cut on them, at the uncertainty of the loss.
+most from many small steps; a significance needs large batches for its sums. From random weights it often
+finds nothing better than to keep all events, so it begins with a cross entropy, whose output is then made
+steep around the best cut on it. The best epoch is that with the smallest cross entropy of the validation
+events, or with the largest significance of a cut on them, at the uncertainty of the loss.
+
+Where a network leaves no background event of its training sample, a significance is as large as one likes,
+and 23 neurons find such holes. The losses therefore count at least as much background as a cut has to leave
+that is chosen in the end; one of the studies shows what happens else. How much that is, is read off a cross
+entropy, which is trained before: events that look like a signal have other weights than most.
 """
 
 from __future__ import annotations
@@ -12,7 +18,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +29,14 @@ LOSSES = {"cross_entropy": "cross entropy", "significance": "s/√(s+b)", "asimo
 SYSTEMATICS = (0.1, 0.3, 0.5)
 # A momentum or a mass has a long tail upwards, an angle or a number of jets has none.
 _NO_TAIL = ("_eta", "_phi", "n_jets", "n_bjets")
-_FEW_EVENTS = 8.0
+# Effective background events that a cut has to leave among the validation events; and as much background, of
+# the training events, is the least that a loss counts.
+LEAST_BACKGROUND = 10.0
+_LEAST_SIGNAL = 8.0
+# The epoch that is kept has the largest of many significances: with as few events as a cut may leave, it
+# would be the one of the largest fluctuation.
+_MONITORED_BACKGROUND = 25.0
+_SCHEDULE = "cosine"
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,7 @@ NETWORKS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """How trainings with one loss are made."""
+    """How trainings with one loss are made: ``pretraining`` epochs of cross entropy first."""
 
     batch_size: int
     learning_rate: float
@@ -53,9 +66,9 @@ class Settings:
 
 
 SETTINGS = {
-    "cross_entropy": Settings(batch_size=256, learning_rate=1e-3, epochs=120),
-    "significance": Settings(batch_size=4096, learning_rate=5e-3, epochs=120),
-    "asimov": Settings(batch_size=4096, learning_rate=5e-3, epochs=90, pretraining=30),
+    "cross_entropy": Settings(batch_size=256, learning_rate=5e-3, epochs=60),
+    "significance": Settings(batch_size=1024, learning_rate=1.5e-3, epochs=40, pretraining=20),
+    "asimov": Settings(batch_size=1024, learning_rate=1.5e-3, epochs=40, pretraining=20),
 }
 
 
@@ -71,6 +84,8 @@ class Training:
         Of the background events.
     batch_size, pretrained, form
         None: as usual. Those of the studies of the batch size and of small gradients.
+    least
+        Whether the loss counts a least background: not in the study of holes.
     """
 
     signal: str
@@ -83,6 +98,7 @@ class Training:
     batch_size: int | None = None
     pretrained: bool = True
     form: str = "negative"
+    least: bool = True
 
     @property
     def name(self) -> str:
@@ -99,6 +115,8 @@ class Training:
             words.append("random")
         if self.form != "negative":
             words.append(self.form)
+        if not self.least:
+            words.append("holes")
         return "_".join([*words, str(self.seed)])
 
 
@@ -115,7 +133,7 @@ def perform(
     keras.utils.clear_session()
     model = network(training.network, learn, training.seed)
     began, began_processor = time.perf_counter(), time.process_time()
-    history = fitted(model, learn, validation, training, samples, settings[training.loss])
+    history = fitted(model, learn, validation, training, samples, settings[training.loss], folder)
     seconds, processor = time.perf_counter() - began, time.process_time() - began_processor
     scores = {
         name: hr.evaluation.predict(model, part)[:, 0].astype(np.float32)
@@ -165,20 +183,62 @@ def network(name: str, data: Any, seed: int) -> Any:
     )
 
 
-def loss_of(training: Training, samples: Samples) -> Any:
-    """Return the loss of a training, with its expected events."""
+def loss_of(training: Training, samples: Samples, folder: Path) -> Any:
+    """Return the loss of a training, with its expected events and the least background that it counts."""
     import hepml_root as hr
 
     if training.loss == "cross_entropy":
         return "binary_crossentropy"
     signal, background = samples.counts(training.signal, training.yields)
+    least = background * least_share(training, samples, folder) if training.least else None
     if training.loss == "significance":
-        return hr.losses.Significance(signal, background)
-    return hr.losses.AsimovSignificance(signal, background, training.systematic, form=training.form)
+        return hr.losses.Significance(signal, background, least_background=least)
+    return hr.losses.AsimovSignificance(
+        signal, background, training.systematic, form=training.form, least_background=least
+    )
+
+
+def reference(training: Training) -> Training:
+    """Return the cross entropy that tells how much background the losses count at least."""
+    return Training(training.signal, "shallow", "cross_entropy", 1, share=training.share)
+
+
+def least_share(training: Training, samples: Samples, folder: Path) -> float:
+    """Return the share of the expected background that is left by the tightest cut on the cross entropy
+    which leaves enough validation events.
+    """
+    import numpy as np
+
+    _, validation, _ = parts(samples.folder, training.signal, training.share)
+    with np.load(folder / f"{reference(training).name}.npz") as kept:
+        score = kept["validation"]
+    background = validation.target[:, 0] < 0.5
+    return share_of_tightest(validation.weight[background], score[background])
+
+
+def share_of_tightest(weight: Any, score: Any, effective: float = LEAST_BACKGROUND) -> float:
+    """Return the share of the weights above the tightest cut that leaves so many effective events.
+
+    >>> import numpy as np
+    >>> share_of_tightest(np.array([4.0, 1.0, 1.0, 2.0]), np.array([0.1, 0.9, 0.7, 0.3]), effective=2.0)
+    0.25
+    """
+    import numpy as np
+
+    falling = np.argsort(-score, kind="stable")
+    above, squares = np.cumsum(weight[falling]), np.cumsum(weight[falling] ** 2)
+    enough = np.flatnonzero(above**2 >= effective * squares * (1 - 1e-9))
+    return float(above[enough[0]] / above[-1]) if len(enough) else 1.0
 
 
 def fitted(
-    model: Any, learn: Any, validation: Any, training: Training, samples: Samples, settings: Settings
+    model: Any,
+    learn: Any,
+    validation: Any,
+    training: Training,
+    samples: Samples,
+    settings: Settings,
+    folder: Path,
 ) -> Any:
     """Train a model, and return the history."""
     import warnings
@@ -187,25 +247,28 @@ def fitted(
     from hepml_root.errors import StatisticsWarning
 
     more: dict[str, Any] = {}
-    epochs = settings.epochs
-    if training.loss == "asimov":
-        first = replace(training, loss="significance")
+    epochs, rate = settings.epochs, settings.learning_rate
+    if settings.pretraining:
+        first = SETTINGS["cross_entropy"]
         if training.pretrained:
-            more["pretrain"] = hr.training.Pretraining(loss_of(first, samples), epochs=settings.pretraining)
+            more["pretrain"] = hr.training.Pretraining(
+                "binary_crossentropy", epochs=settings.pretraining, batch_size=first.batch_size,
+                learning_rate=first.learning_rate, sharpen=True,
+            )  # fmt: skip
         else:
-            epochs += settings.pretraining
+            epochs, rate = epochs + settings.pretraining, first.learning_rate
     if training.loss != "cross_entropy":
         more["monitor"] = hr.training.ValidationSignificance(
-            minimum_background=_FEW_EVENTS, minimum_signal=_FEW_EVENTS
+            minimum_background=_MONITORED_BACKGROUND, minimum_signal=_LEAST_SIGNAL
         )
     size = training.batch_size or settings.batch_size
     with warnings.catch_warnings():
         # That small batches bias the loss is what one of the studies shows.
         warnings.simplefilter("ignore", StatisticsWarning)
         return hr.fit(
-            model, learn, validation=validation, loss=loss_of(training, samples), epochs=epochs,
-            batch_size=min(size, len(learn)), learning_rate=settings.learning_rate, patience=None,
-            seed=training.seed, verbose=False, **more,
+            model, learn, validation=validation, loss=loss_of(training, samples, folder), epochs=epochs,
+            batch_size=min(size, len(learn)), learning_rate=rate, schedule=_SCHEDULE,
+            patience=None, seed=training.seed, verbose=False, **more,
         )  # fmt: skip
 
 

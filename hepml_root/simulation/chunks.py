@@ -21,7 +21,13 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hepml_root.errors import ColumnNotFoundError, EmptySelectionError, HepmlError, ShapeError
+from hepml_root.errors import (
+    ColumnNotFoundError,
+    EmptySelectionError,
+    HepmlError,
+    SettingError,
+    ShapeError,
+)
 from hepml_root.output import writing
 from hepml_root.simulation.batch import Batch
 from hepml_root.simulation.pythia import cross_section, start
@@ -44,10 +50,10 @@ class Chunk:
         ``{branch: array}``: ``(rows,)`` or ``(rows, *shape)``; a jagged branch is one flat array, its lengths
         are under ``n<group>``.
     counts
-        ``rows``; ``generated``, the collisions up to that of the last row; Pythia's ``tried``, and its cross
-        section ``sigma_pb`` with ``sigma_error_pb``. Of weighted samples, ``generated`` are all that were
-        drawn, and ``slices`` has such counts of each slice, with ``drawn_weight``, the sum of their weights,
-        and ``weight`` and ``weight_squared``, sums over the rows.
+        ``rows``. Of collisions, ``generated``, those up to that of the last row; Pythia's ``tried``, and its
+        cross section ``sigma_pb`` with ``sigma_error_pb``. Of weighted samples, ``generated`` are all that
+        were drawn, and ``slices`` has such counts of each slice, with ``drawn_weight``, the sum of their
+        weights, and ``weight`` and ``weight_squared``, sums over the rows.
     """
 
     columns: dict[str, NDArray[Any]]
@@ -94,9 +100,16 @@ def make_chunk(
         The selection keeps nothing.
     ColumnNotFoundError, ShapeError
         The sample's function does not give a branch, or not for all objects of its group.
-    SettingError, MissingDependencyError
-        Pythia refuses the settings, or is not installed.
+    SettingError
+        Pythia refuses the settings, or chunks are too small to have a row of each slice.
+    MissingDependencyError
+        Pythia is not installed.
     """
+    own = sample.own_rows(seed, number, rows)
+    if own is not None:
+        if progress is not None:
+            progress(rows)
+        return Chunk(dict(own), {"rows": rows})
     pythia_seed, random = seeds(sample, seed, number)
     if not sample.slices:
         part, counts = _rows_of(sample, (), pythia_seed, random, rows, progress)
@@ -108,6 +121,11 @@ def make_chunk(
     of_slices: list[dict[str, Any]] = []
     shares = np.cumsum([one.share for one in sample.slices])
     ends = np.round(shares / shares[-1] * sample.chunk).astype(int)
+    if np.diff(ends, prepend=0).min() < 1:
+        raise SettingError(
+            f"sample '{sample.name}': chunks of {sample.chunk} rows have none of one of its slices, whose "
+            f"shares are {', '.join(f'{one.share:g}' for one in sample.slices)}. Take larger chunks."
+        )
     for one, first, end in zip(sample.slices, [0, *ends[:-1]], ends, strict=True):
         its_seed = (pythia_seed + 104_729 * len(parts)) % MOST_SEEDS + 1
         told = None if progress is None else partial(_tell, progress, int(first), rows)

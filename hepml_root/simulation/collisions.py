@@ -1,4 +1,4 @@
-"""Generate a sample of simulated collisions as a ROOT file; samples that are kept in a cache."""
+"""Generate a sample of simulated events as a ROOT file; samples that are kept in a cache."""
 
 from __future__ import annotations
 
@@ -101,7 +101,8 @@ def generate(
     """
     sample = find(sample).with_settings(settings or {})
     _check(events, seed, processes)
-    for module in ("pythia8mc", "fastjet"):
+    sample.check_events(events)
+    for module in sample.packages:
         require(module)
     path = refuse_existing(path, overwrite)
     recipe = _recipe(sample, events, seed)
@@ -201,7 +202,8 @@ def _recipe(sample: Sample, events: int, seed: int) -> dict[str, Any]:
         "version": sample.version,
         "branches": [branch.name for branch in sample.branches],
         "reference": sample.reference,
-        "versions": {"hepml_root": __version__, **versions()},
+        "versions": {"hepml_root": __version__, **versions(sample.packages)},
+        **sample.recipe(),
     }
 
 

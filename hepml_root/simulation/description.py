@@ -24,7 +24,7 @@ def samples_markdown() -> str:
     for group in described.values():
         titles = ", ".join(f"`{one.name}`" for one in group)
         parts.append(f"### Branches of {titles}\n\n" + branches_table(group[0]))
-    parts.append("### Settings of Pythia\n\n" + "\n".join(map(_pythia, samples)))
+    parts.append("### Settings of Pythia\n\n" + "\n".join(_pythia(one) for one in samples if one.pythia))
     parts.append("## The detector and its parameters\n\n" + Detector().table())
     return "\n\n".join(parts) + "\n"
 

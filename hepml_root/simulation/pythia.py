@@ -31,11 +31,11 @@ def require(module: str) -> Any:
         ) from error
 
 
-def versions() -> dict[str, str]:
+def versions(packages: Iterable[str]) -> dict[str, str]:
     """Return the versions of what makes the events."""
     from importlib.metadata import version
 
-    return {name: version(name) for name in ("pythia8mc", "fastjet", "numpy", "awkward")}
+    return {name: version(name) for name in packages}
 
 
 def start(settings: Iterable[str], seed: int, prepare: Any = None) -> tuple[Any, object]:

@@ -38,6 +38,8 @@ def write_sample(path: Path, sample: Sample, chunks: Iterable[Chunk], provenance
             rows = len(next(iter(columns.values())))
             tree.extend(_block(sample, columns, rows, first))
             first += rows
+        for name, text in sample.texts().items():
+            file[name] = text
         file[PROVENANCE] = json.dumps(provenance, indent=1)
 
 

@@ -34,9 +34,11 @@ _WHERE: dict[str, tuple[str, str]] = {
     "higgs-ttbar": ("hepml_root.simulation.higgs", "HIGGS_TTBAR"),
     "stop-900-100": ("hepml_root.simulation.stop", "STOP_900_100"),
     "stop-600-400": ("hepml_root.simulation.stop", "STOP_600_400"),
-    "ttbar-1l": ("hepml_root.simulation.stop", "TTBAR_1L"),
+    "ttbar-1l": ("hepml_root.simulation.top_pairs", "TTBAR_1L"),
     "muons-prompt": ("hepml_root.simulation.muons", "PROMPT"),
     "muons-from-jets": ("hepml_root.simulation.muons", "FROM_JETS"),
+    "photon-showers": ("hepml_root.simulation.shower_samples", "PHOTONS"),
+    "electron-showers": ("hepml_root.simulation.shower_samples", "ELECTRONS"),
 }
 
 
@@ -163,6 +165,29 @@ class Sample:
     cross_section_factor: float = 1.0
     expected: Callable[[Mapping[str, Any]], float] | None = None
     slices: tuple[Slice, ...] = ()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages that make the events; their versions are recorded."""
+        return ("pythia8mc", "fastjet", "numpy", "awkward")
+
+    def check_events(self, events: int) -> None:
+        """Raise SettingError if there cannot be so many."""
+
+    def own_rows(self, seed: int, number: int, rows: int) -> Mapping[str, Any] | None:  # noqa: ARG002
+        """Return the columns of a chunk of a sample that is not made by Pythia; None of one that is.
+
+        Jagged branches are flat, their lengths under ``n<group>``.
+        """
+        return None
+
+    def recipe(self) -> dict[str, Any]:
+        """Return what the content depends on besides what all samples have; it becomes provenance."""
+        return {}
+
+    def texts(self) -> dict[str, str]:
+        """Return what the file holds as texts besides the provenance."""
+        return {}
 
     def with_settings(self, settings: Mapping[str, Any]) -> Sample:
         """Return this sample with some settings changed.

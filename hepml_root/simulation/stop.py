@@ -1,10 +1,10 @@
-"""A search for pairs of stops in events with one lepton: two signals, and top pairs as their background.
+"""A search for pairs of stops in events with one lepton: its two signals.
 
 Samples ``stop-900-100`` and ``stop-600-400``: the simplified model T2tt, p p → t̃ t̃*, t̃ → t χ, with the
 masses of t̃ and χ in the name [GeV]; in the second, compressed one little is left beyond the top quark's mass.
-Sample ``ttbar-1l``: p p → t t̄ with one lepton from W → e, μ, τ, or with two, of which one is lost. All at
-14 TeV, with the selection of :mod:`~hepml_root.simulation.one_lepton`. The weights of a sample add up to the
-events that are expected at ``luminosity_fb`` with ``cross_section_fb``, which is beyond leading order.
+Their background is :mod:`~hepml_root.simulation.top_pairs`. All at 14 TeV, with the selection of
+:mod:`~hepml_root.simulation.one_lepton`. The weights of a sample add up to the events that are expected at
+``luminosity_fb`` with ``cross_section_fb``, which is beyond leading order.
 
 Events are not cut where they are generated: they are kept with a probability, and weighted
 (:mod:`~hepml_root.simulation.importance`).
@@ -23,13 +23,9 @@ from typing import Any
 from hepml_root.simulation.detector import Detector
 from hepml_root.simulation.importance import Worth, importance_hook
 from hepml_root.simulation.one_lepton import BRANCHES, OPTIONS, one_lepton_columns
-from hepml_root.simulation.samples import Sample, Slice
+from hepml_root.simulation.samples import Sample
 from hepml_root.simulation.slha import stop_pair_spectrum, use_spectrum
 
-# Share of W → e, μ, τ with Pythia's masses and couplings.
-LEPTONIC = 0.32422
-# Where the two slices of top pairs meet: p̂T [GeV].
-HARD = 150.0
 _INVISIBLE = (12, 14, 16, 1000022)
 _CHARGED = (11, 13, 15)
 
@@ -118,31 +114,6 @@ def _may_be_selected(lepton: Any, options: Mapping[str, Any]) -> bool:
     return bool(lepton.pT() > 0.8 * options["lepton_pt"] and abs(lepton.eta()) < options["max_eta"] + 0.1)
 
 
-def top_pairs(pythia: Any, options: Mapping[str, Any]) -> object:
-    """Install the importance sampling of ``ttbar-1l``; return the hook.
-
-    Top pairs with one lepton have at most the W boson's transverse mass, but for resolution. Those with two,
-    and with much missing momentum, are the background of the signals: there are more of them, with smaller
-    weights.
-    """
-
-    def after_process(process: Any) -> Worth:
-        leptons, near, missing = _leptons_and_missing(process, options)
-        # The W+ always decays to a lepton: events with one in which it is the W- are those, conjugated.
-        factor = LEPTONIC if leptons == 2 else 2 * LEPTONIC
-        if process[5].pT() < HARD:
-            # Soft top pairs are selected for what they recoil from, which comes later.
-            target = (0.3 if leptons == 2 else 0.6) * _rising(missing, options["met"], 90.0, 5.0)
-        elif leptons == 2:
-            target = 0.1 * _rising(missing, options["met"], 90.0, 6.0)
-        else:
-            # Beyond 250 GeV there are fewer and fewer of them: with smaller weights.
-            target = 0.5 * _rising(missing, options["met"], 90.0, 6.0) / _rising(250.0, missing, 100.0, 5.0)
-        return Worth(target * (1.0 if near else 2.0), factor, (leptons, missing))
-
-    return _importance(pythia, options, after_process)
-
-
 def stop_pairs(pythia: Any, options: Mapping[str, Any]) -> object:
     """Hand Pythia the spectrum, and install the importance sampling of the signals; return the hook."""
 
@@ -160,7 +131,7 @@ def expected(options: Mapping[str, Any]) -> float:
     return float(options["cross_section_fb"] * options["luminosity_fb"])
 
 
-_OPTIONS = {**OPTIONS, "luminosity_fb": 30.0}
+SEARCH_OPTIONS = {**OPTIONS, "luminosity_fb": 30.0}
 STOP_900_100 = Sample(
     name="stop-900-100",
     title="stop pairs, m(stop) = 900 GeV, m(neutralino) = 100 GeV, one lepton + jets + missing pt, 14 TeV",
@@ -175,7 +146,7 @@ STOP_900_100 = Sample(
     branches=BRANCHES,
     columns=one_lepton_columns,
     detector=Detector(),
-    options={**_OPTIONS, "stop_mass": 900.0, "neutralino_mass": 100.0, "cross_section_fb": 17.6},
+    options={**SEARCH_OPTIONS, "stop_mass": 900.0, "neutralino_mass": 100.0, "cross_section_fb": 17.6},
     prepare=stop_pairs,
     expected=expected,
     chunk=2000,
@@ -186,34 +157,5 @@ STOP_600_400 = replace(
     STOP_900_100,
     name="stop-600-400",
     title="stop pairs, m(stop) = 600 GeV, m(neutralino) = 400 GeV, one lepton + jets + missing pt, 14 TeV",
-    options={**_OPTIONS, "stop_mass": 600.0, "neutralino_mass": 400.0, "cross_section_fb": 228.195},
-)
-TTBAR_1L = replace(
-    STOP_900_100,
-    name="ttbar-1l",
-    title="top pairs with one lepton + jets + missing pt, 14 TeV: the background of the stop samples",
-    pythia=(
-        "Beams:eCM = 14000.",
-        "Top:gg2ttbar = on",
-        "Top:qqbar2ttbar = on",
-        # The W+ does not decay to quarks, its first channels.
-        *(f"24:{channel}:onMode = 3" for channel in range(6)),
-    ),
-    slices=(
-        # Hard collisions are drawn more often, in proportion to the cube of their p̂T. Soft ones are a slice
-        # of their own, as they would have huge weights.
-        Slice(
-            (
-                f"PhaseSpace:pTHatMin = {HARD}",
-                "PhaseSpace:bias2Selection = on",
-                "PhaseSpace:bias2SelectionPow = 3.",
-                f"PhaseSpace:bias2SelectionRef = {HARD}",
-            ),
-            share=0.88,
-        ),
-        Slice((f"PhaseSpace:pTHatMax = {HARD}",), share=0.12),
-    ),
-    options={**_OPTIONS, "cross_section_fb": 844_000.0},
-    prepare=top_pairs,
-    cross_section_factor=1 / LEPTONIC,
+    options={**SEARCH_OPTIONS, "stop_mass": 600.0, "neutralino_mass": 400.0, "cross_section_fb": 228.195},
 )

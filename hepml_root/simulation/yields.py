@@ -12,6 +12,8 @@ from hepml_root.simulation.samples import Sample
 def totals(sample: Sample, counts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what is known after a generation, for the provenance; ``counts`` are those of all chunks.
 
+    Nothing of samples that are no collisions.
+
     The efficiency of n rows out of N collisions has the error √(n (1 − n/N)) / N. With weights w, of drawn
     collisions with the sum of weights W, it is Σw / W with the error √(Σw²) / W; with slices, the mean of
     theirs, weighted by their cross sections.
@@ -22,6 +24,8 @@ def totals(sample: Sample, counts: Iterable[Mapping[str, Any]]) -> dict[str, Any
         There are no rows of one of the slices, so that the sample is not complete.
     """
     counts = list(counts)
+    if "generated" not in counts[0]:  # not collisions, but particles that are given
+        return {}
     found = _unweighted(counts) if sample.expected is None else _weighted(sample, counts)
     sigma = found["cross_section_pb"] = sample.cross_section_factor * found["cross_section_pb"]
     found["cross_section_error_pb"] *= sample.cross_section_factor

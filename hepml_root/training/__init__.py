@@ -1,5 +1,6 @@
 """Training: :func:`hepml_root.fit`, its pretraining, monitors and schedules, checkpoints and history."""
 
+from hepml_root.training.adversarial import fit_adversarial
 from hepml_root.training.history import History
 from hepml_root.training.pretraining import Pretraining
 from hepml_root.training.schedule import Cosine, Exponential, Plateau, Schedule
@@ -13,4 +14,5 @@ __all__ = [
     "Pretraining",
     "Schedule",
     "ValidationSignificance",
+    "fit_adversarial",
 ]

@@ -20,7 +20,12 @@ from hepml_root.training.interruption import interruptible
 from hepml_root.training.loop import Loop, seed_states
 from hepml_root.training.progress import TrainingProgress
 from hepml_root.training.schedule import Schedule
+from hepml_root.training.sharpening import sharpen
+from hepml_root.training.significance_monitor import SIGNIFICANCE
 from hepml_root.training.validation import Validation
+
+# Of the metrics that may decide which epoch is best. Of all others, losses and distances, less is better.
+_MORE_IS_BETTER = frozenset({"val_auc", "val_accuracy", SIGNIFICANCE})
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Phase:
         Epochs over which its rate rises from 0.
     optimizer
         The optimizer's variables at its beginning; None: as they are.
+    sharpen
+        Whether the output is scaled and shifted at its beginning.
     """
 
     loss: keras.losses.Loss
@@ -56,6 +63,7 @@ class Phase:
     measured: Validation | None
     warmup: float = 0.0
     optimizer: list[NDArray[Any]] | None = None
+    sharpen: bool = False
 
 
 class Training:
@@ -105,6 +113,8 @@ class Training:
                 if stream is None or epoch == self.phase.first + self.phase.epochs:
                     self._enter(epoch)
                     stream = self.train.stream(batch_size=self.phase.plan.step_events, seed=seed)
+                    if epoch == self.phase.first and self.phase.sharpen:
+                        sharpen(self.model, self.loop, stream.epoch(epoch), self.phase.loss)
                     done, spent, timed = 0, 0.0, 0
                 callbacks.epoch_begin(epoch)
                 reseed(self.model, seed, epoch)
@@ -166,7 +176,7 @@ class Training:
 
     def _signed(self, values: Sequence[float]) -> list[float]:
         """Return values of the monitored metric so that less is better, NaN worst."""
-        sign = 1.0 if self.history.monitor.endswith("loss") else -1.0
+        sign = -1.0 if self.history.monitor in _MORE_IS_BETTER else 1.0
         return [math.inf if math.isnan(value) else sign * value for value in values]
 
     def _record(self, metrics: dict[str, float]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,6 +14,9 @@ from hepml_root import losses
 from hepml_root.data.split import set_aside
 from hepml_root.errors import ModelFileError, OutputExistsError, SettingError, unknown
 from hepml_root.layers.manifest import manifest_layer
+from hepml_root.models.adversarial_generator import AdversarialGenerator
+from hepml_root.models.generator import Generator
+from hepml_root.training.adversarial import MONITOR, fit_adversarial
 from hepml_root.training.automatic import default_loss
 from hepml_root.training.callbacks import EpochCallbacks
 from hepml_root.training.checkpoint import Checkpoint, fingerprint
@@ -28,7 +32,7 @@ from hepml_root.training.validation import Validation
 
 
 def fit(
-    model: keras.Model,
+    model: keras.Model | Generator,
     train: Any,
     *,
     validation: Any = 0.2,
@@ -40,7 +44,7 @@ def fit(
     batch_size: int | str = "auto",
     accumulate: int = 1,
     pretrain: Any = None,
-    patience: int | None = 10,
+    patience: int | str | None = "auto",
     monitor: str | ValidationSignificance = "val_loss",
     seed: int = 1,
     steps_per_execution: int | str = "auto",
@@ -59,9 +63,10 @@ def fit(
     Arguments
     ---------
     model
-        A Keras model whose inputs are named after the dataset's blocks, or with one input for the only block.
+        A Keras model whose inputs are named after the dataset's blocks, or with one input for the only block;
+        or a generator of showers (:class:`hepml_root.models.generator.Generator`).
     train
-        The :class:`Dataset` to train on, in memory or lazy.
+        The :class:`Dataset` to train on, in memory or lazy; for a generator its :class:`Showers`.
     validation
         The fraction of ``train`` to set aside (by event number, if ``train`` came about by that), or a
         dataset of its own, to measure each epoch on; None: no validation, no early stopping. The test events
@@ -69,7 +74,10 @@ def fit(
     loss
         A name (:mod:`hepml_root.losses` or Keras), a Keras loss, or a function. By default, the task's cross
         entropy; for regression the squared error in units of the targets' spread; for autoencoders their
-        reconstruction error.
+        reconstruction error. For generators with a critic "wasserstein", "least_squares" or an
+        :class:`hepml_root.losses.AdversarialLoss`, trained as
+        :func:`hepml_root.training.fit_adversarial` says, and then the correction that some of them have
+        (:func:`hepml_root.models.shower_bib_ae`).
     optimizer, learning_rate
         A name of Keras and its rate, or an optimizer with a rate of its own.
     schedule
@@ -89,18 +97,19 @@ def fit(
         A loss for a few epochs before those of ``loss``, or a :class:`Pretraining` that says how many, at
         what rate, and what becomes of the optimizer at the switch. The schedule runs over both.
     patience
-        Epochs without a better value of ``monitor`` before the training ends; None: never. Those of a
-        pretraining do not count.
+        Epochs without a better value of ``monitor`` before the training ends; None: never; "auto": 10, and
+        never for generators with a critic. Those of a pretraining do not count.
     monitor
         What is best: "val_loss", "val_auc" or "val_significance" (binary), "val_accuracy" (multiclass), or a
-        :class:`ValidationSignificance` with an uncertainty of its own.
+        :class:`ValidationSignificance` with an uncertainty of its own. For generators with a critic it is
+        "val_distance".
     seed
         Of the validation events, the order of events, and dropped neurons.
     steps_per_execution
         Steps for each call into the backend; "auto": as many as take about a second at most.
     jit
-        Compile with XLA; "auto": for batches up to 256, when there is enough to train on to win back the
-        time, and no convolution, which XLA makes slow on CPUs.
+        Compile with XLA; "auto": for batches up to 256 (2048 with a loss of sums over the batch), when there
+        is enough to train on to win back the time, and no convolution, which XLA makes slow on CPUs.
     checkpoint
         Folder in which the state is kept after each epoch.
     resume
@@ -134,8 +143,29 @@ def fit(
     >>> history.best["val_auc"] > 0.9
     True
     """
+    generator = model if isinstance(model, Generator) else None
+    if generator is not None:
+        train, validation = generator.training_data(train), generator.training_data(validation)
+    if patience == "auto":
+        patience = None if isinstance(model, AdversarialGenerator) else 10
     schedule, pretraining = schedule_of(schedule), pretraining_of(pretrain)
     _check(epochs, batch_size, accumulate, patience, steps_per_execution, jit, resume, checkpoint)
+    patience = None if patience is None else int(patience)
+    if isinstance(model, AdversarialGenerator):
+        _refuse_for_two_networks(accumulate, pretraining, monitor)
+        train, held = _parts(train, validation, seed)
+        history = fit_adversarial(
+            model, train, held, loss=model.default_loss if loss is None else loss,
+            optimizer=optimizer, learning_rate=learning_rate, schedule=schedule, epochs=epochs,
+            batch_size=batch_size, patience=patience, seed=seed, steps_per_execution=steps_per_execution,
+            jit=jit, checkpoint=checkpoint, resume=resume, callbacks=callbacks, verbose=verbose,
+        )  # fmt: skip
+        model.training = history.summary()
+        if model.correction_epochs and history.stopped not in ("interrupted", "diverged"):
+            _fit_correction(model, train, history, checkpoint, resume, verbose)
+        return history
+    if generator is not None:
+        model = generator.learner()
     whole = train
     train, held = _parts(train, validation, seed)
     loss = with_yields(losses.get(default_loss(model, train.task) if loss is None else loss), whole)
@@ -195,6 +225,8 @@ def fit(
     except ModelFileError:  # a Keras model of one's own, trained before it is attached to its data
         return history
     layer.manifest = {**layer.manifest, "training": history.summary()}
+    if generator is not None:
+        generator.training = history.summary()
     return history
 
 
@@ -219,6 +251,36 @@ def _check(
         raise SettingError(f"resume={resume!r}: True, False or 'auto'.")
     if resume and checkpoint is None:
         raise SettingError("resume needs the folder of the training to continue: checkpoint=FOLDER.")
+
+
+def _refuse_for_two_networks(accumulate: int, pretraining: Any, monitor: Any) -> None:
+    """Raise SettingError for what a training of two networks cannot do."""
+    if accumulate != 1 or pretraining is not None:
+        raise SettingError("generators with a critic take neither accumulate nor pretrain.")
+    if monitor not in ("val_loss", MONITOR):
+        raise SettingError(unknown("metric to monitor", str(monitor), [MONITOR]))
+
+
+def _fit_correction(
+    generator: AdversarialGenerator,
+    train: Any,
+    first: History,
+    checkpoint: str | os.PathLike[str] | None,
+    resume: bool | str,
+    verbose: bool,
+) -> None:
+    """Train what corrects a generator's showers, after its two networks, and record it with them.
+
+    Its folder is named after the epochs of those, since more of them are to be corrected anew.
+    """
+    folder = None if checkpoint is None else Path(checkpoint) / f"correction_{first.epochs:04d}"
+    same = {name: first.settings[name] for name in ("learning_rate", "batch_size", "seed")}
+    second = fit(
+        generator.correction_learner(), train, validation=None, schedule="cosine", jit=False,
+        epochs=generator.correction_epochs, checkpoint=folder, resume="auto" if resume else False,
+        verbose=verbose, **same,
+    )  # fmt: skip
+    generator.training = {**generator.training, "correction": second.summary()}
 
 
 def _parts(train: Any, validation: Any, seed: int) -> tuple[Any, Any]:

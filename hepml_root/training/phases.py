@@ -90,11 +90,17 @@ class PhaseMaker:
                 int(pretraining.epochs),
                 pretraining.warmup,
                 fresh_state(self.optimizer, self.model) if reset else None,
+                pretraining.sharpen,
             ),
         ]
 
     def phase(
-        self, asked: Asked, first: int, warmup: float = 0.0, optimizer: list[Any] | None = None
+        self,
+        asked: Asked,
+        first: int,
+        warmup: float = 0.0,
+        optimizer: list[Any] | None = None,
+        sharpen: bool = False,
     ) -> Phase:
         """Return one phase, from epoch ``first`` on."""
         if asked.batch_size == "auto":
@@ -113,10 +119,11 @@ class PhaseMaker:
             self.measure(asked.loss),
             warmup,
             optimizer,
+            sharpen,
         )
 
     def _loop(self, loss: keras.losses.Loss, plan: Plan) -> Loop:
-        worth_it = automatic.worth_compiling(self.model, plan.batch_size, self.trained_events)
+        worth_it = automatic.worth_compiling(self.model, loss, plan.batch_size, self.trained_events)
         jit = worth_it if self.jit == "auto" else bool(self.jit)
         predict_events = automatic.predict_events(self.operations)
         if keras.backend.backend() == "tensorflow":
@@ -146,5 +153,8 @@ def describe(phase: Phase) -> dict[str, Any]:
 
 def describe_pretraining(phase: Phase, pretraining: Pretraining) -> dict[str, Any]:
     """Return what a pretraining does, what it left open filled in."""
-    switch = {"optimizer_state": pretraining.optimizer_state, "warmup": pretraining.warmup}
+    switch = {
+        "optimizer_state": pretraining.optimizer_state, "warmup": pretraining.warmup,
+        "sharpen": pretraining.sharpen,
+    }  # fmt: skip
     return describe(phase) | switch

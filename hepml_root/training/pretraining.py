@@ -39,6 +39,10 @@ class Pretraining:
     warmup
         Epochs (fractions count) over which the learning rate rises from 0 after the switch: an optimizer
         without a memory steps by the full rate wherever the first batch points.
+    sharpen
+        At the switch, scale and shift the argument of the output's sigmoid so that the new loss is smallest
+        (:func:`hepml_root.training.sharpening.sharpen`): for a significance after a cross entropy, which
+        else loses what was learnt in its first steps.
 
     Raises
     ------
@@ -60,6 +64,7 @@ class Pretraining:
     accumulate: int | None = None
     optimizer_state: str = "reset"
     warmup: float = 1.0
+    sharpen: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate"):

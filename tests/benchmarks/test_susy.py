@@ -15,6 +15,7 @@ from benchmarks.susy import answers, formulas, page, plan
 from benchmarks.susy.plan import COMPRESSED, UNCOMPRESSED, Case
 from benchmarks.susy.samples import BACKGROUND, NAMES, TALK, Samples, parts
 from benchmarks.susy.table import Cut, Row, rows, scores_of
+from benchmarks.susy.training import least_share, share_of_tightest
 from hepml_root.data.dataset import Dataset
 from hepml_root.errors import SettingError
 from hepml_root.evaluation import asimov_significance
@@ -46,7 +47,7 @@ def test_every_training_is_kept(study):
         kept = json.loads((folder / f"{name}.json").read_text())
         assert kept["events"] == {"train": 260, "validation": 195, "test": 195}
         # All losses take as many passes over the events.
-        assert kept["epochs"] == 4 + (2 if kept["loss"] == "asimov" else 0)
+        assert kept["epochs"] == 4 + (2 if kept["loss"] != "cross_entropy" else 0)
     assert {one["unit"] for one in said} == {"s", "Z_A"}
     assert all(set(one) == {"name", "value", "unit", "reference", "ratio"} for one in said)
 
@@ -134,7 +135,7 @@ def test_the_page_has_it_all(study, tmp_path, monkeypatch):
     assert written.count("head") == len(page.MARKS)
     (asimov,) = (row for row in rows(CASE, Samples(STOPS), folder) if row.loss == "asimov")
     assert f"| Asimov | {asimov.mean('signal'):.3g} ±" in written
-    assert written.count("Not studied yet") == 5  # two questions of other cases, three studies
+    assert written.count("Not studied yet") == 6  # two questions of other cases, four studies
     assert (tmp_path / "images" / "susy_losses_shallow_sample.png").stat().st_size > 10_000
     results = json.loads((folder / page.RESULTS).read_text())
     printed = [one["value"] for one in said if one["unit"] == "Z_A"]
@@ -163,6 +164,8 @@ def test_all_studies(tmp_path):
     # Signals × systematics × losses; signals × parts of the background × two losses.
     assert [len(results[name]) for name in ("table", "background")] == [18, 12]
     assert all(len(one["cuts"]) == 2 and one["spread"] >= 0 for one in results["table"])
+    assert [one["least"] for one in results["holes"]] == [True, False]
+    assert all(one["training"] > 0 and one["seeds"] == 2 for one in results["holes"])
     small, large = results["batch"]
     # The bias falls with one over the events of a batch, up to the cut that each training has.
     assert small["size"] < large["size"]
@@ -172,6 +175,20 @@ def test_all_studies(tmp_path):
     norms = gradients["norms"][0]
     assert norms == sorted(norms, reverse=True)
     assert {len(one) for several in gradients["curves"].values() for one in several} == {6}
+
+
+def test_the_least_background_is_what_ten_events_behind_a_cut_stand_for(study):
+    """Ten of 40 even ones; with weights of 3 above, (3 n)² ≥ 10 · 9 n from n = 10 on, too; a heavy one in
+    front of ten others, 100 + n, has ten effective events when (100 + n)² ≥ 10 (10 000 + n)."""
+    score = np.linspace(1.0, 0.0, 40)
+    assert share_of_tightest(np.ones(40), score) == pytest.approx(0.25)
+    heavy = np.where(np.arange(40) < 10, 3.0, 1.0)
+    assert share_of_tightest(heavy, score) == pytest.approx(0.5)
+    many = np.r_[100.0, np.ones(999)]
+    assert share_of_tightest(many, -np.arange(1000.0)) == pytest.approx((100 + 222) / 1099, rel=0.01)
+    assert share_of_tightest(np.ones(5), score[:5]) == 1.0
+    share = least_share(CASE.training("asimov", 1), Samples(STOPS), study[0])
+    assert 10 / 250 < share < 1
 
 
 def test_expected_events():

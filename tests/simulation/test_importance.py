@@ -93,9 +93,13 @@ def test_events_of_another_run_are_refused():
         hook.trials(events)
 
 
-def test_the_branching_fraction_is_pythias():
+def test_the_branching_fractions_are_pythias():
+    """Those of its slices, two leptons or one of the W+, add up to the share that the sample is of all."""
     sample = find("ttbar-1l")
-    pythia, hook = start((*sample.pythia, *BARE), 1, lambda p: sample.prepare(p, sample.options))
-    assert pythia.particleData.resOpenFrac(24) == pytest.approx(1 / sample.cross_section_factor, rel=1e-3)
-    assert pythia.particleData.resOpenFrac(-24) == 1
-    del hook
+    open_share = 0.0
+    for number in (0, 2):
+        settings = (*sample.pythia, *sample.slices[number].pythia, *BARE)
+        pythia, hook = start(settings, 1, lambda p: sample.prepare(p, sample.options))
+        open_share += pythia.particleData.resOpenFrac(24, -24)
+        del hook
+    assert open_share == pytest.approx(1 / sample.cross_section_factor, rel=1e-3)

@@ -27,7 +27,11 @@ ROWS = 24
 
 def quick(name: str, batch: int, **options):
     """A sample with chunks of a few rows: whole ones are made where there are slices."""
-    return replace(find(name).with_settings({**QUICK, **options}), batch=batch, chunk=ROWS)
+    sample = find(name).with_settings({**QUICK, **options})
+    # A row of each of the soft slices, which have a small share, and more of one lepton, for the yield.
+    shares = (0.36, 0.04, 0.56, 0.04)
+    slices = tuple(replace(one, share=share) for one, share in zip(sample.slices, shares, strict=False))
+    return replace(sample, batch=batch, chunk=ROWS, slices=slices)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,7 @@ def test_the_branches_and_the_selection(chunks):
     for name, chunk in chunks.items():
         columns = chunk.columns
         assert set(FEATURES) < set(columns)
-        assert set(np.unique(columns[SLICE])) == ({0, 1} if name == "ttbar-1l" else {0})
+        assert set(np.unique(columns[SLICE])) == ({0, 1, 2, 3} if name == "ttbar-1l" else {0})
         assert len(FEATURES) == 19
         assert all(len(values) == ROWS and np.isfinite(values).all() for values in columns.values()), name
         assert columns["lepton_pt"].min() > 40
@@ -71,7 +75,8 @@ def test_the_physics_of_signal_and_background(chunks):
     assert np.mean(wide["met"] > 350) > np.mean(pairs["met"][single] > 350) + 0.15
     assert wide["truth_met"].mean() > compressed["truth_met"].mean()
     # What is missing of one W only has at most its mass with the lepton, but for resolution.
-    assert np.mean(pairs["mt"][single] < 120) > 0.7
+    # Beyond that they are favoured, and are 2 % by weight.
+    assert np.mean(pairs["mt"][single] < 120) > 0.5
     assert np.mean(wide["mt"] > 120) > 0.5
     assert np.mean(compressed["mt"] > 120) > 0.25
     assert np.mean(wide["mt2w"] > 200) > np.mean(pairs["mt2w"][single] > 200)
