@@ -108,6 +108,10 @@ class StatisticsWarning(RuntimeWarning):
     """An estimate rests on too few effective events, or on counts of events that have no weights."""
 
 
+class CollapseWarning(RuntimeWarning):
+    """A generator makes nearly always the same, or its training no longer has finite losses."""
+
+
 def nearest(name: str, names: Iterable[str], most: int = 3) -> list[str]:
     """Return up to ``most`` of ``names`` that look most like ``name``, best first."""
     names = [str(candidate) for candidate in names]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hepml_root.errors import OutputExistsError, OutputWriteError
+from hepml_root.interrupts import interrupts
 
 
 def refuse_existing(path: str | os.PathLike[str], overwrite: bool, *, folder: bool = False) -> Path:
@@ -76,7 +77,9 @@ def writing(path: str | os.PathLike[str], overwrite: bool = False, *, folder: bo
         raise OutputWriteError(f"cannot write '{path}': {error.strerror or error}.") from error
     temporary = holder / path.name
     try:
-        yield temporary
+        with interrupts() as check:
+            yield temporary
+            check()
         if not temporary.exists():
             raise OutputWriteError(f"nothing was written for '{path}'.")
         if path.is_dir() and not path.is_symlink():
