@@ -13,7 +13,7 @@ BIN  := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES_CXX = $(shell git ls-files '*.hxx' '*.cxx' '*.C')
 
-.PHONY: demo test test-slow test-zoo fuzz sanitize lint format bench benchmark-higgs benchmark-top benchmark-susy docs env clean check-tools
+.PHONY: demo test test-slow test-zoo fuzz sanitize lint format bench benchmark-higgs benchmark-top benchmark-susy benchmark-ganplification benchmark-fastsim docs env clean check-tools
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
@@ -76,14 +76,27 @@ benchmark-top: env
 	$(BIN)/python -m benchmarks top_tagging --top runs/samples/top_jets.root:jets \
 	  --qcd runs/samples/qcd_jets.root:jets --page docs/results/top_tagging.md
 
-# Generates the samples, once (15 000 signal events of each kind and 24 000 of background: several core
+# Generates the samples, once (15 000 signal events of each kind and 22 240 of background: several core
 # hours), and makes the trainings, less than an hour on two cores. It can be stopped; the next call goes on.
 benchmark-susy: env
 	@mkdir -p runs/samples/susy
-	@for sample in stop-900-100:15000 stop-600-400:15000 ttbar-1l:24000; do name=$${sample%%:*}; \
+	@for sample in stop-900-100:15000 stop-600-400:15000 ttbar-1l:22240; do name=$${sample%%:*}; \
 	  test -f runs/samples/susy/$$name.root || $(BIN)/hepml-root generate $$name --events $${sample##*:} --seed 1 \
 	  --set PartonLevel:MPI=off --resume -o runs/samples/susy/$$name.root || exit 1; done
 	$(BIN)/python -m benchmarks susy --samples runs/samples/susy --export --page docs/results/susy.md
+
+# Trains twenty generators on two sizes of two samples each: a few minutes of one core.
+benchmark-ganplification: env
+	$(BIN)/python -m benchmarks ganplification --page docs/results/ganplification.md \
+	  --picture docs/images/ganplification.png
+
+# Makes 100 000 showers, once (minutes), and trains all generators on them, seven minutes of one core each; less
+# than an hour on two cores. It can be stopped; the next call goes on.
+benchmark-fastsim: env
+	@mkdir -p runs/samples
+	@test -f runs/samples/photon_showers_lar-3.root || $(BIN)/hepml-root generate photon-showers --geometry lar-3 \
+	  --set energy=10:100 --events 100000 --seed 1 --resume -o runs/samples/photon_showers_lar-3.root
+	$(BIN)/python -m benchmarks fastsim --page docs/results/fastsim.md
 
 docs: env
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build

@@ -20,6 +20,10 @@ NAMES = (
     "higgs",
     "higgs_sample",
     "susy",
+    "showers",
+    "ganplification",
+    "fastsim",
+    "bayesflow",
 )
 
 

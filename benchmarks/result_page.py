@@ -26,3 +26,15 @@ def put_table(page: Path, text: str, title: str) -> None:
             raise SettingError(f"'{page}' has the mark '{BEGIN}', and not '{END}' where the table ends.")
     with writing(page, overwrite=True) as path:
         path.write_text(f"{before}{BEGIN}\n\n{text.rstrip()}\n\n{END}{after}")
+
+
+def between(text: str, mark: str, part: str) -> str:
+    """Replace what stands between two marks, where a text has them.
+
+    >>> between("a <!-- x --> old <!-- end of x --> b", "x", "new").split()
+    ['a', '<!--', 'x', '-->', 'new', '<!--', 'end', 'of', 'x', '-->', 'b']
+    """
+    begin, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+    before, found, rest = text.partition(begin)
+    _, there, after = rest.partition(end)
+    return f"{before}{begin}\n\n{part}\n\n{end}{after}" if found and there else text

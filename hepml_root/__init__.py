@@ -25,8 +25,10 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Column": ("hepml_root.data.columns", "Column"),
     "Source": ("hepml_root.data.rdataframe", "Source"),
     "Dataset": ("hepml_root.data.dataset", "Dataset"),
+    "Showers": ("hepml_root.data.showers", "Showers"),
     "attach": ("hepml_root.layers.manifest", "attach"),
     "fit": ("hepml_root.training.fit", "fit"),
+    "load_model": ("hepml_root.models.saved", "load_model"),
     "evaluate": ("hepml_root.evaluation.report", "evaluate"),
     # The package `export` is callable: `hr.export(model, path)` and `hepml_root.export.onnx` both work.
     "export": ("hepml_root.export", None),
@@ -34,12 +36,17 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Session": ("hepml_root.inference.session", "Session"),
     "define": ("hepml_root.inference.define", "define"),
     "apply": ("hepml_root.inference.apply", "apply"),
+    "ShowerGenerator": ("hepml_root.inference.shower_generator", "ShowerGenerator"),
+    "generate_showers": ("hepml_root.inference.shower_generator", "generate_showers"),
+    "shower_sample": ("hepml_root.inference.shower_sample", "shower_sample"),
 }
 
 __all__ = [
     "Column",
     "Dataset",
     "Session",
+    "ShowerGenerator",
+    "Showers",
     "Source",
     "__version__",
     "apply",
@@ -52,10 +59,13 @@ __all__ = [
     "evaluation",
     "export",
     "fit",
+    "generate_showers",
     "layers",
+    "load_model",
     "losses",
     "models",
     "representations",
+    "shower_sample",
     "simulation",
     "training",
 ]
@@ -75,13 +85,17 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from hepml_root.data.columns import Column
     from hepml_root.data.dataset import Dataset
     from hepml_root.data.rdataframe import Source
+    from hepml_root.data.showers import Showers
     from hepml_root.evaluation.report import evaluate
     from hepml_root.export import export
     from hepml_root.inference.apply import apply
     from hepml_root.inference.compile import compile
     from hepml_root.inference.define import define
     from hepml_root.inference.session import Session
+    from hepml_root.inference.shower_generator import ShowerGenerator, generate_showers
+    from hepml_root.inference.shower_sample import shower_sample
     from hepml_root.layers.manifest import attach
+    from hepml_root.models.saved import load_model
     from hepml_root.training.fit import fit
 
 

@@ -9,7 +9,10 @@ import os
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 
-# Tests run side by side on few cores: leave the thread pools small, and keep TensorFlow's start-up quiet.
+# Tests run side by side on few cores: leave the thread pools small. With more threads TensorFlow also sums in
+# an order that depends on the load, and two trainings are the same but for rounding.
+for _pool in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    os.environ.setdefault(_pool, "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")

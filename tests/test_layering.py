@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "hepml_root"
 
 LEVELS = {
     "errors": 0,
+    "interrupts": 0,
     "output": 0,
     "data": 1,
     "layers": 1,
@@ -35,10 +36,13 @@ LEVELS = {
 # Within a level these may look at one another; every other pair of siblings may not.
 ALLOWED_SIBLINGS = {
     ("output", "errors"),
+    ("output", "interrupts"),
     ("solvers", "training"),
+    ("models", "losses"),  # what a variational autoencoder makes small has a divergence in it
     ("inference", "export"),  # a library is generated from the exported file
     ("export", "inference"),  # the certificate of an exported file runs its library
     ("evaluation", "inference"),  # an exported file is evaluated as a Keras model is
+    ("evaluation", "training"),  # a classifier two-sample test trains its classifier
 }
 ROOT_ALLOWED = ("data/", "inference/", "export/sofie.py", "evaluation/root_file.py", "tmva/")
 KERAS_ALLOWED = (

@@ -65,7 +65,8 @@ def main() -> None:
 
     print(f"\n--- Two trainings, for an uncertainty of the background of {SYSTEMATIC:.0%} ---")
     # The Asimov loss fills in the expected events from the weights. It begins badly on a network that knows
-    # nothing, so a few epochs with s/√(s+b) come first; and an epoch is good where a cut is.
+    # nothing, so some epochs of cross entropy come first, whose output is then made steep around the best
+    # cut; and an epoch is good where a cut is.
     epochs = 5 if FAST else 150
     few = 3.0 if FAST else 10.0  # effective events that a cut has to leave
     trainings = {
@@ -73,9 +74,11 @@ def main() -> None:
         "Asimov": {
             "loss": hr.losses.AsimovSignificance(systematic=SYSTEMATIC),
             "epochs": epochs,
-            "pretrain": hr.training.Pretraining("significance", epochs=2 if FAST else 30),
+            "pretrain": hr.training.Pretraining(
+                "binary_crossentropy", epochs=2 if FAST else 30, learning_rate=5e-3, sharpen=True
+            ),
             "monitor": hr.training.ValidationSignificance(minimum_background=few, minimum_signal=few),
-            "learning_rate": 5e-3,
+            "learning_rate": 2e-3,
             "batch_size": min(4096, len(train)),
             "patience": None,
         },

@@ -16,7 +16,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[2] / "tutorials"
 SCRIPTS = sorted(FOLDER.glob("hepml[0-9]*.py"))
 # Trainings of a kind that others, or the tests of the benchmarks, do as well.
-SLOW = ("hepml006", "hepml111", "hepml120")
+SLOW = ("hepml006", "hepml111", "hepml120", "hepml310", "hepml320")
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +123,35 @@ def _discovery(said: str, areas: list[float], out: Path) -> None:  # noqa: ARG00
     assert (out / "significance.png").exists()
 
 
+def _flow(said: str, areas: list[float], out: Path) -> None:  # noqa: ARG001
+    response, resolution = map(
+        float, re.findall(r"^source +response (\S+), resolution (\S+),", said, re.M)[0]
+    )
+    assert abs(response - 1) < 0.02
+    assert 0.005 < resolution < 0.1
+    ways = re.findall(r"^(file|RDataFrame|C\+\+) +(\d+) of (\d+) cells are the same", said, re.M)
+    assert [way for way, *_ in ways] == ["file", "RDataFrame", "C++"]
+    assert {same for _, same, _ in ways} == {str(100 * 504)}
+    assert "SettingError: energy=500 of shower 0 is outside of" in said
+    assert {path.name for path in out.glob("flow*.png")} == {"flow_images.png", "flow_physics.png"}
+
+
+def _gan(said: str, areas: list[float], out: Path) -> None:  # noqa: ARG001
+    response = float(re.findall(r"^source +response (\S+), resolution", said, re.M)[0])
+    assert abs(response - 1) < 0.02
+    assert "C++ and Python: 50400 of 50400 cells are the same" in said
+    # The mean shower has no spread at all; its distance is that of a sample without one.
+    (spread, diversity) = re.findall(
+        r"^the mean shower .* spread (\S+), diversity (\S+): collapsed", said, re.M
+    )[0]
+    assert float(spread) < 0.2
+    assert float(diversity) < 0.2
+    epochs = re.findall(r"^ +(\d+)( +-?\d+\.\d+){4}$", said, re.M)
+    assert [int(epoch) for epoch, _ in epochs][:3] == [1, 2, 3]
+    names = {f"gan_{name}.png" for name in ("training", "epochs", "physics", "images")}
+    assert {path.name for path in out.glob("gan*.png")} == names
+
+
 CHECKS = {
     "hepml001": _dataset,
     "hepml002": _training,
@@ -133,6 +162,8 @@ CHECKS = {
     "hepml110": _top_tagging,
     "hepml111": _high_level,
     "hepml120": _discovery,
+    "hepml310": _gan,
+    "hepml320": _flow,
 }
 
 
@@ -154,3 +185,34 @@ def test_the_macro_says_the_same_as_the_script(somewhere, said_by):
         (events,) = re.findall(rf"{variation}: (\d+) events", said)
         assert f"{variation:<11}" in python
         assert re.search(rf"{variation} +{events} events", python)
+
+
+@pytest.mark.slow
+def test_the_macro_draws_showers_of_a_trained_generator(somewhere, said_by):
+    """hepml330 on the flow of hepml320: its first shower is that of Python."""
+    import numpy as np
+
+    import hepml_root as hr
+
+    root = shutil.which("root", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if root is None or shutil.which(os.environ.get("CXX", "g++")) is None:
+        pytest.skip("needs the program root and a C++ compiler")
+    said_by(FOLDER / "hepml320_flow.py")
+    library = somewhere / "runs" / "tutorials" / "flow.so"
+    macro = FOLDER / "hepml330_generate.C"
+    said = run([root, "-l", "-b", "-q", f'{macro}("{library}", 50, 300, "drawn")'], somewhere)
+    assert "3 layers with 504 cells of lar-3" in said
+    right = hr.generate_showers(library.with_suffix(".onnx"), {"energy": np.full(300, 50.0)}, seed=1)
+    total = right.total_energies().astype(float)
+    (mean, spread) = map(float, re.findall(r"mean (\S+) GeV, standard deviation (\S+) GeV", said)[0])
+    assert mean == pytest.approx(total.mean(), rel=1e-4)
+    assert spread == pytest.approx(total.std(), rel=1e-3)
+    assert float(re.findall(r"the first shower: (\S+) GeV", said)[0]) == pytest.approx(total[0], rel=1e-4)
+    assert (somewhere / "drawn.png").stat().st_size > 10_000
+    assert (somewhere / "drawn.root").exists()
+    done = subprocess.run(
+        [root, "-l", "-b", "-q", f'{macro}("{library}", 500)'], cwd=somewhere, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "energy = 500 is outside of" in done.stderr
