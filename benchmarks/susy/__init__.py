@@ -16,7 +16,7 @@ import argparse
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from benchmarks.susy import plan  # noqa: E402
 from benchmarks.susy.samples import NAMES, SIGNALS, YIELDS, Samples  # noqa: E402
-from benchmarks.susy.training import NETWORKS, SETTINGS, Settings  # noqa: E402
+from benchmarks.susy.training import NETWORKS, SETTINGS, Settings, recipe  # noqa: E402
 from hepml_root.output import writing  # noqa: E402
 
 _STATE = "study.json"
@@ -138,8 +138,7 @@ def _same_study(folder: Path, samples: Samples, settings: dict[str, Settings]) -
     state: dict[str, Any] = {
         "samples": {name: _identity(samples.made(name)) for name in NAMES},
         "expected": {name: {kind: samples.expected(name, kind) for kind in YIELDS} for name in NAMES},
-        "settings": {name: asdict(one) for name, one in settings.items()},
-        "networks": {name: asdict(one) for name, one in NETWORKS.items()},
+        **recipe(settings),
     }
     state = json.loads(json.dumps(state))
     path = folder / _STATE

@@ -119,6 +119,19 @@ def reasons(table: Sequence[list[Row]]) -> list[str]:
     return found
 
 
+def divided(table: Sequence[list[Row]]) -> list[str]:
+    """Are there scores that many events share, which no cut divides?"""
+    found = []
+    for loss, title in LOSSES.items():
+        shares = [cut.tied for rows in table for row in rows if row.loss == loss for cut in row.cuts]
+        if shares:
+            found.append(
+                f"{title}: at most {100 * max(shares):.2g} % of the test events of a training share the "
+                "largest score."
+            )
+    return found
+
+
 def _more(difference: float) -> str:
     return f"{abs(difference):.2f} {'larger' if difference > 0 else 'smaller'}"
 
@@ -141,6 +154,9 @@ def questions(table: Sequence[list[Row]], background: Sequence[list[Row]]) -> st
             bullet(enough_background(background)),
             "**What is behind the cuts** (systematic 0.5)",
             bullet(reasons(table)),
+            "**Can a cut divide the most signal-like events?** (in float32 a steep sigmoid gives many of "
+            "them exactly 1)",
+            bullet(divided(table)),
         )
     )
 

@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.susy.samples import SIGNALS, Samples
-from benchmarks.susy.training import NETWORKS, SYSTEMATICS, Settings, Training, perform, reference
+from benchmarks.susy.training import (
+    NETWORKS,
+    SYSTEMATICS,
+    Settings,
+    Training,
+    perform,
+    read,
+    recipe,
+    reference,
+)
+from hepml_root.errors import SettingError
 
 COMPRESSED, UNCOMPRESSED = "stop-600-400", "stop-900-100"
 # Of the study of the background's size: the case in which the fewest background events are left.
@@ -126,16 +136,37 @@ def make(
     """Make the trainings that are not there yet; give each that ends, and its seconds.
 
     With several jobs in processes with one thread each; with one, in this process.
+
+    Raises
+    ------
+    SettingError
+        The folder has trainings with other settings.
     """
+    _refuse_others([one for one in wanted if _is_made(one, folder)], settings, folder)
     references = {reference(one) for one in wanted}
     for wave in (references, set(wanted) - references):
         yield from _make([one for one in wanted if one in wave], samples, settings, folder, jobs)
 
 
+def _is_made(training: Training, folder: Path) -> bool:
+    return (folder / f"{training.name}.json").exists()
+
+
+def _refuse_others(made: Sequence[Training], settings: Mapping[str, Settings], folder: Path) -> None:
+    """A process of a study that was stopped may have gone on writing: its trainings are of no use here."""
+    expected = recipe(settings)
+    others = [one.name for one in made if read(one, folder).get("recipe") != expected]
+    if others:
+        raise SettingError(
+            f"'{folder}' has {len(others)} trainings with other settings ({', '.join(others[:3])}, ...). "
+            "Name another --folder, or remove this one."
+        )
+
+
 def _make(
     wanted: Sequence[Training], samples: Samples, settings: Mapping[str, Settings], folder: Path, jobs: int
 ) -> Iterator[tuple[Training, float]]:
-    left = [training for training in wanted if not (folder / f"{training.name}.json").exists()]
+    left = [training for training in wanted if not _is_made(training, folder)]
     if jobs < 2 or len(left) < 2:
         for training in left:
             began = time.perf_counter()

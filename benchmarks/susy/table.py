@@ -22,7 +22,10 @@ _BOOTSTRAP = 200
 
 @dataclass(frozen=True)
 class Cut:
-    """The cut of one training: chosen on validation events, its yields on test events."""
+    """The cut of one training: chosen on validation events, its yields on test events.
+
+    ``tied`` is the share of the test events that have the largest score: no cut divides them.
+    """
 
     seed: int
     threshold: float
@@ -34,6 +37,7 @@ class Cut:
     effective_background: float
     asimov: float
     optimism: float
+    tied: float
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,10 @@ def rows(
     reference = found.trainings[0]
     result = []
     for loss, training in zip(losses, found.trainings, strict=True):
-        cuts = tuple(_cut(seed, cut) for seed, cut in zip(there, training.cuts, strict=True))
+        cuts = tuple(
+            _cut(seed, cut, scores_of(case.training(loss, seed), folder)["test"])
+            for seed, cut in zip(there, training.cuts, strict=True)
+        )
         difference = error = None
         if training.difference is not None:
             difference = training.difference.value
@@ -176,7 +183,7 @@ def _labels(data: Any) -> Any:
     return data.target[:, 0] > 0.5
 
 
-def _cut(seed: int, cut: ChosenCut) -> Cut:
+def _cut(seed: int, cut: ChosenCut, score: Any) -> Cut:
     applied = cut.applied
     assert applied is not None
     return Cut(
@@ -190,4 +197,5 @@ def _cut(seed: int, cut: ChosenCut) -> Cut:
         effective_background=applied.effective_background,
         asimov=float(asimov_significance(applied.signal.value, applied.background.value, applied.systematic)),
         optimism=cut.optimism,
+        tied=float(np.mean(score == score.max())),
     )

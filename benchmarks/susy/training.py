@@ -120,6 +120,19 @@ class Training:
         return "_".join([*words, str(self.seed)])
 
 
+def recipe(settings: Mapping[str, Settings]) -> dict[str, Any]:
+    """Return what all trainings with these settings have in common, as JSON holds it."""
+    found = {
+        "settings": {name: asdict(one) for name, one in settings.items()},
+        "networks": {name: asdict(one) for name, one in NETWORKS.items()},
+        "schedule": _SCHEDULE,
+        "monitored_background": _MONITORED_BACKGROUND,
+        "least_background": LEAST_BACKGROUND,
+        "least_signal": _LEAST_SIGNAL,
+    }
+    return dict(json.loads(json.dumps(found)))
+
+
 def perform(
     training: Training, samples: Samples, settings: Mapping[str, Settings], folder: Path, keep: bool
 ) -> None:
@@ -145,6 +158,7 @@ def perform(
     with writing(folder / f"{training.name}.npz", overwrite=True) as path, path.open("wb") as file:
         np.savez_compressed(file, **scores)
     result = asdict(training) | {
+        "recipe": recipe(settings),
         "events": {"train": len(learn), "validation": len(validation), "test": len(test)},
         "settings": history.settings,
         "epochs": history.epochs,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hepml_root.errors import EmptySelectionError, SettingError, ShapeError, unknown
+from hepml_root.errors import EmptySelectionError, SettingError, ShapeError, StatisticsWarning, unknown
 from hepml_root.evaluation.arrays import Bools, Floats, checked_binary, weights_of_yields
 from hepml_root.evaluation.estimate import ONE_SIGMA, Estimate, finite_or_none, to_json
 from hepml_root.evaluation.significance import (
@@ -273,6 +274,11 @@ def choose_cut(
     ShapeError, NonFiniteInputError, WeightError
         The arrays cannot be used.
 
+    Warns
+    -----
+    StatisticsWarning
+        All events behind the cut have the same score, so that no tighter one could be tried.
+
     Example
     -------
     >>> generator = np.random.default_rng(1)
@@ -300,6 +306,7 @@ def choose_cut(
             f"no cut keeps {minimum_background:g} effective background events of the {len(chooser[0]):,} "
             f"{chosen_on} events. Use more events, or ask for fewer with minimum_background."
         )
+    _warn_of_ties(chooser[0], best.threshold.value, chosen_on)
     threshold = _in_the_gap(chooser[0], best.threshold.value)
     chosen, applied = (
         None
@@ -313,6 +320,20 @@ def choose_cut(
     assert chosen is not None
     interval = dataclasses.replace(best.threshold, value=threshold)
     return ChosenCut(threshold, objective, chosen, applied, chosen_on, applied_on, interval)
+
+
+def _warn_of_ties(scores: Floats, threshold: float, chosen_on: str) -> None:
+    single = scores.astype(np.float32)
+    passing = single[single >= np.float32(threshold)]
+    if len(passing) > 1 and passing.min() == passing.max():
+        warnings.warn(
+            f"all {len(passing):,} {chosen_on} events behind the best cut have the same score, "
+            f"{passing[0]:.9g}: a tighter cut may be better, but none can divide them. A network ends there "
+            "where its sigmoid is steeper than float32 can tell; train with a smaller learning rate or a "
+            "penalty on the weights.",
+            StatisticsWarning,
+            stacklevel=3,
+        )
 
 
 def _in_the_gap(scores: Floats, threshold: float) -> float:

@@ -122,6 +122,19 @@ def test_other_settings_do_not_mix(study):
         list(susy.run(["--samples", str(folder)]))
 
 
+def test_a_training_with_other_settings_is_refused(study, tmp_path, monkeypatch):
+    folder, _ = study
+    monkeypatch.setattr(plan, "SYSTEMATICS", (CASE.systematic,))
+    for path in folder.glob("*.*"):
+        shutil.copy(path, tmp_path)
+    path = tmp_path / f"{CASE.training('asimov', 1).name}.json"
+    kept = json.loads(path.read_text())
+    kept["recipe"]["settings"]["asimov"]["learning_rate"] *= 2
+    path.write_text(json.dumps(kept))
+    with pytest.raises(SettingError, match=rf"1 trainings with other settings \({path.stem}"):
+        list(susy.run(options(tmp_path)))
+
+
 def test_the_page_has_it_all(study, tmp_path, monkeypatch):
     folder, said = study
     text = "".join(f"head {mark}\n<!-- {mark} -->\nold\n<!-- end of {mark} -->\n" for mark in page.MARKS)
@@ -239,7 +252,8 @@ def test_the_plan_trains_what_does_not_depend_once():
 
 def row(loss: str, asimov: float, spread: float, against: float | None, case: Case) -> Row:
     cuts = tuple(
-        Cut(seed, 0.9, "validation", 10.0, 1.0, 5.0, 1.0, 30.0, asimov, 0.1) for seed in (1, 2, 3, 4)
+        Cut(seed, 0.9, "validation", 10.0, 1.0, 5.0, 1.0, 30.0, asimov, 0.1, 0.05 * seed)
+        for seed in (1, 2, 3, 4)
     )
     difference = None if against is None else asimov - against
     return Row(case, loss, cuts, asimov, 0.1, spread, difference, None if against is None else 0.2)
@@ -274,6 +288,7 @@ def test_answers_follow_the_numbers():
     # Errors: 0.1 of the test sample, 0.2/√4 of the mean over the seeds.
     assert "+0.90, more than 2 errors (0.14 each)" in said
     assert shares[0][0].error == pytest.approx(math.hypot(0.1, 0.1))
+    assert "cross entropy: at most 20 %" in answers.divided([table(easy, 5.0, 5.1, 4.8)])[0]
 
 
 def test_pictures_without_events(tmp_path):

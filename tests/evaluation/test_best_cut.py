@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -138,6 +139,21 @@ def test_the_simple_objective_has_its_own_cut():
         float(simple_significance(simple.chosen.signal.value, simple.chosen.background.value))
     )
     assert simple.chosen.simple.value >= asimov.chosen.simple.value
+
+
+def test_scores_that_no_cut_divides_are_told():
+    scores, labels = toy(20_000, 3)
+    yields = {"signal_events": 100.0, "background_events": 5000.0, "bootstrap": 0, "systematic": 0.5}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        free = choose_cut((scores, labels), **yields)
+    # A sigmoid that is too steep: all that the best cut keeps, and as much again, is 1 in float32.
+    loose = np.quantile(scores, np.mean(scores < free.threshold) - np.mean(scores >= free.threshold))
+    saturated = np.where(scores >= loose, 1.0, scores)
+    with pytest.warns(errors.StatisticsWarning, match=r"all [\d,]+ validation events .* same score, 1:"):
+        tied = choose_cut((saturated, labels), **yields)
+    assert tied.chosen.background.value > free.chosen.background.value
+    assert tied.chosen.asimov.value < free.chosen.asimov.value
 
 
 def test_bad_input():
