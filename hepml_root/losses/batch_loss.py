@@ -197,11 +197,15 @@ class SignificanceLoss(BatchLoss):
         return batch_sums(y_true, y_pred, sample_weight, self.bins)
 
     def value(self, sums: Any) -> Any:
-        signal, background = self.yields()
-        s, b = counts_of(sums, signal, background)
+        return self.of_counts(*counts_of(sums, *self.yields()))
+
+    def of_counts(self, s: Any, b: Any) -> Any:
+        """Return the loss of expected events: scalars, or with bins ``(bins,)``. No background is less than
+        ``least_background``. Without bins, arrays of the same shape give the losses of each pair.
+        """
         least = self.least_background
         if least is None:
-            least = _LEAST_BACKGROUND * background
+            least = _LEAST_BACKGROUND * self.yields()[1]
         b = ops.maximum(b, least if self.bins is None else least / len(self.bins))
         return self.of_significance(self.significance(s, b) if self.bins is None else self.combined(s, b))
 

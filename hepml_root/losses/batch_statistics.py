@@ -3,25 +3,31 @@ r"""What a batch can know: its effective events, and the bias of a significance 
 A batch gives the expected counts with errors, :math:`\hat s = s (1 + \epsilon_s)`, and a loss f that bends
 gives a wrong mean,
 
-.. math:: \langle f(\hat s, \hat b) \rangle - f(s, b) \approx
-          \tfrac12 \left( s^2 f_{ss} V_s + b^2 f_{bb} V_b \right), \qquad
+.. math:: \langle f(\hat s, \hat b) \rangle - f(s, b) =
+          \tfrac12 \left( s^2 f_{ss} V_s + b^2 f_{bb} V_b \right) + \ldots, \qquad
           V = \frac{1 - \varepsilon}{\varepsilon n},
 
 where n is the effective number of events of the class in the batch, :math:`(\sum w)^2 / \sum w^2`, and ε the
 part of them that is selected. The gradient is biased alike: towards selections in which the batch by chance
 has no background. It falls with 1/n, so more events in a batch, or the sums of several batches, are the
 remedy.
+
+With few events in a batch the expansion says nothing. The mean is therefore taken over the counts
+themselves, :math:`\hat s = s k V` where k is a Poisson number with the mean 1/V, and the same of b: so the
+background that a loss counts at least has its effect. With bins only the term above is known.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import poisson
 
 from hepml_root.data.weights import Yield
 from hepml_root.errors import SettingError, WeightError
@@ -33,8 +39,9 @@ SIGNAL_EFFICIENCY, BACKGROUND_EFFICIENCY = 0.3, 0.01
 # The bias, in per cent, from which there is a warning.
 TOLERATED = 5.0
 _SMALLEST = 256
-# Below this many selected events the second order is no more than an indication.
-_FEW = 5.0
+_MOST = 2**40
+# From this many selected events on, their number is as good as normal.
+_MANY = 100.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class BatchStatistics:
         Of the loss, in per cent of its size; negative: it looks better than it is.
     spread
         Of the loss from batch to batch, one standard deviation, in per cent of its size.
+    bias_of
+        The bias of other batch sizes.
     """
 
     batch_size: int
@@ -62,6 +71,15 @@ class BatchStatistics:
     background_selected: float
     bias: float
     spread: float
+    bias_of: Callable[[int], float] = field(repr=False, compare=False)
+
+    def enough(self, tolerated: float = TOLERATED) -> int:
+        """Return the smallest multiple of the batch size by a power of two which has no larger bias."""
+        size = self.batch_size
+        # A bias may go through zero where events are few.
+        while size < _MOST and max(abs(self.bias_of(size)), abs(self.bias_of(2 * size))) > tolerated:
+            size *= 2
+        return size
 
     def warning(self, tolerated: float = TOLERATED) -> str | None:
         """Return what to warn of, in numbers, where the bias is more than ``tolerated`` per cent; or None.
@@ -77,18 +95,13 @@ class BatchStatistics:
         """
         if abs(self.bias) <= tolerated:
             return None
-        factor = 2 ** math.ceil(math.log2(abs(self.bias) / tolerated))
-        rough = (
-            " (a rough figure: so few events)"
-            if min(self.signal_selected, self.background_selected) < _FEW
-            else ""
-        )
+        size = self.enough(tolerated)
         return (
             f"a batch of {self.batch_size} events holds {self.signal:.1f} effective signal events and "
             f"{self.background:.1f} of background; a selection like the one in mind leaves "
             f"{self.signal_selected:.1f} and {self.background_selected:.1f} of them. The loss then is biased "
-            f"by {self.bias:+.3g} %{rough} and scatters by {self.spread:.2g} % from batch to batch. Take "
-            f"batch_size={self.batch_size * factor}, or accumulate={factor} batches."
+            f"by {self.bias:+.3g} % and scatters by {self.spread:.2g} % from batch to batch. Take "
+            f"batch_size={size}, or accumulate={size // self.batch_size} batches."
         )
 
 
@@ -139,20 +152,29 @@ def assess_batch(
             raise SettingError(f"{name}={value}: a part between 0 and 1 is needed.")
     rows = [_row("signal", signal_weights), _row("background", background_weights)]
     total = sum(row.events for row in rows)
-    effective = [batch_size * row.effective / total for row in rows]
+    shares = [row.effective / total for row in rows]
     efficiencies = (signal_efficiency, background_efficiency)
-    variances = [(1.0 - part) / (part * count) for part, count in zip(efficiencies, effective, strict=True)]
     known = loss.with_yields(*(row.sum for row in rows))
     point = [part * value for part, value in zip(efficiencies, known.yields(), strict=True)]
-    bias, spread = _moments(known, point, variances)
+
+    def moments(size: int) -> tuple[float, float]:
+        variances = [
+            (1.0 - part) / (part * size * share) for part, share in zip(efficiencies, shares, strict=True)
+        ]
+        found = (_mean_of_counts if known.bins is None else _expanded)(known, point, variances)
+        return 100.0 * found[0], 100.0 * found[1]
+
+    bias, spread = moments(int(batch_size))
+    effective = [batch_size * share for share in shares]
     return BatchStatistics(
         batch_size=int(batch_size),
         signal=effective[0],
         background=effective[1],
         signal_selected=signal_efficiency * effective[0],
         background_selected=background_efficiency * effective[1],
-        bias=100.0 * bias,
-        spread=100.0 * spread,
+        bias=bias,
+        spread=spread,
+        bias_of=lambda size: moments(size)[0],
     )
 
 
@@ -165,16 +187,45 @@ def _row(name: str, weights: ArrayLike | Yield) -> Yield:
     return row
 
 
-def _moments(loss: Any, point: list[float], variances: list[float]) -> tuple[float, float]:
-    """Return bias and standard deviation of the loss in units of its size, to second order."""
+def _mean_of_counts(loss: Any, point: list[float], variances: list[float]) -> tuple[float, float]:
+    """Return bias and standard deviation of the loss in units of its size, over the counts of batches."""
+    (signal, of_signal), (background, of_background) = (_fluctuating(one) for one in variances)
+    s, b = np.meshgrid(point[0] * signal, point[1] * background, indexing="ij")
+    values, middle = (
+        ops.convert_to_numpy(
+            loss.of_counts(*(ops.convert_to_tensor(np.asarray(one), dtype="float64") for one in counts))
+        )
+        for counts in ((s, b), point)
+    )
+    probability = np.outer(of_signal, of_background)
+    mean = float((probability * values).sum())
+    variance = float((probability * (values - mean) ** 2).sum())
+    size = abs(float(middle))
+    return (mean - float(middle)) / size, math.sqrt(variance) / size
+
+
+def _fluctuating(variance: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return values of a count of mean 1 and their probabilities: a Poisson number times its variance."""
+    mean = math.inf if variance == 0 else 1.0 / variance
+    if mean > _MANY:
+        nodes, weights = (np.asarray(one, np.float64) for one in np.polynomial.hermite_e.hermegauss(20))
+        return 1.0 + math.sqrt(variance) * nodes, weights / weights.sum()
+    numbers = np.arange(math.ceil(mean + 10.0 * math.sqrt(mean) + 20.0))
+    return np.asarray(numbers * variance, dtype=np.float64), np.asarray(
+        poisson.pmf(numbers, mean), dtype=np.float64
+    )
+
+
+def _expanded(loss: Any, point: list[float], variances: list[float]) -> tuple[float, float]:
+    """Return bias and standard deviation of a loss with bins in units of its size, to second order."""
     step = 1e-3
-    bins = 1 if loss.bins is None else len(loss.bins)
+    bins = len(loss.bins)
 
     def value(number: int, which: int, shift: float) -> float:  # with one bin of one class scaled
         counts = np.outer(point, np.full(bins, 1.0 / bins))
         counts[which, number] *= 1.0 + shift
         s, b = (ops.convert_to_tensor(row, dtype="float64") for row in counts)
-        return float(ops.convert_to_numpy(loss.of_significance(loss.combined(s, b))))
+        return float(ops.convert_to_numpy(loss.of_counts(s, b)))
 
     middle = value(0, 0, 0.0)
     bias = square = 0.0
@@ -209,15 +260,13 @@ def propose_batch_size(
     rows = [_row("signal", signal_weights), _row("background", background_weights)]
     if not tolerated > 0:
         raise SettingError(f"tolerated={tolerated}: a positive number of per cent is needed.")
-    single = assess_batch(
+    smallest = assess_batch(
         loss or AsimovSignificance(),
         rows[0],
         rows[1],
-        batch_size=1,
+        batch_size=_SMALLEST,
         signal_efficiency=signal_efficiency,
         background_efficiency=background_efficiency,
     )
     events = sum(row.events for row in rows)
-    # The bias falls with one over the size.
-    size = max(_SMALLEST, 2 ** math.ceil(math.log2(max(abs(single.bias) / tolerated, 1.0))))
-    return int(min(size, events))
+    return int(min(smallest.enough(tolerated), events))
