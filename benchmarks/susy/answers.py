@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from benchmarks.susy.plan import COMPRESSED, SHARES, TIGHTEST, UNCOMPRESSED
 from benchmarks.susy.samples import SIGNALS
 from benchmarks.susy.table import Row
@@ -119,6 +121,27 @@ def reasons(table: Sequence[list[Row]]) -> list[str]:
     return found
 
 
+def not_chosen(table: Sequence[list[Row]]) -> list[str]:
+    """Does a loss win where nobody chooses the cut: at a score of 0.5, in the compressed case?"""
+    found = []
+    for rows in table:
+        case = rows[0].case
+        if case.signal == COMPRESSED and case.systematic == TIGHTEST:
+            text = ", ".join(f"{LOSSES[row.loss]} {_at_half(row)}" for row in rows)
+            found.append(f"{_where(rows)}, systematic {case.systematic:g}: {text}.")
+    return found
+
+
+def _at_half(row: Row) -> str:
+    values = np.array([cut.at_half for cut in row.cuts])
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return "unknown (no background)"
+    spread = f" ± {known.std(ddof=1):.2f}" if len(known) > 1 else ""
+    missing = f" ({len(values) - len(known)} without background)" if len(known) < len(values) else ""
+    return f"{known.mean():.2f}{spread}{missing}"
+
+
 def divided(table: Sequence[list[Row]]) -> list[str]:
     """Are there scores that many events share, which no cut divides?"""
     found = []
@@ -150,6 +173,8 @@ def questions(table: Sequence[list[Row]], background: Sequence[list[Row]]) -> st
             "**Does the Asimov loss win in the compressed case at high systematic?** (in the talk, at 0.5: "
             f"{_TALK} with Asimov, s/√(s+b) and cross entropy)",
             bullet(victory(table)),
+            "**And where nobody chooses the cut?** (Z_A at a score of 0.5, and its spread over the seeds)",
+            bullet(not_chosen(table)),
             f"**Is Z_A limited by simulation statistics?** (parts of the background events: {_shares()})",
             bullet(enough_background(background)),
             "**What is behind the cuts** (systematic 0.5)",

@@ -14,7 +14,7 @@ from benchmarks.susy.plan import Case
 from benchmarks.susy.samples import SIGNALS, Samples, parts
 from benchmarks.susy.training import LEAST_BACKGROUND, LOSSES, Training
 from hepml_root.evaluation import asimov_significance, compare_significance
-from hepml_root.evaluation.best_cut import ChosenCut
+from hepml_root.evaluation.best_cut import ChosenCut, yields_above
 from hepml_root.evaluation.comparison import SignificanceComparison
 
 _BOOTSTRAP = 200
@@ -24,7 +24,8 @@ _BOOTSTRAP = 200
 class Cut:
     """The cut of one training: chosen on validation events, its yields on test events.
 
-    ``tied`` is the share of the test events that have the largest score: no cut divides them.
+    ``tied`` is the share of the test events that have the largest score: no cut divides them. ``at_half`` is
+    Z_A of the test events with a score above 0.5, where nobody has chosen; NaN without background there.
     """
 
     seed: int
@@ -38,6 +39,7 @@ class Cut:
     asimov: float
     optimism: float
     tied: float
+    at_half: float
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def rows(
     result = []
     for loss, training in zip(losses, found.trainings, strict=True):
         cuts = tuple(
-            _cut(seed, cut, scores_of(case.training(loss, seed), folder)["test"])
+            _cut(seed, cut, scores_of(case.training(loss, seed), folder)["test"], case, samples)
             for seed, cut in zip(there, training.cuts, strict=True)
         )
         difference = error = None
@@ -183,9 +185,15 @@ def _labels(data: Any) -> Any:
     return data.target[:, 0] > 0.5
 
 
-def _cut(seed: int, cut: ChosenCut, score: Any) -> Cut:
+def _cut(seed: int, cut: ChosenCut, score: Any, case: Case, samples: Samples) -> Cut:
     applied = cut.applied
     assert applied is not None
+    test = parts(samples.folder, case.signal, case.share)[2]
+    signal, background = samples.counts(case.signal, case.yields)
+    half = yields_above(
+        0.5, score, _labels(test), test.weight, signal_events=signal, background_events=background,
+        systematic=case.systematic,
+    )  # fmt: skip
     return Cut(
         seed=seed,
         threshold=cut.threshold,
@@ -198,4 +206,5 @@ def _cut(seed: int, cut: ChosenCut, score: Any) -> Cut:
         asimov=float(asimov_significance(applied.signal.value, applied.background.value, applied.systematic)),
         optimism=cut.optimism,
         tied=float(np.mean(score == score.max())),
+        at_half=half.asimov.value,
     )
