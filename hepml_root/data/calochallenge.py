@@ -49,7 +49,7 @@ def read_calochallenge(
                     f"nor 'energy' and 'layer_0', …, as those of CaloGAN. "
                     f"It has: {', '.join(file) or 'nothing'}."
                 )
-            _check_cells(path, arrays, geometry)
+            _check_cells(path, incident, arrays, geometry)
             start, stop, _ = slice(first, last).indices(len(incident))
             if start >= stop:
                 raise EmptySelectionError(
@@ -75,7 +75,16 @@ def _layers(file: Any) -> int:
     return number
 
 
-def _check_cells(path: Path, arrays: list[Any], geometry: Geometry) -> None:
+def _check_cells(path: Path, incident: Any, arrays: list[Any], geometry: Geometry) -> None:
+    for array in (incident, *arrays):
+        if not hasattr(array, "shape"):
+            raise CorruptFileError(f"'{path}': '{array.name}' is a group of HDF5, not an array.")
+    lengths = [len(array) for array in (incident, *arrays)]
+    if len(set(lengths)) > 1:
+        raise CorruptFileError(
+            f"'{path}' is incomplete: it has {lengths[0]} energies of particles and "
+            f"{', '.join(map(str, lengths[1:]))} showers."
+        )
     found = [tuple(array.shape[1:]) for array in arrays]
     cells = sum(int(np.prod(shape)) for shape in found)
     if cells != geometry.cells or (len(found) > 1 and found != list(geometry.shapes)):

@@ -442,3 +442,18 @@ def _frozen(values: NDArray[Any]) -> NDArray[Any]:
 def same_cells(one: Geometry, other: Geometry) -> bool:
     """Tell whether two geometries have the same cells in the same order, whatever they are made of."""
     return [layer.segmentation for layer in one.layers] == [layer.segmentation for layer in other.layers]
+
+
+def require_same_scale(one: Geometry, other: Geometry) -> None:
+    """Raise SettingError unless energies of the cells of two geometries are the same thing.
+
+    >>> require_same_scale(geometry("lar-3"), dataclasses.replace(geometry("lar-3"), scale="visible"))
+    Traceback (most recent call last):
+    hepml_root.errors.SettingError: the cells of 'lar-3' are on the scale 'electromagnetic' and those of \
+'lar-3' on 'visible': their energies cannot be put side by side.
+    """
+    if one.scale != other.scale:
+        raise SettingError(
+            f"the cells of '{one.name}' are on the scale '{one.scale}' and those of '{other.name}' on "
+            f"'{other.scale}': their energies cannot be put side by side."
+        )

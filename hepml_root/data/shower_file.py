@@ -170,7 +170,8 @@ def read_showers(
                 energies[rows] = _all_cells(path, lists[0], wanted[0], chosen)
             else:
                 _add_cells(energies[rows], path, lists[0], lists[1], wanted, chosen)
-        if cells is not None:
+        # Ours are in GeV, by whatever names they are read.
+        if own is None or cells is not None:
             energies *= np.float32(_UNITS[unit])
             values[:, list(branches).index("energy")] *= _UNITS[unit]
         made = _json(file, path, PROVENANCE) or {"file": Path(path).name}
@@ -209,6 +210,11 @@ def _chosen(path: Any, geometry: Geometry | None, own: dict[str, Any] | None) ->
         raise SettingError(
             f"'{path}' has showers of the geometry '{of_file.name}' ({of_file.cells} cells), not of "
             f"'{geometry.name}' ({geometry.cells} cells)."
+        )
+    if geometry is not None and geometry.scale != of_file.scale:
+        raise SettingError(
+            f"'{path}' has energies on the scale '{of_file.scale}', the geometry '{geometry.name}' is of the "
+            f"scale '{geometry.scale}'."
         )
     return of_file if geometry is None else geometry
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from hepml_root.data.calochallenge import read_calochallenge
 from hepml_root.data.columns import Column
 from hepml_root.data.finite import all_finite
-from hepml_root.data.geometry import Geometry, geometry, same_cells
+from hepml_root.data.geometry import Geometry, geometry, require_same_scale, same_cells
 from hepml_root.data.schema import Block, Schema
 from hepml_root.data.shower_conditions import CONDITIONS, check_labels
 from hepml_root.data.shower_file import read_showers, write_showers
@@ -418,6 +418,8 @@ class Showers:
         ------
         ShapeError
             Their geometries or conditions differ.
+        SettingError
+            The energies of their cells are on different scales.
         EmptySelectionError
             There are none.
         """
@@ -429,6 +431,7 @@ class Showers:
                     f"showers of {part.geometry.name} with {', '.join(part.labels)} cannot be joined to "
                     f"those of {parts[0].geometry.name} with {', '.join(parts[0].labels)}."
                 )
+            require_same_scale(part.geometry, parts[0].geometry)
         return cls(
             np.concatenate([part.energies for part in parts]),
             np.concatenate([part.conditions for part in parts]),

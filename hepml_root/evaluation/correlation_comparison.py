@@ -27,7 +27,8 @@ class ComparedCorrelations:
     first, second
         Coefficients (columns, columns); NaN where a quantity is constant.
     distance
-        Root mean square of the differences of all pairs, with error and floor.
+        Root mean square of the differences of all pairs, with error and floor. What is constant in one
+        sample only is not correlated with anything there: 0.
     largest
         The two names and the difference, second minus first, of the pair that differs most.
     """
@@ -90,7 +91,8 @@ def compare_correlations(
     matrices = [_coefficients(table, w) for table, w in zip(tables, (w_one, w_two), strict=True)]
 
     def apart(a: Floats, b: Floats) -> float:
-        return float(np.sqrt(np.nanmean((b - a)[pairs] ** 2))) if np.isfinite((b - a)[pairs]).any() else 0.0
+        difference = _difference(a, b)[pairs]
+        return float(np.sqrt(np.nanmean(difference**2))) if np.isfinite(difference).any() else 0.0
 
     replicas: list[float] = []
     floor: list[float] = []
@@ -101,7 +103,7 @@ def compare_correlations(
         for left, right in count_pairs(len(one), len(others), bootstrap, seed + len(floor), rate):
             for a, b in zip(left, right, strict=True):
                 found.append(apart(_coefficients(tables[0], w_one * a), _coefficients(others, w_other * b)))
-    difference = np.where(np.isfinite(matrices[1] - matrices[0]), matrices[1] - matrices[0], 0.0)
+    difference = np.nan_to_num(_difference(*matrices), nan=0.0)
     at = int(np.argmax(np.abs(difference[pairs])))
     row, column = int(pairs[0][at]), int(pairs[1][at])
     distance = Distance.from_replicas(apart(*matrices), np.array(replicas), np.array(floor))
@@ -117,6 +119,12 @@ def _coefficients(table: Floats, weights: Floats) -> Floats:
     variance = np.diag(covariance)
     scale = np.sqrt(np.where(variance > 1e-12, variance, np.nan))
     return covariance / scale[:, None] / scale[None, :]
+
+
+def _difference(first: Floats, second: Floats) -> Floats:
+    """Return second minus first, with 0 for what one of them lacks, and NaN for what both do."""
+    nowhere = np.isnan(first) & np.isnan(second)
+    return np.where(nowhere, np.nan, np.nan_to_num(second, nan=0.0) - np.nan_to_num(first, nan=0.0))
 
 
 def _positive(scale: Floats) -> Floats:

@@ -18,6 +18,7 @@ from hepml_root.evaluation.estimate import ONE_SIGMA, central_interval, poisson_
 #: The issue's aims for a generator: response within 1 %, resolution within 5 % of the source.
 AIMS = (0.01, 0.05)
 _FEWEST = 20
+_ROUNDING = 1e-6  # of an energy, relative
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +169,10 @@ def study_response(
             "edges": (low, high),
             "energy": float(w[inside[0]] @ particle[inside[0]] / w[inside[0]].sum()),
             "showers": [int(part.sum()) for part in inside],
-            "held_out": any(a <= 0.5 * (low + high) <= b for a, b in held_out),
+            # Energies may have been float32: 45.1 is then a little less.
+            "held_out": any(
+                a * (1 - _ROUNDING) <= 0.5 * (low + high) <= b * (1 + _ROUNDING) for a, b in held_out
+            ),
         }
         for place, key in enumerate(("response", "resolution")):
             values = [item[0][place] for item in found if item is not None]
@@ -199,10 +203,11 @@ def _edges(energy: Floats, bins: int, held_out: Sequence[tuple[float, float]]) -
         return [(float(value), float(value)) for value in distinct]
     lowest, highest = float(distinct[0]), float(distinct[-1])
     edges = list(np.geomspace(lowest, highest, bins + 1))
-    for border in (value for pair in held_out for value in pair if lowest < value < highest):
-        # A border takes the place of one that is near, so that no bin gets narrow.
+    borders = [value for pair in held_out for value in pair if lowest < value < highest]
+    for border in borders:
+        # It takes the place of an edge that is near, so that no bin gets narrow, and of no other border.
         near = int(np.argmin(np.abs(np.log(np.array(edges) / border))))
-        if 0 < near < len(edges) - 1 and border not in edges:
+        if 0 < near < len(edges) - 1 and border not in edges and edges[near] not in borders:
             edges[near] = border
         elif border not in edges:
             edges.append(border)
@@ -212,7 +217,7 @@ def _edges(energy: Floats, bins: int, held_out: Sequence[tuple[float, float]]) -
 
 def _inside(energy: Floats, low: float, high: float, last: bool) -> Bools:
     if low == high:
-        return np.isclose(energy, low, rtol=1e-6, atol=0.0)
+        return np.isclose(energy, low, rtol=_ROUNDING, atol=0.0)
     return (energy >= low) & ((energy <= high) if last else (energy < high))
 
 

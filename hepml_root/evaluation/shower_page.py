@@ -154,13 +154,14 @@ def _tiles(report: TwoSampleReport) -> list[tuple[str, str, str]]:
     ):  # fmt: skip
         if value is not None:
             tiles.append((title, str(value), f"same source {floor}"))
+    floor_known = bool(np.isfinite(summary["mean_wasserstein_floor"]))
     tiles.append((
         "Mean Wasserstein distance", f"{summary['mean_wasserstein']:.3g} σ",
-        f"same source {summary['mean_wasserstein_floor']:.2g} σ",
+        f"same source {summary['mean_wasserstein_floor']:.2g} σ" if floor_known else "same source unknown",
     ))  # fmt: skip
-    tiles.append(
-        ("Quantities above the floor", f"{100 * summary['above_floor']:.0f} %", "5 % for a perfect generator")
-    )
+    if floor_known:
+        above = f"{100 * summary['above_floor']:.0f} %"
+        tiles.append(("Quantities above the floor", above, "5 % for a perfect generator"))
     if report.response is not None:
         for title, (deviation, error) in zip(
             ("Response", "Resolution"), report.response.worst(), strict=True
@@ -195,7 +196,8 @@ def _tables(report: TwoSampleReport) -> dict[str, list[Table]]:
 def _distances(items: Sequence[ComparedObservable]) -> Table:
     rows = []
     for item in sorted(items, key=lambda one: -one.relative.estimate.value):
-        verdict = "" if item.wasserstein.at_the_floor else "above"
+        known = np.isfinite(item.wasserstein.floor_high)  # without replicas there is no floor
+        verdict = "above" if known and not item.wasserstein.at_the_floor else ""
         rows.append([
             item.name.replace("_", " "), str(item.separation), f"{item.separation.floor:.2g}",
             item.wasserstein.estimate.format(item.unit), f"{item.wasserstein.floor:.2g}", str(item.relative),
@@ -283,10 +285,11 @@ def _copying(report: TwoSampleReport) -> Table:
             str(test.nearer),
             str(test.close),
             f"{test.copies:.4g}",
+            f"{test.expected_copies:.4g}",
             "memorised" if test.memorised else "new",
         ]
         for space, test in report.copying.items()
     ]
-    head = ["space", "nearer to the training (0.5)", "very near (0.01)", "copies (0)", "verdict"]
+    head = ["space", "nearer to the training (0.5)", "very near (0.01)", "copies", "same source", "verdict"]
     note = "In brackets what new showers of the source give. Cells are over the particle's energy."
     return Table("Tests against memorising", head, rows, note)

@@ -99,17 +99,20 @@ class TwoSampleReport:
 
         Keys: ``auc`` (by classifier), ``mean_wasserstein`` (mean over the quantities, in standard deviations
         of the source) and its ``mean_wasserstein_floor``, ``mean_separation``, ``above_floor`` (fraction of
-        quantities whose distance is above what two samples of the source give), ``frechet``, ``kernel``,
+        quantities whose distance is above what two samples of the source give; NaN without replicas, which
+        say what that is), ``frechet``, ``kernel``,
         ``response_deviation`` and ``resolution_deviation`` (largest, with sign), ``coverage``, ``memorised``.
         """
         single = self.observables
         response = None if self.response is None else self.response.worst()
+        above = [not item.wasserstein.at_the_floor for item in single]
+        floor_known = all(np.isfinite(item.wasserstein.floor_high) for item in single)
         return {
             "auc": {name: test.auc for name, test in self.classifiers.items()},
             "mean_wasserstein": float(np.mean([item.relative.estimate.value for item in single])),
             "mean_wasserstein_floor": float(np.mean([item.relative.floor for item in single])),
             "mean_separation": float(np.mean([item.separation.estimate.value for item in single])),
-            "above_floor": float(np.mean([not item.wasserstein.at_the_floor for item in single])),
+            "above_floor": float(np.mean(above)) if floor_known else float("nan"),
             "frechet": None if self.frechet is None else self.frechet.estimate,
             "kernel": self.kernel,
             "response_deviation": None if response is None else response[0][0],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hepml_root.data.geometry import same_cells
+from hepml_root.data.geometry import require_same_scale, same_cells
 from hepml_root.errors import MissingDependencyError, SettingError, ShapeError, StatisticsWarning, unknown
 from hepml_root.evaluation.arrays import Floats
 from hepml_root.evaluation.classifier_test import classifier_test
@@ -79,7 +79,7 @@ def compare_showers(
     source_weights, generated_weights
         Weights (showers,); 1 if None.
     threshold
-        Cells below count as empty in the quantities [GeV]; that of the geometry if None.
+        Cells below count as empty in the quantities [GeV]; that of the source's geometry if None.
     held_out
         Ranges (lowest, highest) of the particle's energy that the training did not see [GeV].
     classifiers
@@ -98,7 +98,7 @@ def compare_showers(
     ShapeError
         The samples have different calorimeters or conditions.
     SettingError
-        A classifier is unknown, or a setting out of range.
+        A classifier is unknown, a setting out of range, or the samples' energies are on different scales.
     EmptySelectionError
         There are too few showers.
     WeightError
@@ -122,6 +122,8 @@ def compare_showers(
     started = time.perf_counter()
     _check_same(source, generated, train, again)
     chosen = _chosen(classifiers)
+    if threshold is None:  # one for all: the geometry of the others may be of the same cells with another
+        threshold = source.geometry.threshold
     notes: list[str] = []
     w_source = positive_weights("the source", source_weights, len(source))
     w_generated = positive_weights("the generated showers", generated_weights, len(generated))
@@ -171,7 +173,7 @@ def compare_showers(
             for name, showers, w in zip(names, (source, generated), (w_source, w_generated), strict=True)
         },
         settings={
-            "threshold": source.geometry.threshold if threshold is None else threshold, "bins": bins,
+            "threshold": threshold, "bins": bins,
             "bootstrap": bootstrap, "seed": seed, "max_events": max_events,
             "held_out": [list(pair) for pair in held_out], "floor": "bootstrap" if further is None else
             "second sample", "classifier": dict(classifier_settings or {}), "features": labels,
@@ -229,6 +231,7 @@ def _check_same(source: Showers, *others: Showers | None) -> None:
                 f"cells) and "
                 f"{other.geometry.name} ({other.geometry.cells} cells): only those of one can be compared."
             )
+        require_same_scale(source.geometry, other.geometry)
         if tuple(source.labels) != tuple(other.labels):
             raise ShapeError(
                 f"the showers have the conditions {', '.join(source.labels)} and {', '.join(other.labels)}: "

@@ -199,7 +199,9 @@ def shower_sample(
             "source": source, "inputs": dict(inputs or {}), "showers": len(table),
             "sha256": hashlib.sha256(table.tobytes()).hexdigest(),
         }  # fmt: skip
-    options: dict[str, Any] = {label: f"{low:g}:{high:g}" for label, (low, high) in ranges.items()}
+    options: dict[str, Any] = {
+        label: f"{_exactly(low)}:{_exactly(high)}" for label, (low, high) in ranges.items()
+    }
     if ranges:
         options["spectrum"] = spectrum
     own = [Branch(label, "of the particle", CONDITIONS[label]) for label in generator.labels]
@@ -224,6 +226,11 @@ def shower_sample(
         calorimeter=generator.geometry.to_dict(),
         facts=facts,
     )
+
+
+def _exactly(number: float) -> str:
+    """A number with all its digits: by these a generation is known that is to be resumed."""
+    return repr(number).removesuffix(".0")
 
 
 def _name(source: Any) -> str:

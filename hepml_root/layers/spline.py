@@ -8,6 +8,7 @@ from typing import Any
 from keras import ops
 
 MINIMUM = 1e-2  # of a bin's width and height, as a part of the whole, and of a slope: float32 inverts these
+_EVEN = 0.5  # of many narrow bins: their least part, in equal parts
 _AT_ONE = math.log(math.expm1(1.0 - MINIMUM))  # where softplus makes a slope 1
 
 
@@ -105,7 +106,9 @@ def rational_quadratic(x: Any, raw: Any, bound: float, inverse: bool = False) ->
 def _bins(raw: Any, bound: float) -> tuple[Any, Any]:
     """Return the lengths of the bins on one axis, and their lower ends, both ``(…, bins)``."""
     bins = raw.shape[-1]
-    parts = MINIMUM + (1.0 - MINIMUM * bins) * ops.softmax(raw, axis=-1)
+    # From a hundred bins on all would be of the least length, or of none: they keep half of what is to share.
+    least = min(MINIMUM, _EVEN / bins)
+    parts = least + (1.0 - least * bins) * ops.softmax(raw, axis=-1)
     ends = 2.0 * bound * ops.cumsum(parts, axis=-1) - bound
     inner = ends[..., :-1]
     edge = ops.ones_like(ends[..., :1]) * bound

@@ -313,7 +313,9 @@ def threshold_of(showers: Showers, asked: float | None) -> float:
         return float(asked)
     if showers.geometry.threshold > 0:
         return float(showers.geometry.threshold)
-    energies = showers.energies[:5000]
+    # Of all parts of a sample, which is often in the order of its energies; all of it if these are empty.
+    energies = showers.energies[:: max(1, len(showers) // 5000)]
+    energies = energies if energies.any() else showers.energies
     return float(np.quantile(energies[energies > 0], 1e-3))
 
 

@@ -17,8 +17,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 from hepml_root.data.conditions import condition_table
-from hepml_root.data.geometry import Geometry, same_cells
+from hepml_root.data.geometry import Geometry, require_same_scale, same_cells
 from hepml_root.data.showers import Showers
+from hepml_root.data.split import check_seed
 from hepml_root.errors import EmptySelectionError, ShapeError, UnsupportedOperationError
 from hepml_root.layers.manifest import FORMAT, PROBE_EVENTS, VERSION, ManifestLayer
 
@@ -323,6 +324,7 @@ class Generator(keras.Model):
         SettingError, ShapeError, NonFiniteInputError, EmptySelectionError
             As :func:`hepml_root.data.conditions.condition_table`.
         """
+        check_seed(seed)
         self._require_same(conditions)
         table = condition_table(conditions, self.labels, self.ranges, allow_extrapolation=allow_extrapolation)
         self._seeded(seed)
@@ -343,9 +345,10 @@ class Generator(keras.Model):
         ShapeError
             The showers are of another calorimeter.
         SettingError
-            They lack a condition, or are outside of the trained range.
+            They lack a condition, are outside of the trained range, or their energies are on another scale.
         """
-        self._require_same(showers)
+        check_seed(seed)
+        self._require_same(showers, energies=True)
         table = condition_table(showers, self.labels, self.ranges)
         if "density" not in self._untracked.models:
             inputs = {
@@ -366,12 +369,16 @@ class Generator(keras.Model):
         padded = {name: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for name, a in given.items()}
         return np.asarray(model.predict(padded, batch_size=block, verbose=0))[:showers]
 
-    def _require_same(self, showers: Any) -> None:
-        if isinstance(showers, Showers) and not same_cells(showers.geometry, self.geometry):
+    def _require_same(self, showers: Any, energies: bool = False) -> None:
+        if not isinstance(showers, Showers):
+            return
+        if not same_cells(showers.geometry, self.geometry):
             raise ShapeError(
                 f"the showers are of {showers.geometry}; the generator '{self.name}' makes those of "
                 f"{self.geometry}."
             )
+        if energies:
+            require_same_scale(showers.geometry, self.geometry)
 
     def training_data(self, showers: Showers) -> Any:
         """Return showers as the :class:`Dataset` that ``hr.fit`` trains on, after checking what they are.
@@ -381,11 +388,12 @@ class Generator(keras.Model):
         ShapeError
             They are of another calorimeter.
         SettingError
-            They lack a condition, or are outside of the range of those that the generator was made for.
+            They lack a condition, are outside of the range of those that the generator was made for, or their
+            energies are on another scale.
         """
         if not isinstance(showers, Showers):
             return showers
-        self._require_same(showers)
+        self._require_same(showers, energies=True)
         condition_table(showers, self.labels, self.ranges)
         return showers.dataset()
 

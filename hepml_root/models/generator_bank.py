@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from hepml_root.data.geometry import same_cells
+from hepml_root.data.geometry import require_same_scale, same_cells
 from hepml_root.errors import SettingError, ShapeError, UnsupportedOperationError, unknown
 from hepml_root.models.generator import Generator
 
@@ -129,6 +129,7 @@ def generator_bank(
     for one in generators:
         if not same_cells(one.geometry, first.geometry):
             raise ShapeError(f"'{one.name}' makes showers of {one.geometry}, and others of {first.geometry}.")
+        require_same_scale(one.geometry, first.geometry)
         if one.labels != first.labels:
             raise SettingError(f"'{one.name}' has the conditions {one.labels}, and others {first.labels}.")
     if label not in first.labels:

@@ -85,7 +85,8 @@ class ShapeGenerator(Generator):
         """Learn the standardisations from showers, a random 20 000 of them at most."""
         chosen = np.random.default_rng(1).permutation(len(showers))[:20_000]
         part = showers[np.sort(chosen)]
-        self.measured.adapt(part.energies[:4096])
+        # Some of them are enough, but not the first: samples are often in the order of their energies.
+        self.measured.adapt(showers[np.sort(chosen[:4096])].energies)
         shapes, conditions = [], []
         for first in range(0, len(part), 1024):
             rows = slice(first, first + 1024)

@@ -448,4 +448,7 @@ def _sampled(
     """Energy E with sampling fluctuations: gamma distributed, with mean E and variance c² E [GeV]."""
     if not variance.any():
         return energy
-    return np.asarray(random.standard_gamma(energy / variance) * variance)
+    # Of the layers of a calorimeter some may sample and others not.
+    samples = variance > 0
+    shape = np.divide(energy, variance, out=np.zeros_like(energy), where=samples)
+    return np.where(samples, random.standard_gamma(shape) * variance, energy)

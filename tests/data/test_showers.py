@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 
@@ -96,6 +97,11 @@ def test_parts():
         hr.Showers.concatenate([showers, hr.Showers(np.ones((1, 504)), [1.0], "lar-3")])
     with pytest.raises(EmptySelectionError):
         hr.Showers.concatenate([])
+    other = dataclasses.replace(SMALL, scale="electromagnetic")
+    with pytest.raises(SettingError, match="put side by side"):
+        hr.Showers.concatenate(
+            [showers, hr.Showers(showers.energies, showers.conditions, other, showers.labels)]
+        )
 
 
 def test_split_is_that_of_datasets():
@@ -304,6 +310,8 @@ def test_bad_root_files(tmp_path):
     own = showers.write(tmp_path / "own.root")
     with pytest.raises(SettingError, match=r"of the geometry 'small' .10 cells., not of 'lar-3'"):
         hr.Showers.from_root(own, "lar-3")
+    with pytest.raises(SettingError, match="on the scale 'visible'"):
+        hr.Showers.from_root(own, dataclasses.replace(SMALL, scale="electromagnetic"))
     content = own.read_bytes()
     torn = []
     some(300).write(own, overwrite=True)
@@ -314,6 +322,19 @@ def test_bad_root_files(tmp_path):
         (tmp_path / "broken.root").write_bytes(broken)
         with pytest.raises(CorruptFileError):
             hr.Showers.from_root(tmp_path / "broken.root")
+
+
+def test_the_unit_counts_also_where_branches_are_called_as_ours(tmp_path):
+    with uproot.recreate(tmp_path / "mev.root") as file:
+        file.mktree("showers", {"energy": "f4", "cell": 'var * {"index": int32, "energy": float32}'},
+                    counter_name=lambda name: f"n{name}")  # fmt: skip
+        cells = ak.Array([[{"index": 3, "energy": 2.0}]])
+        file["showers"].extend({"energy": np.full(1, 5e3, "f4"), "cell": cells})
+    read = hr.Showers.from_root(tmp_path / "mev.root", SMALL, energy_unit="MeV")
+    assert read.condition("energy").tolist() == [5.0]
+    assert read.total_energies() == pytest.approx([2e-3])
+    own = some().write(tmp_path / "own.root")  # which is in GeV, whatever is said
+    assert same(hr.Showers.from_root(own, energy_unit="MeV"), some())
 
 
 def test_cells_outside_the_geometry_are_refused(tmp_path):
@@ -379,6 +400,19 @@ def test_bad_hdf5_files(tmp_path):
         file["showers"] = np.zeros((3, 368))
     with pytest.raises(ShapeError, match=r"368 cells in a shower .368., the geometry 'cylinder' 6480"):
         hr.Showers.from_hdf5(path, "cylinder")
+    for particles, showers in ((3, 2), (2, 3)):  # a download that broke off, or two files that were mixed
+        with h5py.File(path, "w") as file:
+            file["incident_energies"] = np.full((particles, 1), 1e3)
+            file["showers"] = np.zeros((showers, 10))
+        with pytest.raises(
+            CorruptFileError, match=f"{particles} energies of particles and {showers} showers"
+        ):
+            hr.Showers.from_hdf5(path, SMALL)
+    with h5py.File(path, "w") as file:
+        file["incident_energies"] = np.full((3, 1), 1e3)
+        file.create_group("showers")
+    with pytest.raises(CorruptFileError, match="is a group"):
+        hr.Showers.from_hdf5(path, SMALL)
     with h5py.File(path, "w") as file:
         file["incident_energies"] = np.full((3, 1), 1e3)
         file["showers"] = np.full((3, 10), -1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hepml_root.data.geometry import geometry
 from hepml_root.data.showers import Showers
 from hepml_root.errors import SettingError, ShapeError, StatisticsWarning
 from hepml_root.evaluation.shower_observables import feature_table, radial_edges, shower_observables
+from hepml_root.evaluation.shower_page import _distances, _tiles
 from hepml_root.evaluation.two_sample import compare_showers
 
 
@@ -109,8 +111,35 @@ def test_copies_of_training_showers_are_found():
     assert report.copying["cells"].copies == 1
 
 
+def test_without_replicas_nothing_is_said_of_the_floor():
+    report = compare_showers(toy(200, 1), toy(200, 2), classifiers=(), bootstrap=0)
+    assert np.isnan(report.summary()["above_floor"])
+    assert report.to_dict()["summary"]["above_floor"] is None
+    assert not [name for name, _, _ in _tiles(report) if "floor" in name]
+    assert {row[-1] for row in _distances(report.observables).rows} == {""}
+
+
+def test_one_threshold_counts_for_both_samples():
+    """Of the same cells with other thresholds, as a generator of its own may have it."""
+    made = toy(200, 2)
+    other = dataclasses.replace(made.geometry, threshold=0.5)
+    same, changed = (
+        compare_showers(
+            toy(200, 1), Showers(made.energies, made.conditions, one), classifiers=(), bootstrap=0
+        )
+        for one in (made.geometry, other)
+    )
+    assert changed.summary()["mean_wasserstein"] == same.summary()["mean_wasserstein"]
+    assert changed.settings["threshold"] == made.geometry.threshold
+
+
 def test_samples_that_cannot_be_compared():
     source = toy(100, 1)
+    visible = dataclasses.replace(source.geometry, scale="visible")
+    with pytest.raises(
+        SettingError, match="on the scale 'electromagnetic' and those of 'lar-3' on 'visible'"
+    ):
+        compare_showers(source, Showers(source.energies, source.conditions, visible))
     cells = np.ones((100, geometry("si-w-10").cells))
     with pytest.raises(ShapeError, match="si-w-10"):
         compare_showers(source, Showers(cells, np.full(100, 10.0), "si-w-10"))

@@ -143,6 +143,17 @@ def test_correlations_differ_by_what_was_put_in():
     assert found.distance.floor == pytest.approx(math.sqrt(2 / 5000), rel=0.25)
 
 
+def test_a_generator_whose_quantity_is_constant_has_no_correlation():
+    x = normal(1, 2000, 2)
+    x[:, 1] = 0.6 * x[:, 0] + 0.8 * x[:, 1]
+    found = compare_correlations(x, np.column_stack([normal(2, 2000), np.ones(2000)]), ["a", "b"])
+    assert found.distance.estimate.value == pytest.approx(0.6, abs=0.06)
+    assert not found.distance.at_the_floor
+    assert found.largest[2] == pytest.approx(-0.6, abs=0.06)
+    both = compare_correlations(np.ones((100, 2)), np.ones((100, 2)), ["a", "b"])
+    assert both.distance.estimate.value == 0
+
+
 def test_frechet_distance_of_gaussians_in_closed_form():
     # Commuting covariances: Σ (σ − τ)², plus the squared distance of the means.
     distance = gaussian_frechet_distance([0, 0], np.diag([1.0, 4.0]), [1, 2], np.diag([9.0, 0.0]))
@@ -265,6 +276,33 @@ def test_a_generator_without_some_of_the_events_is_caught():
     assert outside.density.value < 0.5
 
 
+def test_a_sample_in_the_order_of_its_energies_is_as_complete_as_a_shuffled_one():
+    # Of the larger sample as many events count as of the smaller one: if these were the first, the dense
+    # ones at low energy alone would be compared with all.
+    width = np.repeat([0.1, 1.0, 10.0, 100.0], 600)[:, None]
+    source, same = width * normal(1, 2400, 2), width[::4] * normal(2, 600, 2)
+    for first, second in ((source, same), (same, source)):
+        found = coverage_test(first, second)
+        assert not found.collapsed
+        assert abs(found.self_nearer.value - 0.5) < 4 * found.self_nearer.error
+
+
+def test_events_that_the_source_repeats_are_no_copies():
+    def some(seed: int, events: int) -> np.ndarray:
+        """One in fifty is empty, as showers of low energy are."""
+        return np.where(np.random.default_rng(seed).random((events, 1)) < 0.02, 0.0, normal(seed, events, 5))
+
+    train, test, new = some(1, 3000), some(2, 1000), some(3, 1000)
+    fair = copying_test(train, test, new)
+    assert fair.copies == pytest.approx(0.02, abs=0.015)  # 3.5 standard deviations of 20
+    assert fair.expected_copies == pytest.approx(0.02, abs=0.015)
+    assert not fair.memorised
+    new[100:200] = train[100:200]
+    found = copying_test(train, test, new)
+    assert found.copies > 0.1
+    assert found.memorised
+
+
 def test_nearest_distances_are_exact_and_copies_are_at_zero():
     x, y = (
         normal(1, 40, 7) + 1e3,
@@ -296,6 +334,22 @@ def test_response_and_resolution_are_those_that_were_put_in():
     (deviation, error), (wider, _) = study.worst(held_out=True)
     assert abs(deviation - 0.02) < 4 * error
     assert wider > 0
+
+
+def test_borders_of_energies_that_were_held_out_are_borders_of_bins():
+    energy = np.random.default_rng(1).uniform(10, 100, 4000)
+    for held_out in ([(40.0, 45.0)], [(30.0, 33.0), (50.0, 60.0)]):
+        study = study_response((energy, energy), (energy, energy), held_out=held_out)
+        found = study.edges[study.held_out]
+        for low, high in held_out:
+            assert low in found
+            assert high in found
+        inside = sum(((energy >= low) & (energy < high)).sum() for low, high in held_out)
+        assert study.showers[0][study.held_out].sum() == inside
+    # 45.1 as float32 is less than 45.1.
+    single = np.repeat(np.float32([10.0, 45.1, 80.0]), 100)
+    study = study_response((single, single), (single, single), held_out=[(45.1, 45.1)])
+    assert study.held_out.tolist() == [False, True, False]
 
 
 def test_response_of_single_energies_and_bad_input():

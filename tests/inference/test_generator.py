@@ -112,6 +112,13 @@ def test_files_do_not_depend_on_processes_and_agree_with_data_frames(model, fold
     assert str(folder) not in str(said)
 
 
+def test_a_sample_is_known_by_all_digits_of_its_ranges(model):
+    """By its options a generation is known that is to be resumed: others must not look the same."""
+    options = [hr.shower_sample(model, {"energy": (10, end), "eta": 0.25}).options for end in (50, 50.000004)]
+    assert options[0]["energy"] == "10:50"
+    assert options[1]["energy"] == "10:50.000004"
+
+
 def test_conditions_of_a_tree(model, truth, folder, capsys):
     path = folder / "of_truth.root"
     arguments = ["generate", "--model", str(model), "--conditions", f"{truth}:events", "-o", str(path)]

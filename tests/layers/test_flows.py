@@ -125,6 +125,21 @@ def test_spline():
     np.testing.assert_allclose(np.diff(y) / np.diff(x), middle, rtol=0.05)
 
 
+@pytest.mark.parametrize("bins", [100, 256])
+def test_splines_of_many_bins_rise_everywhere_and_have_an_inverse(bins):
+    """As a hundredth of the whole for each bin would be all there is, their least part is smaller."""
+    random = np.random.default_rng(1)
+    raw = np.broadcast_to(
+        random.normal(size=(1, parameters(bins))).astype(np.float32), (4001, parameters(bins))
+    )
+    x = np.linspace(-6, 6, 4001, dtype=np.float32)
+    y, slope = (np.asarray(a) for a in rational_quadratic(x, raw, 5.0))
+    assert np.isfinite(slope).all()
+    assert (np.diff(y) > 0).all()
+    assert np.abs(y - x).max() > 0.05  # not the identity, which equal bins would be
+    np.testing.assert_allclose(rational_quadratic(y, raw, 5.0, inverse=True)[0], x, atol=1e-3)
+
+
 def test_parts():
     x, _ = events()
     mapped, change = Permutation([3, 1, 0, 2]).forward(x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -202,6 +204,13 @@ def test_banks_refuse_what_does_not_fit():
     )  # fmt: skip
     with pytest.raises(ShapeError, match="lar-3"):
         hr.models.generator_bank([low, other])
+    shifted = toy_showers(eta=(1, 2))
+    scale = {"visible": "electromagnetic", "electromagnetic": "visible"}[shifted.geometry.scale]
+    geometry = dataclasses.replace(shifted.geometry, scale=scale)
+    with pytest.raises(SettingError, match="put side by side"):
+        hr.models.generator_bank(
+            [low, gan(Showers(shifted.energies, shifted.conditions, geometry, shifted.labels))]
+        )
 
 
 def test_what_a_gan_does_not_take():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -84,6 +86,9 @@ def test_samples(name, made):
     assert new.labels == SHOWERS.labels
     np.testing.assert_array_equal(new.energies, generator.sample(SHOWERS[:200], seed=1).energies)
     assert (new.energies != generator.sample(SHOWERS[:200], seed=2).energies).any(axis=1).all()
+    for seed in (-1, 1.5):
+        with pytest.raises(SettingError, match="a seed is a whole number"):
+            generator.sample(SHOWERS[:2], seed=seed)
     # Two events of the same particle differ.
     twice = generator.sample({"energy": [50.0, 50.0], "eta": 0.0}).energies
     assert (twice[0] != twice[1]).any()
@@ -156,6 +161,11 @@ def test_refusals(name, made):
         generator.sample(other)
     with pytest.raises(ShapeError, match="lar-3"):
         hr.fit(generator, other, verbose=False)
+    visible = dataclasses.replace(SHOWERS.geometry, scale="visible")
+    with pytest.raises(SettingError, match="put side by side"):
+        hr.fit(
+            generator, Showers(SHOWERS.energies, SHOWERS.conditions, visible, SHOWERS.labels), verbose=False
+        )
     with pytest.raises(EmptySelectionError, match="empty"):
         ENTRIES[name].function(
             Showers(np.zeros((5, SHOWERS.geometry.cells)), np.full(5, 20.0), SHOWERS.geometry)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from hepml_root.data.geometry import Geometry
+from hepml_root.data.showers import Showers
 from hepml_root.errors import SettingError
+from hepml_root.models.flow import threshold_of
 from hepml_root.models.layer_moments import POWERS, LayerMoments
+from hepml_root.models.shape_flow import shape_flow
 from hepml_root.models.shower_shape import ShowerShape
 
 GEOMETRY = Geometry.from_dict({
@@ -17,15 +22,38 @@ GEOMETRY = Geometry.from_dict({
 ALIKE = Geometry.from_dict({"name": "alike", "layers": [{"grid": [6, 6, 10.0, 10.0]}] * 2})
 
 
-def showers(number: int = 200, seed: int = 1) -> np.ndarray:
+def showers(number: int = 200, seed: int = 1, away: float = 3.0) -> np.ndarray:
     """Bell-shaped layers with noise; what is below the threshold is empty."""
     random = np.random.default_rng(seed)
     x, y, _ = GEOMETRY.centres.T
-    centre = random.normal(0.0, 3.0, (2, number, 1))
+    centre = random.normal(0.0, away, (2, number, 1))
     width = random.uniform(8.0, 14.0, (number, 1))
     mean = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * width**2))
     cells = random.gamma(2.0, 0.5 * mean * random.uniform(0.1, 1.0, (number, 1)))
     return np.where(cells < GEOMETRY.threshold, 0.0, cells).astype(np.float32)
+
+
+def test_a_threshold_is_that_of_all_parts_of_a_sample():
+    """Samples are often in the order of their energies: the first showers may be all empty, or bright."""
+    cells = np.zeros((12_000, GEOMETRY.cells), np.float32)
+    cells[6000:] = 1.0 + np.arange(GEOMETRY.cells)
+    bare = dataclasses.replace(GEOMETRY, threshold=0.0)
+    assert threshold_of(Showers(cells, np.full(12_000, 10.0), bare), None) == 1.0
+    cells[:6000], cells[6000:] = 1.0, 1e-4 * np.eye(1, GEOMETRY.cells)
+    assert threshold_of(Showers(cells, np.full(12_000, 10.0), bare), None) == pytest.approx(1e-4)
+    one = np.zeros((12_000, GEOMETRY.cells), np.float32)
+    one[11_999, 3] = 2.0  # not among those that are looked at first
+    assert threshold_of(Showers(one, np.full(12_000, 10.0), bare), None) == 2.0
+
+
+def test_units_are_those_of_all_parts_of_a_sample():
+    """The first 4096 showers are all in the middle, the others are not: units are of both."""
+    cells = np.concatenate([showers(4200, 1, away=0.0), showers(4200, 2, away=10.0)])
+    made = Showers(cells, np.linspace(10.0, 100.0, len(cells)), GEOMETRY)
+    generator = shape_flow(made, hidden=(4,), shape_hidden=(4,), shape_steps=1)
+    first = ShowerShape(GEOMETRY, 0.01).adapt(cells[:4096])
+    # Of a mixture of two equal parts the quartiles are those of the wide part, in the narrow one's middle.
+    assert (np.asarray(generator.measured.scales) > 1.5 * np.asarray(first.scales)).all()
 
 
 @pytest.mark.parametrize("geometry", [GEOMETRY, ALIKE])

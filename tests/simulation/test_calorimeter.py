@@ -151,6 +151,20 @@ def test_sampling_fluctuations_are_those_of_the_layers():
     assert total.mean() == pytest.approx(1.0, abs=5 * c / 30**0.5 / 600**0.5)
 
 
+def test_layers_without_sampling_fluctuations_stand_beside_others():
+    """Of a crystal in front of a sampling layer only the latter fluctuates: σ = c √E of what it has."""
+    layers = [
+        LEAD | {"count": 20, "grid": [1, 1, 4000.0, 4000.0]},
+        LEAD | {"count": 60, "grid": [1, 1, 4000.0, 4000.0], "resolution": 0.3},
+    ]
+    mixed = Geometry.from_dict({"name": "mixed", "scale": "electromagnetic", "layers": layers})
+    made = simulate_showers(mixed, np.full(400, 30.0), particle="electron", seed=3)
+    behind = made.layer_energies()[:, 20:].sum(axis=1).mean()
+    total = made.total_energies().astype(float)
+    assert total.mean() == pytest.approx(30.0, rel=0.01)
+    assert total.std() == pytest.approx(0.3 * behind**0.5, rel=0.15)  # the error of the width is 3.5 %
+
+
 def test_visible_energies_are_the_electromagnetic_ones_times_the_sampling_fractions():
     two = block(40).to_dict()
     two["layers"].append(two["layers"][0] | {"passive_mm": 4.0})
