@@ -39,7 +39,7 @@ def condition_table(
     SettingError
         A label is unknown or missing, or a value is outside of the trained range.
     ShapeError
-        The shape is another one.
+        The shape is another one, or they are no numbers.
     NonFiniteInputError
         NaN or infinity.
     EmptySelectionError
@@ -66,14 +66,14 @@ allow_extrapolation=True (--allow-extrapolation) takes it all the same.
         missing = [label for label in labels if label not in given]
         if missing:
             raise SettingError(f"the generator also needs {', '.join(missing)} for each shower.")
-        columns = [np.atleast_1d(np.asarray(given[label], np.float32)) for label in labels]
+        columns = [np.atleast_1d(_numbers(given[label], label)) for label in labels]
         try:
             table = np.stack(np.broadcast_arrays(*columns), axis=-1)
         except ValueError:
             shapes = {label: column.shape for label, column in zip(labels, columns, strict=True)}
             raise ShapeError(f"the conditions differ in their number of showers: {shapes}.") from None
     else:
-        table = np.asarray(given, np.float32)
+        table = _numbers(given, ", ".join(labels))
         if len(labels) == 1 and table.ndim <= 1:
             table = np.atleast_1d(table)[:, None]
     if table.ndim != 2 or table.shape[1] != len(labels):
@@ -91,6 +91,13 @@ allow_extrapolation=True (--allow-extrapolation) takes it all the same.
     elif "energy" in labels and (table[:, labels.index("energy")] <= 0).any():
         raise SettingError("the energy of a particle must be above 0.")
     return np.ascontiguousarray(table, np.float32)
+
+
+def _numbers(given: Any, name: str) -> NDArray[np.float32]:
+    try:
+        return np.asarray(given, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"{name}: a number, or as many as showers, is needed; {error}.") from None
 
 
 def _require_inside(

@@ -66,7 +66,7 @@ MATERIALS = {
     for one in (
         Material("silicon", 14, 28.086, 2.329, 21.82, 1.664),
         Material("liquid argon", 18, 39.948, 1.396, 19.55, 1.508),
-        Material("scintillator", 5.575, 11.085, 1.032, 43.79, 1.956),
+        Material("scintillator", 5.575, 11.085, 1.032, 43.90, 1.956),
         Material("iron", 26, 55.845, 7.874, 13.84, 1.451),
         Material("copper", 29, 63.546, 8.96, 12.86, 1.403),
         Material("tungsten", 74, 183.84, 19.30, 6.76, 1.145),

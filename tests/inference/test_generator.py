@@ -189,6 +189,8 @@ def test_conditions_that_cannot_be(model):
         ({"energy": 50.0, "etta": 0.0}, SettingError, "Nearest: 'eta'"),
         (np.ones((4, 3)), ShapeError, r"\(showers, 2\) is needed"),
         (np.ones((0, 2)), EmptySelectionError, "no shower"),
+        ([[20.0, 0.0], [30.0]], ShapeError, "energy, eta: a number, or as many as showers"),
+        ([["much", 0.0]], ShapeError, "could not convert"),
     ):
         with pytest.raises(error, match=said):
             hr.generate_showers(model, conditions)
