@@ -169,9 +169,7 @@ def write_adopted(
     held = parity.reference(runtime, events, kinds, probabilities=description["task"] != "regression")
     _warn_if_reversed(description, data, held, "Say what the network gives with labels=[…].")
     runtimes = ("ONNX Runtime in one batch", "ONNX Runtime in batches")
-    return write_held(
-        proto, description, held, runtimes, kind, path, overwrite, points, generated, compared
-    )
+    return write_held(proto, description, held, runtimes, kind, path, overwrite, points, generated, compared)
 
 
 def _warn_if_reversed(description: Mapping[str, Any], data: Any, held: parity.Reference, remedy: str) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from hepml_root.errors import ModelFileError, NonFiniteInputError, SettingError, ShapeError
 from hepml_root.export import certificate, parity
 from hepml_root.export import manifest as manifests
-from hepml_root.export.held_file import Certify, Points, write_held
+from hepml_root.export.held_file import Points, write_held
 from hepml_root.output import refuse_existing
 from hepml_root.tmva.cuts import Cuts, add_cuts
 from hepml_root.tmva.graph import Graph
@@ -44,11 +44,11 @@ def convert(
 ) -> Path:
     """Write a weight file that TMVA wrote (``*.weights.xml``) as an ONNX file with a manifest.
 
-    The file computes what TMVA's Reader computes, variable transformations included; :class:`hepml_root.Session`,
-    ``hr.define`` in RDataFrame, ``hr.apply``, ``hr.compile`` and generated C++ take it. Methods: BDT, MLP,
-    Fisher, LD, Likelihood, Cuts. Input "features" ``(events, variables)`` in the units of the variables, in
-    TMVA's order; output "score" ``(events, values)``: one value of a classifier, one for each class, or for each
-    target in its units.
+    The file computes what TMVA's Reader computes, variable transformations included;
+    :class:`hepml_root.Session`, ``hr.define`` in RDataFrame, ``hr.apply``, ``hr.compile`` and generated
+    C++ take it. Methods: BDT, MLP, Fisher, LD, Likelihood, Cuts. Input "features" ``(events, variables)``
+    in the units of the variables, in TMVA's order; output "score" ``(events, values)``: one value of a
+    classifier, one for each class, or for each target in its units.
 
     Arguments
     ---------
@@ -118,7 +118,7 @@ def write(
     events: ArrayLike | None,
     overwrite: bool,
     points: Points,
-    generated: Certify,
+    generated: Sequence[str],
 ) -> Path:
     """Write what :func:`convert` has read."""
     header = weights.header
@@ -134,11 +134,11 @@ def write(
     )
     if not np.isfinite(held.outputs[0][: held.events]).all():
         raise ModelFileError(
-            f"'{weights.path}' ({header.method}::{header.title}): its weights overflow float32 for ordinary events."
+            f"'{weights.path}' ({header.method}::{header.title}): its weights overflow float32 for "
+            "ordinary events."
         )
     runtimes = ("ONNX Runtime in one batch", "ONNX Runtime in batches")
-    names = [name for name in (generated if not isinstance(generated, bool) else ())]
-    return write_held(proto, description, held, runtimes, source, path, overwrite, points, names)
+    return write_held(proto, description, held, runtimes, source, path, overwrite, points, generated)
 
 
 def emit(weights: WeightFile, signal_efficiency: float | None = None) -> onnx.ModelProto:
@@ -152,7 +152,8 @@ def emit(weights: WeightFile, signal_efficiency: float | None = None) -> onnx.Mo
     header = weights.header
     if (signal_efficiency is None) == isinstance(weights.weights, Cuts):
         raise SettingError(
-            f"'{weights.path}': the method Cuts needs signal_efficiency=…, between 0 and 1: the file has a set of "
+            f"'{weights.path}': the method Cuts needs signal_efficiency=…, between 0 and 1: the file "
+            "has a set of "
             "cuts for each."
             if signal_efficiency is None
             else f"'{weights.path}': signal_efficiency belongs to the method Cuts; this is {header.method}."
@@ -252,7 +253,8 @@ def _given(events: ArrayLike, header: Header) -> NDArray[np.float32]:
     count = len(header.variables)
     if block.ndim != 2 or block.shape[1] != count or not len(block) or block.dtype.kind not in "fiub":
         raise ShapeError(
-            f"events of shape {block.shape} and type {block.dtype}: numbers (events, {count}) are needed, with the "
+            f"events of shape {block.shape} and type {block.dtype}: numbers (events, {count}) are "
+            "needed, with the "
             f"columns {', '.join(variable.label for variable in header.variables)}."
         )
     block = block.astype(np.float32)

@@ -1,10 +1,11 @@
-"""Rectangular cuts (Cuts): 1 for an event inside a box, 0 for one outside, one box for each signal efficiency.
+"""Rectangular cuts (Cuts): 1 for an event inside a box, 0 for one outside, one box for each signal
+efficiency.
 
     y = 1 where  minᵢ < xᵢ ≤ maxᵢ  for all variables
 
 A file holds boxes for equal steps of the signal efficiency from 0 to 1. TMVA takes, at an efficiency in the
-n-th step, the box n + 1 (of 100 steps: at 0.705 that of 0.71 to 0.72), and the last one from there on; so it is
-done here. Efficiencies that are not above 0 let nothing pass.
+n-th step, the box n + 1 (of 100 steps: at 0.705 that of 0.71 to 0.72), and the last one from there on; so
+it is done here. Efficiencies that are not above 0 let nothing pass.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ def read_cuts(node: XmlNode, header: Header) -> Cuts:
     count = node.integer("nbins", least=1, most=MOST_BOXES)
     boxes = sorted(node.all("Bin"), key=lambda box: box.integer("ibin"))
     if [box.integer("ibin") for box in boxes] != list(range(1, count + 1)):
-        raise node.error(f"nbins={count}, but there are {len(boxes)} nodes <Bin>, or their numbers have gaps.")
+        raise node.error(
+            f"nbins={count}, but there are {len(boxes)} nodes <Bin>, or their numbers have gaps."
+        )
     sides = []
     for side in ("cutMin", "cutMax"):
         rows = [box.child("Cuts") for box in boxes]

@@ -1,4 +1,5 @@
-"""An ONNX graph while it is written: nodes and constants with names of their own, and trees of comparisons."""
+"""An ONNX graph while it is written: nodes and constants with names of their own, and trees of
+comparisons."""
 
 from __future__ import annotations
 
@@ -67,7 +68,9 @@ class Graph:
         ]
         weights = [numpy_helper.from_array(array, label) for label, array in self.constants.items()]
         graph = helper.make_graph(self.nodes, name, ends[:1], ends[1:], weights)
-        return helper.make_model(graph, opset_imports=OPSETS, ir_version=IR_VERSION, producer_name="hepml_root")
+        return helper.make_model(
+            graph, opset_imports=OPSETS, ir_version=IR_VERSION, producer_name="hepml_root"
+        )
 
 
 @dataclass
@@ -114,7 +117,8 @@ class Forest:
         self.trees += 1
 
     def steps(self, feature: int, edges: NDArray[np.float32], values: NDArray[Any], target: int) -> None:
-        """Add a balanced tree for a step function: ``values[i]`` where i of the ascending ``edges`` are ≤ x."""
+        """Add a balanced tree for a step function: ``values[i]`` where i of the ascending ``edges`` are ≤
+        x."""
         count = 0
         waiting = [(0, 0, len(edges))]  # node, and the values it chooses among: first and last
         while waiting:

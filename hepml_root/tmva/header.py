@@ -128,9 +128,7 @@ def read_header(root: XmlNode) -> Header:
         raise UnsupportedOperationError(
             f"{root.source}: " + unknown("method", method, METHODS, f"{method} {why}" if why else "")
         )
-    info = {
-        node.attribute("name"): node.attribute("value") for node in root.child("GeneralInfo").all("Info")
-    }
+    info = {node.attribute("name"): node.attribute("value") for node in root.child("GeneralInfo").all("Info")}
     options = _options(root.child("Options"), method)
     variables = _variables(root.child("Variables"), "Variable", "NVar", "VarIndex")
     if not 0 < len(variables) <= MOST_VARIABLES:
@@ -156,7 +154,8 @@ def _options(node: XmlNode, method: str) -> dict[str, Option]:
         name = entry.attribute("name")
         if re.sub(r"(Sig|Bkg)?(\[\d+\])?\Z", "", name) not in known and name not in known:
             raise UnsupportedOperationError(
-                f"{node.source}, line {entry.line}: {unknown('option', name, sorted(known))} It may change what "
+                f"{node.source}, line {entry.line}: {unknown('option', name, sorted(known))} It may "
+                "change what "
                 "the method computes, so the file is not read."
             )
         modified = entry.attribute("modified", "No") == "Yes"
@@ -219,6 +218,7 @@ def _release(root: XmlNode, info: Mapping[str, str]) -> tuple[int, int, int]:
     release = (int(found[1]), int(found[2]), int(found[3]))
     if release < (4, 1, 0):
         raise UnsupportedOperationError(
-            f"{root.source} was written by TMVA {text}; files of 4.1.0 (ROOT 5.28) and later are read. Train again."
+            f"{root.source} was written by TMVA {text}; files of 4.1.0 (ROOT 5.28) and later are read. "
+            "Train again."
         )
     return release

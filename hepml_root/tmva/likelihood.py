@@ -2,8 +2,8 @@
 
     y = p_S / (p_S + p_B),  p_C = Πᵢ max(f_C,i(xᵢ), ε)
 
-and with TransformOutput −log(1/y − 1)/15. It is computed with sums of logarithms, which do not underflow; values
-outside the range of the densities are taken at its edges.
+and with TransformOutput −log(1/y − 1)/15. It is computed with sums of logarithms, which do not underflow;
+values outside the range of the densities are taken at its edges.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ def add_likelihood(graph: Graph, signal: str, background: str, weights: Likeliho
                 content = np.maximum(pdf.values.astype(np.float64), math.exp(_LEAST_LOG))
                 forest.steps(which * count + i, step_edges(pdf), np.log(content), which)
         sums.append(forest.add_to(graph, joined))
-    both = graph.add("Max", sums[0] if len(sums) == 1 else graph.add("Add", *sums), graph.constant(_LEAST_LOG))
+    both = graph.add(
+        "Max", sums[0] if len(sums) == 1 else graph.add("Add", *sums), graph.constant(_LEAST_LOG)
+    )
     ratio = graph.affine(both, np.array([[1.0], [-1.0]]))
     if not weights.transformed:
         return graph.add("Sigmoid", ratio)

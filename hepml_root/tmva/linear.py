@@ -47,7 +47,9 @@ def read_linear(node: XmlNode, header: Header) -> Linear:
 
 def _check_count(node: XmlNode, header: Header) -> None:
     if node.integer("NCoeff") != len(header.variables) + 1:
-        raise node.error(f"NCoeff={node.integer('NCoeff')} for {len(header.variables)} variables and a constant.")
+        raise node.error(
+            f"NCoeff={node.integer('NCoeff')} for {len(header.variables)} variables and a constant."
+        )
 
 
 def add_linear(graph: Graph, values: str, weights: Linear) -> str:

@@ -4,9 +4,9 @@
     aⱼ = f(Σᵢ (wᵢⱼ aᵢ)² + bⱼ²)  "sqsum"
     aⱼ = f(Σᵢ |wᵢⱼ aᵢ| + |bⱼ|)  "abssum"
 
-with f a sigmoid, tanh, radial exp(−x²/2), ReLU or linear; the output neurons have a sigmoid (EstimatorType=CE)
-or are linear (MSE), and of several classes the softmax is taken. Since TMVA 4.2.1 its tanh is a fraction of two
-polynomials, 4·10⁻⁵ off at most: files of these releases get the same.
+with f a sigmoid, tanh, radial exp(−x²/2), ReLU or linear; the output neurons have a sigmoid
+(EstimatorType=CE) or are linear (MSE), and of several classes the softmax is taken. Since TMVA 4.2.1 its
+tanh is a fraction of two polynomials, 4·10⁻⁵ off at most: files of these releases get the same.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def read_network(node: XmlNode, header: Header) -> Network:
             )
     estimator = header.option("EstimatorType", "MSE")
     if estimator not in ("MSE", "CE"):
-        raise UnsupportedOperationError(f"{node.source}: EstimatorType={estimator[:40]}; known are MSE and CE.")
+        raise UnsupportedOperationError(
+            f"{node.source}: EstimatorType={estimator[:40]}; known are MSE and CE."
+        )
     layout = node.child("Layout")
     layers = layout.in_order("Layer", "NLayers", "Index")
     if not 2 <= len(layers) <= MOST_LAYERS:
@@ -80,7 +82,9 @@ def read_network(node: XmlNode, header: Header) -> Network:
     outputs = len(header.outputs)
     for layer, found, wanted in ((0, neurons[0], len(header.variables)), (-1, neurons[-1], outputs)):
         if found != wanted:
-            raise layers[layer].error(f"{found} neurons; the file has {wanted} variables or outputs for these.")
+            raise layers[layer].error(
+                f"{found} neurons; the file has {wanted} variables or outputs for these."
+            )
     if min(neurons) < 1 or sum(a * b for a, b in zip(sizes[:-1], neurons[1:], strict=True)) > MOST_SYNAPSES:
         raise layout.error(f"layers of {sizes} neurons.")
     tables = []
@@ -88,7 +92,9 @@ def read_network(node: XmlNode, header: Header) -> Network:
         rows = layer.counted("Neuron", "NNeurons")
         for row in rows:
             if row.integer("NSynapses") != following:
-                raise row.error(f"NSynapses={row.integer('NSynapses')}; the next layer has {following} neurons.")
+                raise row.error(
+                    f"NSynapses={row.integer('NSynapses')}; the next layer has {following} neurons."
+                )
         table = np.array([row.numbers(following) for row in rows])
         if np.abs(table).max(initial=0.0) > np.finfo(np.float32).max:
             raise layer.error("a weight is beyond float32.")

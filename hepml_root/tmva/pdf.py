@@ -1,4 +1,5 @@
-"""Probability densities and cumulative distributions as TMVA keeps them: a histogram, smoothed, then interpolated.
+"""Probability densities and cumulative distributions as TMVA keeps them: a histogram, smoothed, then
+interpolated.
 
 TMVA reads the histogram, smooths it, draws a spline through the centres of its bins, and keeps the values of
 the spline in the centres of 10 000 fine bins, between which it interpolates linearly (outside: with the line
@@ -77,7 +78,8 @@ def read_pdf(node: XmlNode, normalised: bool) -> Pdf:
     method = node.integer("InterpolMethod")
     if method == len(SPLINES) + 1:
         raise UnsupportedOperationError(
-            f"{node.source}, line {node.line}: the density '{node.attributes.get('Name', '')[:60]}' is made of "
+            f"{node.source}, line {node.line}: the density '{node.attributes.get('Name', '')[:60]}' is "
+            "made of "
             "kernels (PDFInterpol=KDE), which is not read. Train with Spline2 or another spline."
         )
     if method > len(SPLINES):
@@ -154,8 +156,8 @@ class Lookup:
 def add_lookup(graph: Graph, values: str, pdfs: Sequence[Pdf]) -> Lookup:
     """Add the search for the pair of fine bins that every value ``(events, columns)`` lies between.
 
-    ``pdfs`` are the interpolated densities of the columns. A centre is kept as the sum of two float32 numbers, so
-    that the distance from it has all digits.
+    ``pdfs`` are the interpolated densities of the columns. A centre is kept as the sum of two float32
+    numbers, so that the distance from it has all digits.
     """
     for pdf in pdfs:
         if not pdf.interpolated or len(pdf.values) < 2:

@@ -181,23 +181,26 @@ class Reader:
             where = [i for i, name in enumerate(names) if _plain(name) == _plain(given.expression)]
             if where:
                 raise ColumnNotFoundError(
-                    f"{place}: {kind} {position} is '{variable.expression}', and '{given.expression}' is {kind} "
+                    f"{place}: {kind} {position} is '{variable.expression}', and '{given.expression}' "
+                    f"is {kind} "
                     f"{where[0]}: call {call} in the order {', '.join(names)}."
                 )
             raise ColumnNotFoundError(
-                f"{place}: {kind} {position} is '{variable.expression}'; " + unknown(kind, given.expression, names)
+                f"{place}: {kind} {position} is '{variable.expression}'; "
+                + unknown(kind, given.expression, names)
             )
         if len(declared) != len(wanted):
             raise ColumnNotFoundError(
-                f"{place} has {len(wanted)} {kind}s, and {len(declared)} are declared. Call {call} for each, in the "
+                f"{place} has {len(wanted)} {kind}s, and {len(declared)} are declared. Call {call} for "
+                "each, in the "
                 f"order {', '.join(names) or '(none)'}."
             )
 
     def EvaluateMVA(self, *arguments: Any) -> float:
         """Return the response of a classifier for one event.
 
-        ``EvaluateMVA(tag[, aux])`` takes the event from the addresses, ``EvaluateMVA(values, tag[, aux])`` from a
-        list. ``aux`` is the signal efficiency of the method Cuts. An event with NaN gives −999.
+        ``EvaluateMVA(tag[, aux])`` takes the event from the addresses, ``EvaluateMVA(values, tag[, aux])``
+        from a list. ``aux`` is the signal efficiency of the method Cuts. An event with NaN gives −999.
 
         Raises
         ------
@@ -214,8 +217,8 @@ class Reader:
     def EvaluateRegression(self, *arguments: Any) -> list[float]:
         """Return the values of a regression for one event, one for each target.
 
-        ``EvaluateRegression(tag)``, ``EvaluateRegression(values, tag)``; with the number of a target before the
-        tag, as in TMVA, the list has this one value. See :meth:`EvaluateMVA` for the errors.
+        ``EvaluateRegression(tag)``, ``EvaluateRegression(values, tag)``; with the number of a target
+        before the tag, as in TMVA, the list has this one value. See :meth:`EvaluateMVA` for the errors.
         """
         target = None
         if len(arguments) > 1 and isinstance(arguments[0], int):
@@ -229,7 +232,8 @@ class Reader:
         return found[target : target + 1]
 
     def EvaluateMulticlass(self, *arguments: Any) -> list[float]:
-        """Return the response for each class for one event; arguments and errors as in :meth:`EvaluateMVA`."""
+        """Return the response for each class for one event; arguments and errors as in
+        :meth:`EvaluateMVA`."""
         booked, values, _ = self._asked("EvaluateMulticlass", "Multiclass", arguments)
         return [float(value) for value in self._evaluated(booked, values, None)]
 
@@ -253,7 +257,8 @@ class Reader:
             values = np.asarray(arguments[0])
             if values.shape != (len(self._variables),) or values.dtype.kind not in "fiub":
                 raise ShapeError(
-                    f"{len(self._variables)} numbers are needed, one for each variable; given: shape {values.shape}, "
+                    f"{len(self._variables)} numbers are needed, one for each variable; given: shape "
+                    f"{values.shape}, "
                     f"type {values.dtype}."
                 )
         else:
@@ -287,7 +292,8 @@ def _value(address: Any, expression: str) -> float:
         number = float(value)
     except (TypeError, IndexError, ValueError) as error:
         raise ColumnTypeError(
-            f"the address of '{expression}' is a {type(address).__name__} that holds no number: give array('f', [0]) "
+            f"the address of '{expression}' is a {type(address).__name__} that holds no number: give "
+            "array('f', [0]) "
             "or a numpy array of float32."
         ) from error
     return number if math.isfinite(number) else float(np.float32(number))

@@ -52,8 +52,8 @@ def _running_median(values: NDArray[np.float64], length: int) -> NDArray[np.floa
 
 
 def _without_flat_tops(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the values with the middle of three equal ones, and its neighbour on the steeper side, moved to a
-    parabola, where all around lies lower, or all higher."""
+    """Return the values with the middle of three equal ones, and its neighbour on the steeper side, moved
+    to a parabola, where all around lies lower, or all higher."""
     result = values.copy()
     for i in range(2, len(values) - 2):
         if values[i - 1] != values[i] or values[i + 1] != values[i]:
@@ -85,7 +85,9 @@ def smoothed_by_errors(contents: NDArray[np.float32], least: int, most: int) -> 
         for value in known:
             total, square = np.float32(total + value), np.float32(square + value * value)
         mean = np.float32(total / np.float32(len(known)))
-        spread = np.float32(math.sqrt(max(float(np.float32(square / np.float32(len(known))) - mean * mean), 0.0)))
+        spread = np.float32(
+            math.sqrt(max(float(np.float32(square / np.float32(len(known))) - mean * mean), 0.0))
+        )
         low, span = np.float32(mean - spread), np.float32(2) * spread
     wanted = [most] * len(contents)
     for place, value in enumerate(relative):

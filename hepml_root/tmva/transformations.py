@@ -1,8 +1,8 @@
 """Variable transformations of a weight file (options ``VarTransform``), one after the other in the graph.
 
-A file holds each transformation once for every class and once more for all classes together. When TMVA applies
-a file it takes the last of these, "all classes", whatever class the option named in training; Likelihood alone
-asks for that of the signal and that of the background.
+A file holds each transformation once for every class and once more for all classes together. When TMVA
+applies a file it takes the last of these, "all classes", whatever class the option named in training;
+Likelihood alone asks for that of the signal and that of the background.
 
     Normalize       x' = 2 (x − min) / (max − min) − 1
     Decorrelation   x' = M x, M the inverse square root of the covariance
@@ -86,7 +86,8 @@ def read_transformations(root: XmlNode, header: Header) -> tuple[Transformation,
     found = tuple(_transformation(entry, header) for entry in entries)
     if sum(bool(entry.targets) for entry in found) > 1:
         raise UnsupportedOperationError(
-            f"{node.source}, line {node.line}: two transformations of the targets. TMVA takes only one of them "
+            f"{node.source}, line {node.line}: two transformations of the targets. TMVA takes only one "
+            "of them "
             "back, so its values are not those of the targets."
         )
     return found
@@ -106,12 +107,13 @@ def _transformation(node: XmlNode, header: Header) -> Transformation:
     outputs = _selected(selection.child("Output"), "Output", "NOutputs", header)
     if [kind for kind, _ in inputs] != [kind for kind, _ in outputs]:
         raise selection.error("its inputs and its outputs differ in number or kind.")
-    targets = tuple(
-        (position, place) for place, (kind, position) in enumerate(inputs) if kind == "Target"
-    )
-    if targets and (name != "Normalize" or [p for k, p in outputs if k == "Target"] != [p for p, _ in targets]):
+    targets = tuple((position, place) for place, (kind, position) in enumerate(inputs) if kind == "Target")
+    if targets and (
+        name != "Normalize" or [p for k, p in outputs if k == "Target"] != [p for p, _ in targets]
+    ):
         raise UnsupportedOperationError(
-            f"{node.source}, line {node.line}: the targets went through '{name}', which cannot be taken back. "
+            f"{node.source}, line {node.line}: the targets went through '{name}', which cannot be taken "
+            "back. "
             "Train with VarTransform=N, or transform the variables only (VarTransform=D(_V_))."
         )
     return _READERS[name](node, inputs, outputs, targets, _sets(header))
@@ -131,7 +133,8 @@ def _selected(node: XmlNode, name: str, count: str, header: Header) -> list[tupl
         kind = entry.attribute("Type")
         if kind not in groups:
             raise UnsupportedOperationError(
-                f"{node.source}, line {entry.line}: a transformation of a {kind.lower()[:20]}; those of variables "
+                f"{node.source}, line {entry.line}: a transformation of a {kind.lower()[:20]}; those of "
+                "variables "
                 "and targets are read."
             )
         label, expression = entry.attribute("Label"), entry.attribute("Expression")
@@ -172,9 +175,7 @@ def _normalize(
             if not table[place, 0] < table[place, 1]:
                 raise row.error(f"the range {table[place, 0]:g} to {table[place, 1]:g} is empty.")
         ranges.append(table)
-    return Transformation(
-        "Normalize", _variables(inputs), _variables(outputs), targets, ranges=tuple(ranges)
-    )
+    return Transformation("Normalize", _variables(inputs), _variables(outputs), targets, ranges=tuple(ranges))
 
 
 def _decorrelation(

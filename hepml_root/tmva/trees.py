@@ -70,7 +70,8 @@ class Tree:
             raise node.error(f"a tree deeper than {DEEPEST_TREE} nodes.")
         if node.integer("NCoef", most=100_000) if "NCoef" in node.attributes else 0:
             raise UnsupportedOperationError(
-                f"{node.source}, line {node.line}: a cut on a Fisher discriminant (UseFisherCuts), which is not "
+                f"{node.source}, line {node.line}: a cut on a Fisher discriminant (UseFisherCuts), "
+                "which is not "
                 "read. Train without it."
             )
         kind = node.integer("nType", least=-1000)

@@ -1,7 +1,7 @@
 """Weight files of TMVA, ``*.weights.xml``, read into plain dataclasses.
 
-Nothing of the file is executed or looked up elsewhere, and what is not understood is refused: a wrong number in
-a weight file is a wrong number in a paper.
+Nothing of the file is executed or looked up elsewhere, and what is not understood is refused: a wrong
+number in a weight file is a wrong number in a paper.
 """
 
 from __future__ import annotations

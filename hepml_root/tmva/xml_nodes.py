@@ -1,8 +1,8 @@
 """XML that may come from anywhere, read with bounded memory: no DOCTYPE, no entities, no surprises.
 
-A file becomes a tree of :class:`XmlNode`, whose methods give attributes and lists of numbers, or say which file,
-method, line and node lacks them. Elements that a file has by the million (the nodes of decision trees) are
-handed to a collector while they are read, and never become such objects.
+A file becomes a tree of :class:`XmlNode`, whose methods give attributes and lists of numbers, or say which
+file, method, line and node lacks them. Elements that a file has by the million (the nodes of decision
+trees) are handed to a collector while they are read, and never become such objects.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ class XmlNode:
         if len(found) != 1:
             names = sorted({child.name for child in self.children})
             raise self.error(
-                f"there are {len(found)} nodes <{name}>; one is needed." if found else unknown("node", name, names)
+                f"there are {len(found)} nodes <{name}>; one is needed."
+                if found
+                else unknown("node", name, names)
             )
         return found[0]
 
@@ -204,7 +206,8 @@ class _Reading:
 
     def refuse(self, *_: Any) -> int:
         raise ModelFileError(
-            f"{self.source}, line {self.parser.CurrentLineNumber}: a DOCTYPE or an entity. TMVA writes neither, and "
+            f"{self.source}, line {self.parser.CurrentLineNumber}: a DOCTYPE or an entity. TMVA writes "
+            "neither, and "
             "neither is read."
         )
 
