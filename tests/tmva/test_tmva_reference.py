@@ -21,8 +21,8 @@ def bound(method: str, expected: np.ndarray) -> np.ndarray:
     """The largest difference allowed to TMVA's answers."""
     allowed = np.full(expected.shape, ROUNDING.get(method, 1e-5))
     if method == "Likelihood":
-        # TMVA computes log(1/r - 1)/15 of r = S/(S+B) in double precision. Near r = 1 the 1/r - 1 =
-        # exp(-15 y) is a difference of doubles, each rounded by up to 2^-53: its own answer is known no
+        # TMVA computes log(1/r - 1)/15 of r = S/(S+B) in double precision. Near r = 1 this is exp(-15 y),
+        # with the roundings of a sum, two quotients and a difference, 2^-53 each: its own answer is known no
         # better than that.
         allowed += 2 * 2.0**-52 * np.exp(15 * expected) / 15
     return allowed
