@@ -80,9 +80,9 @@ def read_network(node: XmlNode, header: Header) -> Network:
     sizes = [layer.integer("NNeurons", least=1) for layer in layers]
     neurons = [size - 1 for size in sizes[:-1]] + sizes[-1:]  # without the bias
     outputs = len(header.outputs)
-    for layer, found, wanted in ((0, neurons[0], len(header.variables)), (-1, neurons[-1], outputs)):
+    for place, found, wanted in ((0, neurons[0], len(header.variables)), (-1, neurons[-1], outputs)):
         if found != wanted:
-            raise layers[layer].error(
+            raise layers[place].error(
                 f"{found} neurons; the file has {wanted} variables or outputs for these."
             )
     if min(neurons) < 1 or sum(a * b for a, b in zip(sizes[:-1], neurons[1:], strict=True)) > MOST_SYNAPSES:

@@ -90,9 +90,9 @@ def smoothed_by_errors(contents: NDArray[np.float32], least: int, most: int) -> 
         )
         low, span = np.float32(mean - spread), np.float32(2) * spread
     wanted = [most] * len(contents)
-    for place, value in enumerate(relative):
-        if value is not None and span > 0:
-            share = int(np.float32(np.float32(value - low) / span) * np.float32(most - least))
+    for place, error in enumerate(relative):
+        if error is not None and span > 0:
+            share = int(np.float32(np.float32(error - low) / span) * np.float32(most - least))
             wanted[place] = min(max(share + least, least), most)
     passes = least + 1
     for number in range(most, least, -1):

@@ -171,7 +171,7 @@ def _normalize(
         if [row.integer("Index") for row in rows] != list(range(len(inputs))):
             raise entry.error(f"{len(rows)} ranges for {len(inputs)} inputs of class {index}.")
         for place, row in enumerate(rows):
-            table[place] = np.float32([row.number("Min"), row.number("Max")])
+            table[place] = np.array([row.number("Min"), row.number("Max")], np.float32)
             if not table[place, 0] < table[place, 1]:
                 raise row.error(f"the range {table[place, 0]:g} to {table[place, 1]:g} is empty.")
         ranges.append(table)

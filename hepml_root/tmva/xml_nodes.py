@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from xml.parsers import expat
 
-from hepml_root.errors import ModelFileError, SourceNotFoundError, unknown
+from hepml_root.errors import HepmlError, ModelFileError, SourceNotFoundError, unknown
 
 LARGEST_FILE = 192 * 1024 * 1024  # bytes; 2000 trees of depth 8 take about 130 MB
 MOST_NODES = 2_000_000  # outside of trees
@@ -196,7 +196,7 @@ class _Reading:
             with self.source.path.open("rb") as file:
                 self.parser.ParseFile(file)
         except (expat.ExpatError, UnicodeError, ValueError) as error:
-            if isinstance(error, ModelFileError):
+            if isinstance(error, HepmlError):  # of the handlers below
                 raise
             raise ModelFileError(
                 f"{self.source} is no well-formed XML: {error}. It is damaged, or cut short; copy it again."

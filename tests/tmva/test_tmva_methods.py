@@ -193,7 +193,7 @@ def test_cuts(tmp_path):
     path = weight_file(tmp_path, "Cuts", weights)
     # x > -2 and y <= 2.1, which no float32 is: the one below passes, the one above does not.
     edge = np.float32(2.1)
-    inside, outside = sorted([edge, np.nextafter(edge, np.float32(3 if edge < 2.1 else 0))])
+    inside, outside = sorted([edge, np.nextafter(edge, np.float32(3 if float(edge) < 2.1 else 0))])
     events = [[0.0, 0.0], [-2.0, 0.0], [-1.999, inside], [0.0, outside], [-2.5, 0.0]]
     third = scores(path, events, signal_efficiency=0.3)
     assert third[:, 0].tolist() == [1, 0, 1, 0, 0]
