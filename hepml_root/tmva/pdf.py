@@ -24,6 +24,8 @@ FINE_BINS = 10_000
 SMALLEST = 1e-12
 MOST_BINS = 1_000_000
 MOST_SMOOTHINGS = 10_000
+_MOST_WORK = 5_000_000  # bins times smoothings
+_EXACT_INTEGERS = 1 << 24  # entries of a table that float32 can count
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def read_pdf(node: XmlNode, normalised: bool) -> Pdf:
     if smooth[1] > 0 and len(contents) > 1:
         if len(contents) < 3:
             raise node.error("a histogram of two bins cannot be smoothed.")
+        if len(contents) * smooth[1] > _MOST_WORK:
+            raise node.error(f"{len(contents)} bins are smoothed {smooth[1]} times; TMVA writes far fewer.")
         contents = (
             smoothed(contents, smooth[0]) if smooth[0] == smooth[1] else smoothed_by_errors(contents, *smooth)
         )
@@ -162,6 +166,10 @@ def add_lookup(graph: Graph, values: str, pdfs: Sequence[Pdf]) -> Lookup:
     for pdf in pdfs:
         if not pdf.interpolated or len(pdf.values) < 2:
             raise UnsupportedOperationError("a density of constant bins has no value between its centres.")
+    if sum(len(pdf.values) for pdf in pdfs) > _EXACT_INTEGERS:
+        raise UnsupportedOperationError(
+            f"{len(pdfs)} densities of {FINE_BINS:,} bins are more than are read."
+        )
     first = np.array([pdf.low + pdf.width / 2 for pdf in pdfs])
     width = np.array([pdf.width for pdf in pdfs])
     last = np.array([len(pdf.values) - 2 for pdf in pdfs])

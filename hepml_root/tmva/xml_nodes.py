@@ -20,6 +20,7 @@ from hepml_root.errors import HepmlError, ModelFileError, SourceNotFoundError, u
 LARGEST_FILE = 192 * 1024 * 1024  # bytes; 2000 trees of depth 8 take about 130 MB
 MOST_NODES = 2_000_000  # outside of trees
 DEEPEST = 40
+LONGEST_TEXT = 32 * 1024 * 1024  # characters between two tags: a million numbers take 16 million
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}\Z")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
 
@@ -182,6 +183,7 @@ class _Reading:
         self.collector: Collector | None = None
         self.inside = 0  # how deep inside the collected element
         self.count = 0
+        self.characters = 0  # since the last tag
         self.parser = expat.ParserCreate(namespace_separator=None)
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self.start
@@ -212,6 +214,7 @@ class _Reading:
         )
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        self.characters = 0
         node = XmlNode(name, attributes, self.parser.CurrentLineNumber, self.source)
         if self.collector is not None:
             self.inside += 1
@@ -231,6 +234,7 @@ class _Reading:
             node.collected = self.collector
 
     def end(self, _: str) -> None:
+        self.characters = 0
         if self.collector is not None and self.inside:
             self.inside -= 1
             self.collector.end()
@@ -239,5 +243,9 @@ class _Reading:
         self.open.pop()
 
     def text(self, text: str) -> None:
-        if self.collector is None and self.open and not text.isspace():
-            self.open[-1].text.append(text)
+        if self.collector is not None or not self.open or text.isspace():
+            return
+        self.characters += len(text)
+        if self.characters > LONGEST_TEXT:
+            raise self.open[-1].error("its text is far longer than TMVA writes.")
+        self.open[-1].text.append(text)

@@ -197,6 +197,17 @@ def test_depth_and_number_of_nodes(tmp_path, monkeypatch):
         TMVA.read_weights(path)
 
 
+def test_long_texts_and_long_work(tmp_path, monkeypatch):
+    path = weight_file(tmp_path, "Likelihood", DENSITY.replace("1 2 3", "1 2 3 " * 2000))
+    monkeypatch.setattr(xml_nodes, "LONGEST_TEXT", 5000)
+    with pytest.raises(ModelFileError, match=r"<Histogram>: its text is far longer"):
+        TMVA.read_weights(path)
+    many = pdf([1] * 1000, 0, 1, smooth=(10_000, 10_000))
+    path = weight_file(tmp_path, "Likelihood", DENSITY.replace(pdf([1, 2, 3], 0, 1, smooth=(1, 1)), many))
+    with pytest.raises(ModelFileError, match="smoothed 10000 times"):
+        TMVA.read_weights(path)
+
+
 def test_memory_of_a_forest(tmp_path):
     """Nodes of trees become rows of numbers: less memory than the file has bytes."""
     path = weight_file(tmp_path, "BDT", forest([(1, STUMP)] * 2000, 0))

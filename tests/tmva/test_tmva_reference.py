@@ -62,10 +62,12 @@ def test_python(method, files, events, expected):
 @pytest.mark.parametrize("method", METHODS)
 def test_compiled(method, files, events, expected):
     find_compiler()
-    scores = hr.Session(files(method), engine="cpp").infer(events)
+    session = hr.Session(files(method), engine="cpp")
+    scores = session.infer(events)
     check(method, scores[:, 0], expected)
-    alone = np.array([hr.Session(files(method), engine="cpp").infer(events[:1])[0, 0]])
-    assert alone[0] == scores[0, 0]
+    alone = session.infer(events[:1])[0, 0]
+    # A single event has 16 trees in lanes, whose values are added in another order than in a block.
+    assert abs(float(alone) - float(scores[0, 0])) <= (ROUNDING[method] if method.startswith("BDT") else 0.0)
 
 
 def test_data_frame(files, expected):
