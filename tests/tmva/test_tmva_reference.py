@@ -70,13 +70,15 @@ def test_compiled(method, files, events, expected):
     assert abs(float(alone) - float(scores[0, 0])) <= (ROUNDING[method] if method.startswith("BDT") else 0.0)
 
 
-def test_data_frame(files, expected):
+def test_data_frame(files, expected, tmp_path):
     """The expressions of the file, "var1+var2", are what RDataFrame computes for the inputs."""
     var1 = (expected["myvar1"] + expected["myvar2"]) / 2
     var2 = (expected["myvar1"] - expected["myvar2"]) / 2
     frame = ROOT.RDF.FromNumpy(
         {"var1": var1, "var2": var2, "var3": expected["var3"], "var4": expected["var4"]}
     )
+    frame.Snapshot("tree", str(tmp_path / "events.root"))
+    frame = ROOT.RDataFrame("tree", str(tmp_path / "events.root"))
     for method in ("MLP_GDP", "Likelihood", "BDT"):
         frame = hr.define(frame, files(method), column=method)
     scores = frame.AsNumpy(["MLP_GDP", "Likelihood", "BDT"])
