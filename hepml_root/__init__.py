@@ -39,6 +39,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "ShowerGenerator": ("hepml_root.inference.shower_generator", "ShowerGenerator"),
     "generate_showers": ("hepml_root.inference.shower_generator", "generate_showers"),
     "shower_sample": ("hepml_root.inference.shower_sample", "shower_sample"),
+    "tmva": ("hepml_root.tmva", None),
 }
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "representations",
     "shower_sample",
     "simulation",
+    "tmva",
     "training",
 ]
 
@@ -80,6 +82,7 @@ if TYPE_CHECKING:  # what type checkers and editors see
         models,
         representations,
         simulation,
+        tmva,
         training,
     )
     from hepml_root.data.columns import Column

@@ -150,6 +150,7 @@ def _adopt(options: argparse.Namespace) -> int:
         options.model,
         options.output,
         job_file=options.job,
+        signal_efficiency=options.signal_efficiency,
         inputs=_pairs(options.input, "--input"),
         scores=options.scores,
         labels=options.labels,
@@ -343,19 +344,23 @@ examples:
     overwriting(export)
 
     adopt = command(
-        "adopt", _adopt, "give an ONNX file of PyTorch, scikit-learn or others what the other commands need",
+        "adopt", _adopt, "give a file of TMVA, PyTorch, scikit-learn or others what the other commands need",
         """\
-The data section of the job file says what the inputs are: columns, units, classes. Nothing is trained, and
-data.max_events may be small. ONNX Runtime and our C++ score these events before the file gets its name.
+A weight file of TMVA (*.weights.xml) says itself what its inputs are; of an ONNX file the data section of the
+job file does: columns, units, classes. Nothing is trained, and data.max_events may be small. ONNX Runtime
+and our C++ score these events before the file gets its name.
 
 examples:
+  hepml-root adopt TMVAClassification_BDT.weights.xml -o bdt.onnx
   hepml-root adopt torch.onnx --job job.yaml -o mine.onnx
   hepml-root adopt sklearn.onnx --job job.yaml -o mine.onnx --labels background signal
   hepml-root adopt torch.onnx --job job.yaml -o mine.onnx --input x=particles --input m=particles_mask""",
     )  # fmt: skip
-    adopt.add_argument("model", metavar="MODEL.onnx", help="a file that another program wrote")
+    adopt.add_argument("model", metavar="FILE", help="a .onnx or .weights.xml that another program wrote")
     adopt.add_argument("-o", "--output", required=True, metavar="MODEL.onnx", help="the file to write")
-    adopt.add_argument("--job", required=True, metavar="JOB.yaml", help="the job file whose inputs it takes")
+    adopt.add_argument("--job", metavar="JOB.yaml", help="the job file whose inputs an ONNX file takes")
+    adopt.add_argument("--signal-efficiency", type=float, metavar="NUMBER",
+                       help="of TMVA's Cuts: which of the sets of cuts to take")  # fmt: skip
     adopt.add_argument("--input", action="append", default=[], metavar="NAME=BLOCK",
                        help="which input of the file is which of the job (may be repeated)")  # fmt: skip
     adopt.add_argument("--scores", metavar="NAME", help="the output to take, where there are several")

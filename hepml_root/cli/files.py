@@ -103,18 +103,33 @@ def adopt_file(
     model: str,
     output: str,
     *,
-    job_file: str,
+    job_file: str | None,
     inputs: Mapping[str, str],
+    signal_efficiency: float | None = None,
     scores: str | None = None,
     labels: Sequence[str] | None = None,
     working_points: Mapping[str, float] | None = None,
     overwrite: bool = False,
     certify: bool = True,
 ) -> None:
-    """Give an ONNX file of another program a manifest; the inputs are those of a job's events."""
+    """Give a file of another program a manifest; the inputs of an ONNX file are those of a job's events,
+    and a weight file of TMVA says its own."""
     refuse_existing(output, overwrite)
     if Path(output).suffix != ".onnx":
         raise SettingError(f"adopt: '{output}' must end in .onnx.")
+    if Path(model).suffix == ".xml":
+        _adopt_weights(
+            model, output, {"--job": job_file, "--input": inputs, "--scores": scores, "--labels": labels},
+            signal_efficiency=signal_efficiency, working_points=working_points, overwrite=overwrite,
+            certify=certify,
+        )  # fmt: skip
+        return
+    if job_file is None:
+        raise SettingError(
+            f"adopt: '{model}' does not say what its inputs are. Name a job file: --job JOB.yaml."
+        )
+    if signal_efficiency is not None:
+        raise SettingError("adopt: --signal-efficiency is for weight files of TMVA's method Cuts.")
     from hepml_root.cli.job_run import dataset_of
     from hepml_root.export import adopt, read_manifest
     from hepml_root.export.certificate import lines
@@ -124,6 +139,18 @@ def adopt_file(
         model, output, data=data, inputs=inputs, output=scores, labels=labels, overwrite=overwrite,
         working_points=working_points, certify=certify,
     )  # fmt: skip
+    print(file, *lines(read_manifest(file)["parity"]), sep="\n  ")
+
+
+def _adopt_weights(model: str, output: str, others: Mapping[str, Any], **settings: Any) -> None:
+    for name, value in others.items():
+        if value:
+            raise SettingError(f"adopt: {name} is for ONNX files; '{model}' says itself what its inputs are.")
+    from hepml_root.export import read_manifest
+    from hepml_root.export.certificate import lines
+    from hepml_root.tmva import convert
+
+    file = convert(model, output, **settings)
     print(file, *lines(read_manifest(file)["parity"]), sep="\n  ")
 
 

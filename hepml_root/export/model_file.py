@@ -16,6 +16,7 @@ from scipy.stats import rankdata
 from hepml_root.errors import ModelFileError, ShapeError, UnsupportedOperationError
 from hepml_root.export import certificate, foreign, parity
 from hepml_root.export import manifest as manifests
+from hepml_root.export.held_file import Certify, Points, write_held
 from hepml_root.export.onnx import emit, input_names, predict
 from hepml_root.export.onnx.random import middle_draws, without_draws
 from hepml_root.layers.manifest import ManifestLayer, describe, manifest_layer, output_labels, outputs_for
@@ -23,10 +24,8 @@ from hepml_root.models.boosted import BoostedModel, labels_of
 from hepml_root.models.generator import Generator
 from hepml_root.output import refuse_existing
 
-Certify = bool | Sequence[str]
 # Area under the ROC curve below which a score is likely to be that of the other class.
 _REVERSED = 0.4
-Points = Sequence[Mapping[str, Any]] | Mapping[str, float] | None
 
 
 def write_checked(
@@ -75,38 +74,10 @@ def write_checked(
         tolerance=tolerance,
         least=parity.least_scale(description),
     )
-    return _write(
-        proto, description, held, ("Keras", "ONNX Runtime"), source, path, overwrite, points, generated
+    runtimes = ("Keras", "ONNX Runtime")
+    return write_held(
+        proto, description, held, runtimes, source, path, overwrite, points, generated, without_draws(proto)
     )
-
-
-def _write(
-    proto: onnx.ModelProto,
-    description: dict[str, Any],
-    held: parity.Reference,
-    runtimes: tuple[str, str],
-    events_from: str,
-    path: Path,
-    overwrite: bool,
-    points: Points,
-    generated: Sequence[str],
-) -> Path:
-    """Hold ONNX Runtime and generated code to the reference, and only then write the file."""
-    outputs = [block["name"] for block in description["outputs"]]
-    compared = without_draws(proto)
-    runtime = parity.onnxruntime_predict(compared, [block["name"] for block in description["inputs"]])
-    result = parity.check(held, runtime, outputs, runtimes)
-    reference = runtimes[0] if runtimes[1] == "ONNX Runtime" else "ONNX Runtime"
-    version = certificate.onnxruntime_version()
-    agreement = {
-        "reference": reference,
-        "onnxruntime": {**result, "events_from": events_from, "version": version},
-    }
-    complete = _completed(description, points, agreement, held, outputs)
-    complete["parity"] |= certificate.generated(compared, complete, path.name, held, reference, generated)
-    if compared is not proto:
-        complete["probe"] = {"inputs": {}, "outputs": {}}  # no build gives the same scores twice
-    return manifests.write_model(proto, complete, path, overwrite)
 
 
 def boosted_model(model: Any, data: Any) -> BoostedModel | None:
@@ -164,7 +135,7 @@ def _write_boosted(
     )
     _warn_if_reversed(description, data, held, "Train it on data.target, which is 1 for the signal.")
     runtimes = ("LightGBM", "ONNX Runtime")
-    return _write(proto, description, held, runtimes, source, path, overwrite, points, generated)
+    return write_held(proto, description, held, runtimes, source, path, overwrite, points, generated)
 
 
 def write_adopted(
@@ -193,11 +164,12 @@ def write_adopted(
     manifests.require_names(description, proto)
     events, kind = _events(description, data, {})
     kinds = {block["name"]: block["kind"] for block in description["inputs"]}
-    runtime = parity.onnxruntime_predict(without_draws(proto), names)
+    compared = without_draws(proto)
+    runtime = parity.onnxruntime_predict(compared, names)
     held = parity.reference(runtime, events, kinds, probabilities=description["task"] != "regression")
     _warn_if_reversed(description, data, held, "Say what the network gives with labels=[…].")
     runtimes = ("ONNX Runtime in one batch", "ONNX Runtime in batches")
-    return _write(proto, description, held, runtimes, kind, path, overwrite, points, generated)
+    return write_held(proto, description, held, runtimes, kind, path, overwrite, points, generated, compared)
 
 
 def _warn_if_reversed(description: Mapping[str, Any], data: Any, held: parity.Reference, remedy: str) -> None:
@@ -362,31 +334,3 @@ def _prefix_masks(
         if not np.any(mask[:, 1:] & ~mask[:, :-1]):
             names.append(block["name"])
     return names
-
-
-def _completed(
-    description: Mapping[str, Any],
-    points: Points,
-    agreement: Mapping[str, Any],
-    held: parity.Reference,
-    outputs: Sequence[str],
-) -> dict[str, Any]:
-    """Fill the manifest with what is known at export."""
-    labels = [label for block in description["outputs"] for label in block["labels"]]
-    provenance = dict(description.get("provenance") or {})
-    provenance.update(versions=manifests.versions(), created=manifests.created())
-    complete: dict[str, Any] = {
-        "classes": [],
-        "targets": [],
-        "cut": {},
-        "yields": {},
-        "training": {},
-        **description,
-    }
-    given = points if points is not None else description.get("working_points")
-    complete["working_points"] = manifests.working_points(given, [*outputs, *labels])
-    complete["provenance"] = provenance
-    complete["probe"] = parity.probe(held, outputs)
-    complete["parity"] = dict(agreement)
-    complete.setdefault("signal", None)
-    return complete

@@ -1,0 +1,222 @@
+"""Probability densities and cumulative distributions as TMVA keeps them: a histogram, smoothed, then
+interpolated.
+
+TMVA reads the histogram, smooths it, draws a spline through the centres of its bins, and keeps the values of
+the spline in the centres of 10 000 fine bins, between which it interpolates linearly (outside: with the line
+through the last two). ``Spline0`` is the smoothed histogram itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hepml_root.errors import UnsupportedOperationError
+from hepml_root.tmva.graph import Graph
+from hepml_root.tmva.smoothing import smoothed, smoothed_by_errors
+from hepml_root.tmva.splines import SPLINES
+from hepml_root.tmva.xml_nodes import XmlNode
+
+FINE_BINS = 10_000
+SMALLEST = 1e-12
+MOST_BINS = 1_000_000
+MOST_SMOOTHINGS = 10_000
+_MOST_WORK = 5_000_000  # bins times smoothings
+_EXACT_INTEGERS = 1 << 24  # entries of a table that float32 can count
+
+
+@dataclass(frozen=True)
+class Pdf:
+    """One density, ready for use.
+
+    Arguments
+    ---------
+    edges
+        Edges of the bins ``(bins + 1,)``.
+    values
+        Their contents ``(bins,)``, float32 as in TMVA.
+    interpolated
+        Linear between the centres (equal bins), or constant in each bin.
+    uniform
+        The bins have the same width.
+    """
+
+    edges: NDArray[np.float64]
+    values: NDArray[np.float32]
+    interpolated: bool
+    uniform: bool
+
+    @property
+    def low(self) -> float:
+        return float(self.edges[0])
+
+    @property
+    def high(self) -> float:
+        return float(self.edges[-1])
+
+    @property
+    def width(self) -> float:
+        return (self.high - self.low) / len(self.values)
+
+
+def read_pdf(node: XmlNode, normalised: bool) -> Pdf:
+    """Read a node ``PDF``.
+
+    Arguments
+    ---------
+    normalised
+        The density gets the integral 1; cumulative distributions stay as they are.
+
+    Raises
+    ------
+    ModelFileError
+        A node, attribute or number is missing, or the histogram is empty.
+    UnsupportedOperationError
+        The density is made of kernels (KDE), or of an interpolation that is not known.
+    """
+    method = node.integer("InterpolMethod")
+    if method == len(SPLINES) + 1:
+        raise UnsupportedOperationError(
+            f"{node.source}, line {node.line}: the density '{node.attributes.get('Name', '')[:60]}' is "
+            "made of "
+            "kernels (PDFInterpol=KDE), which is not read. Train with Spline2 or another spline."
+        )
+    if method > len(SPLINES):
+        raise node.error(f"InterpolMethod={method} is no interpolation of TMVA.")
+    edges, contents, uniform = _histogram(node)
+    smooth = [node.integer(name, least=-1, most=MOST_SMOOTHINGS) for name in ("MinNSmooth", "MaxNSmooth")]
+    if smooth[1] <= 0:
+        smooth[1] = smooth[0]
+    if smooth[0] < 0 or smooth[1] < smooth[0]:
+        raise node.error(f"it is smoothed {smooth[0]} to {smooth[1]} times, which is no range.")
+    if smooth[1] > 0 and len(contents) > 1:
+        if len(contents) < 3:
+            raise node.error("a histogram of two bins cannot be smoothed.")
+        if len(contents) * smooth[1] > _MOST_WORK:
+            raise node.error(f"{len(contents)} bins are smoothed {smooth[1]} times; TMVA writes far fewer.")
+        contents = (
+            smoothed(contents, smooth[0]) if smooth[0] == smooth[1] else smoothed_by_errors(contents, *smooth)
+        )
+    if method:
+        edges, contents = _fine(node, edges, contents, method)
+        uniform = True
+    if normalised:
+        integral = float(contents.astype(np.float64).sum()) * (edges[-1] - edges[0]) / len(contents)
+        if integral < 0:
+            raise node.error(f"the integral of the density is {integral:g}.")
+        if integral > 0:
+            contents = (contents.astype(np.float64) * (1.0 / integral)).astype(np.float32)
+    return Pdf(edges, contents, bool(method), uniform)
+
+
+def _histogram(node: XmlNode) -> tuple[NDArray[np.float64], NDArray[np.float32], bool]:
+    histogram = node.child("Histogram")
+    bins = histogram.integer("NBins", least=1, most=MOST_BINS)
+    contents = np.array(histogram.numbers(bins)).astype(np.float32)
+    uniform = histogram.integer("HasEquidistantBins", most=1) == 1
+    if uniform:
+        edges = np.linspace(histogram.number("XMin"), histogram.number("XMax"), bins + 1)
+    else:
+        binning = node.child("HistogramBinning")
+        if binning.integer("NBins") != bins:
+            raise binning.error(f"NBins={binning.integer('NBins')}, but the histogram has {bins}.")
+        edges = np.array(binning.numbers(bins + 1))
+    if not (np.diff(edges) > 0).all():
+        raise histogram.error("the edges of its bins do not ascend.")
+    return edges, contents, uniform
+
+
+def _fine(
+    node: XmlNode, edges: NDArray[np.float64], contents: NDArray[np.float32], method: int
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    centres = (edges[:-1] + edges[1:]) / 2
+    name, least, spline = SPLINES[method - 1]
+    if len(centres) < least:
+        raise node.error(f"{name} needs {least} bins at least; the histogram has {len(centres)}.")
+    low, high = edges[0], edges[-1]
+    fine_edges = np.linspace(low, high, FINE_BINS + 1)
+    x = low + (np.arange(FINE_BINS) + 0.5) * ((high - low) / FINE_BINS)
+    y = spline(centres, contents.astype(np.float64), x)
+    inside = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(contents) - 1)
+    # Where a spline swings below zero TMVA takes the histogram.
+    y = np.where(y <= SMALLEST, contents[inside], y)
+    return fine_edges, np.maximum(y, SMALLEST).astype(np.float32)
+
+
+# ---- in the graph ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Where values lie in the tables of :func:`add_lookup`: the entry, and how far behind its centre."""
+
+    entry: str
+    behind: str
+
+
+def add_lookup(graph: Graph, values: str, pdfs: Sequence[Pdf]) -> Lookup:
+    """Add the search for the pair of fine bins that every value ``(events, columns)`` lies between.
+
+    ``pdfs`` are the interpolated densities of the columns. A centre is kept as the sum of two float32
+    numbers, so that the distance from it has all digits.
+    """
+    for pdf in pdfs:
+        if not pdf.interpolated or len(pdf.values) < 2:
+            raise UnsupportedOperationError("a density of constant bins has no value between its centres.")
+    if sum(len(pdf.values) for pdf in pdfs) > _EXACT_INTEGERS:
+        raise UnsupportedOperationError(
+            f"{len(pdfs)} densities of {FINE_BINS:,} bins are more than are read."
+        )
+    first = np.array([pdf.low + pdf.width / 2 for pdf in pdfs])
+    width = np.array([pdf.width for pdf in pdfs])
+    last = np.array([len(pdf.values) - 2 for pdf in pdfs])
+    start = np.cumsum([0, *(last + 1)])[:-1]
+    place = graph.add("Mul", graph.add("Sub", values, graph.constant(first)), graph.constant(1.0 / width))
+    # NaN stays NaN in what is behind the centre; as an index it would be out of range.
+    number = graph.add("Where", graph.add("IsNaN", place), graph.constant(0.0), place)
+    least = graph.add("Max", number, graph.constant(np.zeros(len(pdfs))))
+    index = graph.add("Floor", graph.add("Min", least, graph.constant(last)))
+    entry = graph.add("Cast", graph.add("Add", index, graph.constant(start)), to=7)  # int64
+    centres = np.concatenate([f + w * np.arange(n + 1) for f, w, n in zip(first, width, last, strict=True)])
+    near = centres.astype(np.float32)
+    rest = (centres - near).astype(np.float32)
+    behind = graph.add("Sub", values, graph.add("Gather", graph.constant(near), entry))
+    return Lookup(entry, graph.add("Sub", behind, graph.add("Gather", graph.constant(rest), entry)))
+
+
+def add_values(graph: Graph, found: Lookup, pdfs: Sequence[Pdf], complement: bool = False) -> str:
+    """Add the interpolated values of the densities, or 1 minus these."""
+    here, slope = [], []
+    for pdf in pdfs:
+        values = pdf.values.astype(np.float64)
+        values = 1.0 - values if complement else values
+        here.append(values[:-1])
+        slope.append(np.diff(values) / pdf.width)
+    change = graph.add(
+        "Mul", found.behind, graph.add("Gather", graph.constant(np.concatenate(slope)), found.entry)
+    )
+    return graph.add("Add", graph.add("Gather", graph.constant(np.concatenate(here)), found.entry), change)
+
+
+def step_edges(pdf: Pdf) -> NDArray[np.float32]:
+    """Return the smallest float32 that are in the second, third, … bin, as ROOT finds bins."""
+    bins = len(pdf.values)
+    if not pdf.uniform:
+        inner = pdf.edges[1:-1]
+        near = inner.astype(np.float32)
+        return np.where(near < inner, np.nextafter(near, np.float32(np.inf)), near)
+    number = np.arange(1, bins)
+    near = (pdf.low + number * (pdf.high - pdf.low) / bins).astype(np.float32)
+
+    def bin_of(x: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.floor(bins * (x.astype(np.float64) - pdf.low) / (pdf.high - pdf.low))
+
+    for _ in range(4):
+        near = np.where(bin_of(near) < number, np.nextafter(near, np.float32(np.inf)), near)
+    for _ in range(4):
+        below = np.nextafter(near, np.float32(-np.inf))
+        near = np.where(bin_of(below) >= number, below, near)
+    return near

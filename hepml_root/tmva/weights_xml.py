@@ -1,0 +1,89 @@
+"""Weight files of TMVA, ``*.weights.xml``, read into plain dataclasses.
+
+Nothing of the file is executed or looked up elsewhere, and what is not understood is refused: a wrong
+number in a weight file is a wrong number in a paper.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hepml_root.tmva.cuts import Cuts, read_cuts
+from hepml_root.tmva.header import MOST_VARIABLES, Header, read_header
+from hepml_root.tmva.likelihood import Likelihood, read_likelihood
+from hepml_root.tmva.linear import Linear, read_fisher, read_linear
+from hepml_root.tmva.network import Network, read_network
+from hepml_root.tmva.transformations import Transformation, read_transformations
+from hepml_root.tmva.trees import BoostedTrees, Tree, read_trees
+from hepml_root.tmva.xml_nodes import XmlNode, read_xml
+
+Weights = BoostedTrees | Network | Linear | Likelihood | Cuts
+
+_READERS: dict[str, Callable[[XmlNode, Header], Weights]] = {
+    "BDT": read_trees,
+    "MLP": read_network,
+    "Fisher": read_fisher,
+    "LD": read_linear,
+    "Likelihood": read_likelihood,
+    "Cuts": read_cuts,
+}
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """All that a weight file says.
+
+    Arguments
+    ---------
+    path
+        The file.
+    header
+        Method, options, variables, spectators, classes, targets (:class:`hepml_root.tmva.header.Header`).
+    transformations
+        What happens to the variables before the method sees them, in this order.
+    weights
+        Those of the method: :class:`~hepml_root.tmva.trees.BoostedTrees`,
+        :class:`~hepml_root.tmva.network.Network`, :class:`~hepml_root.tmva.linear.Linear`,
+        :class:`~hepml_root.tmva.likelihood.Likelihood` or :class:`~hepml_root.tmva.cuts.Cuts`.
+    """
+
+    path: Path
+    header: Header
+    transformations: tuple[Transformation, ...]
+    weights: Weights
+
+
+def read_weights(path: str | os.PathLike[str]) -> WeightFile:
+    """Read a weight file of TMVA 4.1.0 or later: BDT, MLP, Fisher, LD, Likelihood or Cuts.
+
+    Arguments
+    ---------
+    path
+        The file ``*.weights.xml``.
+
+    Raises
+    ------
+    SourceNotFoundError
+        There is no such file.
+    ModelFileError
+        It is no weight file, or a damaged one; the message names the file, the method, the line and the node.
+    UnsupportedOperationError
+        The method, an option or a transformation is not read.
+
+    Reference: A. Hoecker et al., TMVA users guide, arXiv:physics/0703039.
+
+    Example
+    -------
+    >>> read_weights("missing.weights.xml")
+    Traceback (most recent call last):
+    hepml_root.errors.SourceNotFoundError: there is no weight file 'missing.weights.xml'.
+    """
+    path = Path(path)
+    root = read_xml(path, {"BinaryTree": lambda node: Tree(node, MOST_VARIABLES)})
+    header = read_header(root)
+    root.source.method = f"{header.method}::{header.title}"
+    transformations = read_transformations(root, header)
+    return WeightFile(path, header, transformations, _READERS[header.method](root.child("Weights"), header))
