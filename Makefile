@@ -76,8 +76,8 @@ benchmark-top: env
 	$(BIN)/python -m benchmarks top_tagging --top runs/samples/top_jets.root:jets \
 	  --qcd runs/samples/qcd_jets.root:jets --page docs/results/top_tagging.md
 
-# Generates the samples, once (15 000 signal events of each kind and 22 240 of background: several core
-# hours), and makes the trainings, less than an hour on two cores. It can be stopped; the next call goes on.
+# Generates the samples, once (15 000 signal events of each kind and 22 240 of background: about an hour on two
+# cores), and makes the trainings, less than an hour. It can be stopped; the next call goes on.
 benchmark-susy: env
 	@mkdir -p runs/samples/susy
 	@for sample in stop-900-100:15000 stop-600-400:15000 ttbar-1l:22240; do name=$${sample%%:*}; \
