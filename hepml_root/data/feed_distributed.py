@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 
 import numpy as np
 
+from hepml_root.data.feed_expressions import is_dummy
 from hepml_root.data.feed_library import exact_type
 from hepml_root.data.feed_rows import GrowingRows, Request, Rows
 from hepml_root.data.observables_library import declare_observables, mentions_observables
@@ -41,8 +43,15 @@ class DistributedPlan:
         known = {str(name) for name in node.GetColumnNames()}
         if any(map(mentions_observables, [cut or "", *request.matrix, *request.exact])):
             declare_observables(distributed=True)
+        dummies = {name: f"hepml_root_alias_{next(_numbers)}" for name in sorted(known) if is_dummy(name)}
+        for name, alias in dummies.items():
+            node = node.Define(alias, name)
+
+        def legal(expression: str) -> str:
+            return re.sub(r"\bvar\d+\b", lambda found: dummies.get(found[0], found[0]), expression)
+
         if cut is not None:
-            node = node.Filter(cut)
+            node = node.Filter(legal(cut))
         for expression in dict.fromkeys([*request.matrix, *request.exact]):
             if expression in known:
                 self._names[expression] = expression
@@ -52,7 +61,7 @@ class DistributedPlan:
                     unknown("column", expression, sorted(known), "Looked in the distributed frame.")
                 )
             self._names[expression] = f"hepml_root_column_{next(_numbers)}"
-            node = node.Define(self._names[expression], expression)
+            node = node.Define(self._names[expression], legal(expression))
         self._node = node
         self._arrays: dict[str, np.ndarray] | None = None
 

@@ -45,6 +45,18 @@ class Function:
     kernel: str | None
 
 
+def is_dummy(name: str) -> bool:
+    """Whether RDataFrame may take a column for another one in an expression of several columns.
+
+    It replaces them by var0, var1, … one after the other, and so replaces a column of such a name again. An
+    alias is resolved before; a Define of that column alone is not.
+
+    >>> is_dummy("var12"), is_dummy("variable")
+    (True, False)
+    """
+    return re.fullmatch(r"var\d+", name, flags=re.ASCII) is not None
+
+
 def find_columns(expression: str, names: Mapping[str, object]) -> Expression:
     """Find the columns that an expression names.
 

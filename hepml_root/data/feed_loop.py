@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hepml_root.data.feed_expressions import compile_expression, find_columns
+from hepml_root.data.feed_expressions import compile_expression, find_columns, is_dummy
 from hepml_root.data.feed_groups import group_places
 from hepml_root.data.feed_library import (
     CPP_TYPES,
@@ -150,11 +150,12 @@ class LoopPlan:
 
     def _legal(self, name: str) -> str:
         """A name that C++ can take for a column."""
-        if all(part.isidentifier() for part in name.split(".")):
+        dummy = is_dummy(name)
+        if not dummy and all(part.isidentifier() for part in name.split(".")):
             return name
         if name not in self._aliases:
-            self._aliases[name] = f"hepml_root_alias_{next(_numbers)}"
-            self._node = self._node.Alias(self._aliases[name], name)
+            alias = self._aliases[name] = f"hepml_root_alias_{next(_numbers)}"
+            self._node = self._node.Define(alias, name) if dummy else self._node.Alias(alias, name)
         return self._aliases[name]
 
     def _call(self, text: str, jagged: bool) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import itertools
 import re
 from typing import Any
 
-from hepml_root.data.feed_expressions import compile_expression, find_columns
+from hepml_root.data.feed_expressions import compile_expression, find_columns, is_dummy
 from hepml_root.data.feed_library import import_root
 from hepml_root.data.observables_library import declare_observables, mentions_observables
 from hepml_root.data.rdataframe import column_names
@@ -24,7 +24,8 @@ _BUILT_IN = ("rdfentry_", "rdfslot_")
 class FrameColumns:
     """The columns of an RDataFrame node, local or distributed, with the aliases an expression needs.
 
-    Branch names that are no C++ names (``jet1_b-tag``) are given a hidden alias on the node.
+    Branch names that are no C++ names (``jet1_b-tag``) are given a hidden alias on the node, and those that
+    RDataFrame confuses (``var1``) a hidden Define.
 
     Arguments
     ---------
@@ -130,7 +131,8 @@ class FrameColumns:
         # RDataFrame keeps names of the form rdf..._ to itself: neither listed nor written by Snapshot.
         alias = f"rdfalias_{hashlib.sha1(name.encode()).hexdigest()[:12]}_"
         if not self.local().HasColumn(alias):
-            self.node = self.node.Alias(alias, name)
+            define = self.node.Define if is_dummy(name) else self.node.Alias
+            self.node = define(alias, name)
         return alias
 
     def _refuse_shape(self, expression: str, type_name: str, is_many: bool, many: bool) -> None:
@@ -147,4 +149,4 @@ class FrameColumns:
 
 
 def _plain(name: str) -> bool:
-    return re.fullmatch(r"[A-Za-z_][\w.]*", name, flags=re.ASCII) is not None
+    return re.fullmatch(r"[A-Za-z_][\w.]*", name, flags=re.ASCII) is not None and not is_dummy(name)

@@ -253,6 +253,30 @@ def test_files_written_by_uproot(tmp_path):
     assert np.array_equal(rows.exact["b"], data["b"])
 
 
+def test_columns_that_rdataframe_confuses():
+    """RDataFrame calls the columns of an expression var0, var1, … and replaces columns of that name again."""
+    import ROOT
+
+    node = ROOT.RDataFrame(40)
+    for number in range(1, 5):
+        node = node.Define(f"var{number}", f"float(rdfentry_ % {number + 1} + 10 * {number})")
+    node = node.Define("var5", "ROOT::RVecF{float(rdfentry_), 1.f}")
+    data = node.AsNumpy(["var1", "var2", "var3", "var4"])
+    expression = "1000 * var1 + 100 * var2 + 10 * var3 + var4"
+    cut = "var4 + 10 * var1 + 100 * var2 + 1000 * var3 > 32250"
+    jagged = Jagged("jets", ("var5 * var3 + 0 * var1 * var2",), 2)
+    rows, _ = read(
+        [(Frame.open(Source(node, cut=cut)), Request(matrix=(expression, "var3"), jagged=(jagged,)))]
+    )
+    one, two, three, four = (data[f"var{number}"] for number in range(1, 5))
+    keep = four + 10 * one + 100 * two + 1000 * three > 32250
+    assert 0 < keep.sum() < 40
+    wanted = np.stack([1000 * one + 100 * two + 10 * three + four, three], axis=1)[keep]
+    assert np.array_equal(rows.matrix, wanted)
+    values, _ = rows.jagged["jets"]
+    assert np.array_equal(values[:, 0, 0], (np.arange(40) * three)[keep])
+
+
 def test_distributed_frame(mixed):
     import ROOT
     from dask.distributed import Client, LocalCluster
@@ -272,6 +296,13 @@ def test_distributed_frame(mixed):
         order, wanted = np.argsort(rows.exact["i"]), e["f"][keep]
         assert np.array_equal(rows.exact["i"][order], e["i"][keep])
         assert np.array_equal(rows.matrix[order], np.stack([wanted * 2, wanted + 1], 1))
+        confused = ROOT.RDataFrame("events", mixed["zlib"], executor=client)
+        for name, column in (("var1", "f"), ("var2", "i"), ("var3", "d"), ("var4", "f * 2")):
+            confused = confused.Define(name, f"double({column})")
+        text = "var1 + 10 * var2 + 100 * var3 + 1000 * var4"
+        rows, _ = read([(Frame.open(confused), Request(matrix=(text,), exact=("i",)))])
+        wanted = e["f"] + 10.0 * e["i"] + 100 * e["d"] + 2000.0 * e["f"]
+        assert np.allclose(np.sort(rows.matrix[:, 0]), np.sort(wanted), rtol=1e-6)
         with pytest.raises(ColumnNotFoundError, match="Nearest"):
             plan(frame, Request(matrix=("jet_ptt",)))
         with pytest.raises(UnsupportedOperationError, match="Snapshot"):

@@ -214,3 +214,42 @@ def test_what_no_column_fills_is_refused(higgs_frame, tmp_path, kind, said):
     path = write_passing(tmp_path / "picture.onnx", [_block("picture", kind, shape, columns)])
     with pytest.raises(ModelFileError, match=said):
         hr.define(higgs_frame, path)
+
+
+def test_columns_that_rdataframe_confuses(tmp_path):
+    """RDataFrame calls the columns of an expression var0, var1, …, one after the other: those of that name
+    come out as others. In this order it takes var1 for var3."""
+    columns = ("var1", "var2", "var3", "var4")
+    frame = ROOT.RDataFrame(50)
+    for number, name in enumerate(columns):
+        frame = frame.Define(name, f"float(sin(rdfentry_ + {number}))")
+    frame = frame.Define("jet_var2", "ROOT::RVecF{var2, var1}")
+    arrays = frame.AsNumpy()
+    features = matrix(arrays, columns)
+    plain = frame.Define("all", "ROOT::RVecF{var1, var2, var3, var4}").AsNumpy(["all"])["all"]
+    if not np.array_equal(np.stack([np.asarray(row) for row in plain]), features):
+        # That is what this test is for: this ROOT does it.
+        assert np.array_equal(np.stack([np.asarray(row) for row in plain])[:, 2], features[:, 0])
+    path = write_mlp(tmp_path / "tmva.onnx", columns)
+    node = hr.define(frame, path, ahead=False)
+    expected = runtime_scores(path, features=features)
+    assert np.std(expected) > 0.01
+    np.testing.assert_allclose(node.AsNumpy(["score"])["score"], expected[:, 0], atol=CLOSE)
+    assert {str(name) for name in node.GetColumnNames()} == {*columns, "jet_var2", "score"}
+    formulas = write_mlp(
+        tmp_path / "formulas.onnx", ["a := var1 + var2", "b := var4 - var1 * var2", "var3", "var1"]
+    )
+    scores = hr.define(frame, formulas, inputs={"var3": "var3 / 2"}).AsNumpy(["score"])["score"]
+    one, two, three, four = features.T
+    changed = np.stack([one + two, four - one * two, three / 2, one], axis=1)
+    np.testing.assert_allclose(scores, runtime_scores(formulas, features=changed)[:, 0], atol=CLOSE)
+    # From the file the branches are read in bulk, where there are no such names; event by event there are.
+    frame.Snapshot("tree", str(tmp_path / "tree.root"), columns)
+    for ahead in (True, False):
+        node = hr.define(ROOT.RDataFrame("tree", str(tmp_path / "tree.root")), path, ahead=ahead)
+        np.testing.assert_allclose(node.AsNumpy(["score"])["score"], expected[:, 0], atol=CLOSE)
+    varied = frame.Vary("var3", "ROOT::RVecF{var3 + 1}", ["up"], "shift")
+    mean = ROOT.RDF.Experimental.VariationsFor(hr.define(varied, path).Mean("score"))
+    features[:, 2] += 1
+    shifted = runtime_scores(path, features=features)[:, 0].mean(dtype=np.float64)
+    assert mean["shift:up"] == pytest.approx(shifted, abs=CLOSE)

@@ -182,6 +182,33 @@ def test_functors_in_a_macro(folder, features, tmp_path, compiled):
     assert float(means["mean top score"]) == pytest.approx(expected, abs=1e-6)
 
 
+def test_columns_that_rdataframe_confuses_in_a_macro(folder, tmp_path):
+    """The same as `test_define.py` has in Python: var1 is not taken for var3."""
+    columns = ("var1", "var2", "var3", "var4")
+    path = write_mlp(folder / "tmva.onnx", columns)
+    hr.compile(path, tmp_path / "tmva.so", isa="native")
+    header = Path(hr.__file__).parent / "include" / "hepml_root" / "rdf" / "define.hxx"
+    (tmp_path / "confused.C").write_text(
+        f"""
+        #include "{header}"
+        void confused(const char* library) {{
+           const auto model = hepml_root::rdf::Load(library);
+           ROOT::RDF::RNode frame = ROOT::RDataFrame(8);
+           for (int i = 0; i < 4; ++i)
+              frame = frame.Define("var" + std::to_string(i + 1),
+                                   "float(rdfentry_ % " + std::to_string(i + 2) + ")");
+           std::cout << *hepml_root::rdf::Define(frame, model).Mean("score") << std::endl;
+        }}
+        """
+    )
+    done = run_root("confused.C", "tmva.so", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if line and not line.startswith("Processing")]
+    features = np.stack([np.arange(8) % (i + 2) for i in range(4)], axis=1).astype(np.float32)
+    expected = runtime_scores(path, features=features).mean(dtype=np.float64)
+    assert float(said[0]) == pytest.approx(expected, abs=2e-6)
+
+
 def test_columns_that_do_not_fit_are_named_in_a_macro(folder, tmp_path):
     """The C++ Define says which input and which column, before anything is interpreted."""
     hr.compile(

@@ -78,10 +78,16 @@ def test_data_frame(files, expected, tmp_path):
         {"var1": var1, "var2": var2, "var3": expected["var3"], "var4": expected["var4"]}
     )
     frame.Snapshot("tree", str(tmp_path / "events.root"))
-    frame = ROOT.RDataFrame("tree", str(tmp_path / "events.root"))
-    for method in ("MLP_GDP", "Likelihood", "BDT"):
-        frame = hr.define(frame, files(method), column=method)
-    scores = frame.AsNumpy(["MLP_GDP", "Likelihood", "BDT"])
+    # Event by event in memory; in blocks from a file.
+    for events in (frame, ROOT.RDataFrame("tree", str(tmp_path / "events.root"))):
+        scored = events
+        for method in ("MLP_GDP", "Likelihood", "BDT"):
+            scored = hr.define(scored, files(method), column=method)
+        scores = scored.AsNumpy(["MLP_GDP", "Likelihood", "BDT"])
+        check_scored(scores, expected)
+
+
+def check_scored(scores, expected):
     for method in ("MLP_GDP", "Likelihood"):
         check(method, scores[method], expected)
     # var1 + var2 is not myvar1 to the last bit: an event on a cut may fall on the other side of it.

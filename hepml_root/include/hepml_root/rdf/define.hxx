@@ -257,6 +257,15 @@ private:
 
    static bool IsWord(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 
+   /// Whether RDataFrame may take a column for another one in an expression of several columns: it replaces
+   /// them by var0, var1, … one after the other, and so replaces a column of such a name again. An alias is
+   /// resolved before; a Define of that column alone is not.
+   static bool IsDummy(const std::string& name) {
+      return name.size() > 3 && name.compare(0, 3, "var") == 0 &&
+             std::all_of(name.begin() + 3, name.end(),
+                         [](char c) { return std::isdigit(static_cast<unsigned char>(c)); });
+   }
+
    static bool IsList(const std::string& type) {
       for (const char* list : {"RVec", "vector<", "array<", "deque<", "list<", "set<", "["})
          if (type.find(list) != std::string::npos)
@@ -286,7 +295,8 @@ private:
                                      " per event, and the column '" + text + "' is " + type + ".");
       }
       for (const std::string& name : fColumns) {
-         if (std::all_of(name.begin(), name.end(), [](char c) { return IsWord(c) || c == '.'; }))
+         if (!IsDummy(name) &&
+             std::all_of(name.begin(), name.end(), [](char c) { return IsWord(c) || c == '.'; }))
             continue;
          for (auto at = text.find(name); at != std::string::npos; at = text.find(name, at + 1)) {
             const auto end = at + name.size();
@@ -305,7 +315,7 @@ private:
       const std::string alias =
           "rdfalias_" + Identifier(name) + std::to_string(std::hash<std::string>{}(name)) + "_";
       if (!fNode.HasColumn(alias))
-         fNode = fNode.Alias(alias, name);
+         fNode = IsDummy(name) ? fNode.Define(alias, name) : fNode.Alias(alias, name);
       return alias;
    }
 
