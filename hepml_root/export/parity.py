@@ -297,6 +297,12 @@ def reference(
         scale = np.maximum(np.where(largest > 0.0, largest, 1.0), least)
         with np.errstate(invalid="ignore"):
             size = np.maximum(scale, np.where(np.isfinite(output), np.abs(output), 0.0))
+        if least > 0.0:
+            # An edge event of ten times the energy has cells of ten times the energy: what roundings do to
+            # them grows alike.
+            of_event = np.where(np.isfinite(output), np.abs(output), 0.0).reshape(len(output), -1).max(axis=1)
+            larger = np.maximum(of_event / max(float(finite.max(initial=0.0)), least), 1.0)
+            size = np.maximum(size, least * larger.reshape(-1, *[1] * (output.ndim - 1)))
         bounds.append(tolerance * size + 8.0 * moved)
     flushed = [np.asarray(output, np.float32) for output in flushed]
     return Reference(blocks, outputs, bounds, count, flushed, names)

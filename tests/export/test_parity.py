@@ -165,6 +165,24 @@ def test_the_scale_of_a_regression_goes_by_column() -> None:
         parity.check(held, lambda blocks: two(blocks, 1e-6), ["score"], ("one", "two"))
 
 
+def test_a_larger_shower_has_larger_roundings() -> None:
+    """Of a generator, `least` is what roundings may do to a cell: with ten times the energy, ten times it."""
+    share = np.array([0.9, 0.1, 0.0], np.float32)
+    energies = {"features": np.full((20, 1), 10.0, np.float32)}
+
+    def showers(blocks):
+        return [np.abs(blocks["features"][:, :1]) * share]
+
+    held = parity.reference(showers, energies, {"features": "flat"}, least=2.0)
+    bounds = dict(zip(held.edges, held.bounds[0][20:], strict=True))
+    # The empty cell has no scale of its own, and the last bit of the energy does nothing to it.
+    assert held.bounds[0][:20, 2] == pytest.approx(2e-5)
+    assert bounds["10 times the largest"][2] == pytest.approx(2e-4)
+    assert bounds["zeros"][2] == pytest.approx(2e-5)
+    usual = parity.reference(showers, energies, {"features": "flat"})
+    assert usual.bounds[0][:, 2] == pytest.approx(1e-5)
+
+
 def test_an_output_that_is_always_zero_has_the_scale_one() -> None:
     def untrained(blocks, error=0.0):
         return [np.full((len(blocks["features"]), 1), error, np.float32)]
