@@ -273,7 +273,8 @@ def reference(
     tolerance
         Relative to the scale of the outputs.
     least
-        The scale of an output is not taken to be smaller than this.
+        The scale of an output is not taken to be smaller than this; of an event whose outputs are larger than
+        those of all real ones, than this times by how much they are.
     """
     count = len(next(iter(real.values())))
     edges, names = edge_events(real, kinds, missing)

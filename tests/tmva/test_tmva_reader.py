@@ -52,6 +52,9 @@ def test_spaces_and_labels(reference):
         reader, ("other := var1 + var2", " var1 -var2", "var3 ", "label:=var4"), ("var1*2", "spec2:=var1 * 3")
     )
     reader.BookMVA("Cuts", reference / "Cuts.weights.xml")
+    box = TMVA.read_weights(reference / "Cuts.weights.xml").weights
+    centre = (np.maximum(box.least[71], -100) + np.minimum(box.most[71], 100)) / 2
+    assert reader.EvaluateMVA(centre.tolist(), "Cuts", 0.705) == 1.0
 
 
 @pytest.mark.parametrize(
