@@ -108,6 +108,10 @@ class StatisticsWarning(RuntimeWarning):
     """An estimate rests on too few effective events, or on counts of events that have no weights."""
 
 
+class IgnoredOptionWarning(UserWarning):
+    """An option of TMVA was given that changes nothing here; the message names it."""
+
+
 class CollapseWarning(RuntimeWarning):
     """A generator makes nearly always the same, or its training no longer has finite losses."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hepml_root.errors import UnsupportedOperationError, unknown
-from hepml_root.tmva.options import KNOWN_OPTIONS, METHODS, NOT_READ
+from hepml_root.tmva.options.readable import KNOWN_OPTIONS, METHODS, NOT_READ
 from hepml_root.tmva.xml_nodes import XmlNode
 
 ANALYSES = ("Classification", "Regression", "Multiclass")

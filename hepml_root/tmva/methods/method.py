@@ -1,0 +1,110 @@
+"""What every method is: options that were checked when it was booked, and training that gives weights."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from hepml_root.errors import SettingError
+from hepml_root.tmva.console import Console
+from hepml_root.tmva.cuts import Cuts
+from hepml_root.tmva.events import DataSet
+from hepml_root.tmva.likelihood import Likelihood
+from hepml_root.tmva.linear import Linear
+from hepml_root.tmva.network import Network
+from hepml_root.tmva.options.declaration import Option, Options
+from hepml_root.tmva.trees import BoostedTrees
+
+
+@dataclass(frozen=True)
+class OwnGraph:
+    """Weights that TMVA's files have no form for: an ONNX graph of their own.
+
+    Arguments
+    ---------
+    model
+        One input ``(events, variables)`` float32 (the variables after VarTransform), one output
+        ``(events, outputs)``.
+    keras_file
+        A trained ``.keras`` file to keep beside it, or None.
+    """
+
+    model: onnx.ModelProto
+    keras_file: Path | None = None
+
+
+MethodWeights = BoostedTrees | Network | Linear | Likelihood | Cuts | OwnGraph
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gives: weights, and tables of what happened (``results.MethodResult.monitors``)."""
+
+    weights: MethodWeights
+    monitors: Mapping[str, Mapping[str, NDArray[np.generic]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Booking:
+    """How a method was booked.
+
+    Arguments
+    ---------
+    job, dataset, title, type_name
+        Names of the Factory, of the DataLoader, of the method, and of its type (``BDT``).
+    options
+        Values of its own and of the shared options.
+    analysis
+        ``Classification``, ``Regression`` or ``Multiclass``.
+    folder
+        Where its weight files go: ``<dataset>/weights``.
+    extra
+        Keyword arguments of BookMethod that no option string can hold (objects).
+    """
+
+    job: str
+    dataset: str
+    title: str
+    type_name: str
+    options: Options
+    analysis: str
+    folder: Path
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Method(abc.ABC):
+    """A method: subclasses declare their options and analyses, check them, and train.
+
+    Raises
+    ------
+    SettingError
+        The method does not do this analysis, or an option has a value that it cannot take: said when it is
+        booked, before anything is trained.
+    """
+
+    type_name: ClassVar[str]
+    # With True, events in training are transformed by the set of their own class (D_Signal and so on).
+    transforms_by_class: ClassVar[bool] = False
+    own_options: ClassVar[tuple[Option, ...]] = ()
+    analyses: ClassVar[tuple[str, ...]] = ("Classification",)
+    summary: ClassVar[str] = ""
+
+    def __init__(self, booking: Booking) -> None:
+        if booking.analysis not in self.analyses:
+            raise SettingError(
+                f"{self.type_name} '{booking.title}': it does {', '.join(self.analyses)}; "
+                f"the analysis is {booking.analysis}."
+            )
+        self.booking = booking
+        self.options = booking.options
+
+    @abc.abstractmethod
+    def train(self, data: DataSet, console: Console) -> Trained:
+        """Train on ``data.training`` (variables after VarTransform); ``data.test`` may only be watched."""

@@ -1,0 +1,1 @@
+"""TMVA's options: what each of them is, declared once, and how option strings are read."""
