@@ -15,7 +15,9 @@ from hepml_root.tmva.cuts import Cuts, read_cuts
 from hepml_root.tmva.header import MOST_VARIABLES, Header, read_header
 from hepml_root.tmva.likelihood import Likelihood, read_likelihood
 from hepml_root.tmva.linear import Linear, read_fisher, read_linear
+from hepml_root.tmva.mva_pdfs import read_mva_pdfs
 from hepml_root.tmva.network import Network, read_network
+from hepml_root.tmva.pdf import Pdf
 from hepml_root.tmva.transformations import Transformation, read_transformations
 from hepml_root.tmva.trees import BoostedTrees, Tree, read_trees
 from hepml_root.tmva.xml_nodes import XmlNode, read_xml
@@ -48,12 +50,15 @@ class WeightFile:
         Those of the method: :class:`~hepml_root.tmva.trees.BoostedTrees`,
         :class:`~hepml_root.tmva.network.Network`, :class:`~hepml_root.tmva.linear.Linear`,
         :class:`~hepml_root.tmva.likelihood.Likelihood` or :class:`~hepml_root.tmva.cuts.Cuts`.
+    mva_pdfs
+        Densities of the response of signal and background, where it was trained with CreateMVAPdfs.
     """
 
     path: Path
     header: Header
     transformations: tuple[Transformation, ...]
     weights: Weights
+    mva_pdfs: tuple[Pdf, Pdf] | None = None
 
 
 def read_weights(path: str | os.PathLike[str]) -> WeightFile:
@@ -86,4 +91,5 @@ def read_weights(path: str | os.PathLike[str]) -> WeightFile:
     header = read_header(root)
     root.source.method = f"{header.method}::{header.title}"
     transformations = read_transformations(root, header)
-    return WeightFile(path, header, transformations, _READERS[header.method](root.child("Weights"), header))
+    weights = _READERS[header.method](root.child("Weights"), header)
+    return WeightFile(path, header, transformations, weights, read_mva_pdfs(root, header))
