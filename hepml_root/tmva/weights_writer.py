@@ -60,6 +60,7 @@ def write_weights(weights: WeightFile, path: str | os.PathLike[str], overwrite: 
     Example
     -------
     >>> import tempfile
+    >>> import numpy as np
     >>> from hepml_root import tmva as TMVA
     >>> x = Variable("pt", "pt", "", "GeV", "pt", "F", 0.0, 50.0)
     >>> header = Header("Fisher", "mine", "Classification", {"TMVA Release": RELEASE}, {}, (x,), (),

@@ -1,7 +1,8 @@
 """The events that the reference files were trained on: TMVA's own choice from ROOT's tutorial file.
 
 TMVA of 2015 shuffled the events of each class with ``std::random_shuffle`` and ROOT's generator
-(SplitSeed=100) and took the first thousand; weights of a class were scaled to a mean of 1 (NormMode=NumEvents).
+(SplitSeed=100) and took the first thousand; weights of a class were scaled to a mean of 1
+(NormMode=NumEvents).
 """
 
 from __future__ import annotations

@@ -189,7 +189,8 @@ def test_kernels_against_their_sum(tmp_path):
     found = scores(path, x[:, None], overwrite=True)[:, 0]
     assert found == pytest.approx(adapted[0] / (adapted[0] + adapted[1]), abs=2e-4)
 
-    # Renormalised or mirrored, what kernels near the ends lose comes back: the density at -4 doubles.
+    # At the end of a flat sample kernels lose half of it. Mirrored events bring it back but for those that
+    # are farther than 7 bins, 1.9 widths, 3 %; renormalised kernels give ∫ K(u)/Φ(u) du from 0, which is ln 2.
     edge = [np.float32(-3.99)]
     flat = np.full(40, 10)
     values = {}
@@ -197,8 +198,8 @@ def test_kernels_against_their_sum(tmp_path):
         text = both(1, 1.0, border)[0].replace(" ".join(map(str, contents)), " ".join(map(str, flat)))
         node = read_xml(written(tmp_path, text), {})
         values[border] = pdf_values(read_pdf(node, normalised=False), np.array(edge))[0]
-    assert values[2] > 1.5 * values[1]
-    assert values[3] == pytest.approx(2 * values[1], rel=0.03)
+    assert values[2] == pytest.approx(2 * math.log(2) * values[1], rel=0.03)
+    assert values[3] == pytest.approx(2 * values[1], rel=0.05)
 
 
 def written(folder, text):
