@@ -104,7 +104,7 @@ class NearestNeighbours(Method):
         )
         neighbours = Neighbours(
             # Divided as the graph divides an event, so that an event has no distance to itself.
-            sample.variables / scale.astype(np.float32), scale,
+            np.divide(sample.variables, scale, dtype=np.float32, casting="same_kind"), scale,
             sample.weights if self.options["UseWeight"] else np.ones(len(sample)),
             np.asarray(answers, np.float64), k,
             self.options["Kernel"] if self.options["UseKernel"] else "", self.options["SigmaFact"],
