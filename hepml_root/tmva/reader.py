@@ -18,9 +18,11 @@ from hepml_root.inference.session import Session
 from hepml_root.tmva.conversion import write
 from hepml_root.tmva.cuts import Cuts, box_at
 from hepml_root.tmva.header import Variable
+from hepml_root.tmva.options.declaration import parse
+from hepml_root.tmva.options.factory import READER
+from hepml_root.tmva.own_model import OwnModel
 from hepml_root.tmva.weights_xml import WeightFile, read_weights
 
-_OPTIONS = ("Silent", "Color", "Error", "V", "VerboseLevel")
 _NOT_A_NUMBER = -999.0  # what TMVA answers to an event with NaN
 
 
@@ -79,11 +81,8 @@ class Reader:
     0.0
     """
 
-    def __init__(self, options: str = "", *, engine: str = "auto") -> None:
-        for option in options.split(":"):
-            name = option.strip().lstrip("!").partition("=")[0]
-            if name and name not in _OPTIONS:
-                raise SettingError(unknown("option of the Reader", name, _OPTIONS))
+    def __init__(self, options: Any = "", *, engine: str = "auto") -> None:
+        parse(READER, options, "Reader")
         self._engine = engine
         self._variables: list[_Declared] = []
         self._spectators: list[_Declared] = []
@@ -157,6 +156,8 @@ class Reader:
         self._methods[tag] = booked
 
     def _session(self, weights: WeightFile, signal_efficiency: float | None) -> Session:
+        if isinstance(weights.weights, OwnModel):
+            return Session(weights.weights.path, engine=self._engine)
         with tempfile.TemporaryDirectory(prefix="hepml_root-") as folder:
             path = write(
                 weights, Path(folder) / "method.onnx", signal_efficiency=signal_efficiency, events=None,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from hepml_root.errors import SettingError
@@ -20,25 +19,10 @@ from hepml_root.tmva.likelihood import Likelihood
 from hepml_root.tmva.linear import Linear
 from hepml_root.tmva.network import Network
 from hepml_root.tmva.options.declaration import Option, Options
+from hepml_root.tmva.own_model import OwnGraph
 from hepml_root.tmva.trees import BoostedTrees
 
-
-@dataclass(frozen=True)
-class OwnGraph:
-    """Weights that TMVA's files have no form for: an ONNX graph of their own.
-
-    Arguments
-    ---------
-    model
-        One input ``(events, variables)`` float32 (the variables after VarTransform), one output
-        ``(events, outputs)``.
-    keras_file
-        A trained ``.keras`` file to keep beside it, or None.
-    """
-
-    model: onnx.ModelProto
-    keras_file: Path | None = None
-
+__all__ = ["Booking", "Method", "MethodWeights", "OwnGraph", "Trained"]
 
 MethodWeights = BoostedTrees | Network | Linear | Likelihood | Cuts | OwnGraph
 
