@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hepml_root.errors import SettingError, unknown
 
@@ -120,8 +120,24 @@ class VIType(enum.IntEnum):
     kRandom = 2
 
 
-class Types:
+_Method = EMVA  # the class below has EMVA as a name of its own
+
+
+class _Constants(type):
+    """Says which constants there are where one is asked for that does not exist."""
+
+    def __getattr__(cls, name: str) -> Any:
+        names = [entry for entry in vars(cls) if entry.startswith("k")]
+        raise AttributeError(unknown("constant of TMVA.Types", name, names))
+
+
+class Types(metaclass=_Constants):
     """TMVA's class of constants: ``TMVA.Types.kBDT``, ``TMVA.Types.kTraining`` and so on.
+
+    Raises
+    ------
+    AttributeError
+        There is no such constant; the nearest are named.
 
     Example
     -------
@@ -165,7 +181,7 @@ class Types:
             raise SettingError(f"no method has the number {method} in TMVA.Types.") from None
 
     @staticmethod
-    def GetMethodType(method: str) -> EMVA:
+    def GetMethodType(method: str) -> _Method:
         """Return the constant of a method's name.
 
         Raises
