@@ -16,10 +16,11 @@ MOST_VARIABLES = 5000
 
 @dataclass(frozen=True)
 class Option:
-    """One option as it was in training; ``modified``: it was given, and is not the default."""
+    """One option as it was in training; ``modified``: it was given; ``size``: of one for each variable."""
 
     value: str
     modified: bool
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,8 @@ def _options(node: XmlNode, known: Set[str] | None) -> dict[str, Option]:
                 "the method computes, so the file is not read."
             )
         modified = entry.attribute("modified", "No") == "Yes"
-        options[name] = Option("".join(entry.text).strip(), modified)
+        size = entry.integer("size") if "size" in entry.attributes else None
+        options[name] = Option("".join(entry.text).strip(), modified, size)
     return options
 
 

@@ -18,6 +18,7 @@ from hepml_root.inference.session import Session
 from hepml_root.tmva.conversion import write
 from hepml_root.tmva.cuts import Cuts, box_at
 from hepml_root.tmva.header import Variable
+from hepml_root.tmva.mva_pdfs import probability, rarity
 from hepml_root.tmva.options.declaration import parse
 from hepml_root.tmva.options.factory import READER
 from hepml_root.tmva.own_model import OwnModel
@@ -237,6 +238,34 @@ class Reader:
         :meth:`EvaluateMVA`."""
         booked, values, _ = self._asked("EvaluateMulticlass", "Multiclass", arguments)
         return [float(value) for value in self._evaluated(booked, values, None)]
+
+    def GetProba(self, *arguments: Any) -> float:
+        """Return the probability that the event is signal: ``GetProba(tag[, signal fraction])``, or with the
+        values before the tag. The method must have been trained with CreateMVAPdfs.
+
+        Raises
+        ------
+        SettingError
+            The file has no densities of the response, or as :meth:`EvaluateMVA`.
+        """
+        pdfs, response, fraction = self._response("GetProba", arguments)
+        return float(probability(pdfs, response, 0.5 if fraction is None else fraction)[0])
+
+    def GetRarity(self, *arguments: Any) -> float:
+        """Return the share of the background with a smaller response; arguments as :meth:`GetProba`."""
+        pdfs, response, _ = self._response("GetRarity", arguments)
+        return float(rarity(pdfs, response)[0])
+
+    def _response(
+        self, call: str, arguments: tuple[Any, ...]
+    ) -> tuple[Any, NDArray[np.float32], float | None]:
+        booked, values, fraction = self._asked(call, "Classification", arguments)
+        if booked.weights.mva_pdfs is None:
+            raise SettingError(
+                f"{call}: '{booked.weights.path}' has no densities of the response. Train the method with "
+                "CreateMVAPdfs."
+            )
+        return booked.weights.mva_pdfs, self._evaluated(booked, values, None), fraction
 
     def _asked(
         self, call: str, analysis: str, arguments: tuple[Any, ...]

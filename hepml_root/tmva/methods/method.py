@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hepml_root.errors import SettingError
 from hepml_root.tmva.console import Console
 from hepml_root.tmva.cuts import Cuts
-from hepml_root.tmva.events import DataSet
+from hepml_root.tmva.events import DataSet, Sample
 from hepml_root.tmva.likelihood import Likelihood
 from hepml_root.tmva.linear import Linear
 from hepml_root.tmva.network import Network
@@ -79,6 +79,9 @@ class Method(abc.ABC):
     own_options: ClassVar[tuple[Option, ...]] = ()
     analyses: ClassVar[tuple[str, ...]] = ("Classification",)
     summary: ClassVar[str] = ""
+    # What the option H prints.
+    help: ClassVar[str] = ""
+    ranked_by: ClassVar[str] = "Variable importance"
 
     def __init__(self, booking: Booking) -> None:
         if booking.analysis not in self.analyses:
@@ -92,3 +95,23 @@ class Method(abc.ABC):
     @abc.abstractmethod
     def train(self, data: DataSet, console: Console) -> Trained:
         """Train on ``data.training`` (variables after VarTransform); ``data.test`` may only be watched."""
+
+    def ranking(self) -> list[tuple[str, float]] | None:
+        """Return variables with their importance (``ranked_by``), best first; None where there is none."""
+        return None
+
+
+def positive_part(data: DataSet, options: Options) -> Sample:
+    """Return the training events, without those of negative weight if IgnoreNegWeightsInTraining says so."""
+    events = data.training
+    return events.take(events.weights > 0) if options["IgnoreNegWeightsInTraining"] else events
+
+
+def ranked(labels: Sequence[str], importance: NDArray[np.generic]) -> list[tuple[str, float]]:
+    """Return names with numbers, the largest first.
+
+    >>> ranked(["x", "y"], np.array([0.25, 0.75]))
+    [('y', 0.75), ('x', 0.25)]
+    """
+    pairs = zip(labels, np.asarray(importance, np.float64).tolist(), strict=True)
+    return sorted(pairs, key=lambda pair: -pair[1])
