@@ -251,7 +251,10 @@ class _Writer:
     def _weights(self, found: Any, header: Header, path: Path) -> None:
         attributes: dict[str, Any]
         if isinstance(found, OwnGraph):
-            self.leaf("Weights", {"Model": path.name.removesuffix(".xml").removesuffix(".weights") + ".onnx"})
+            attributes = {"Model": path.name.removesuffix(".xml").removesuffix(".weights") + ".onnx"}
+            if found.spectators:
+                attributes["Spectators"] = " ".join(map(str, found.spectators))
+            self.leaf("Weights", attributes)
             return
         if isinstance(found, Linear):
             outputs, count = found.coefficients.shape

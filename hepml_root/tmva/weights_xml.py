@@ -95,7 +95,11 @@ def read_weights(path: str | os.PathLike[str]) -> WeightFile:
     root.source.method = f"{header.method}::{header.title}"
     if own:  # the transformations are in its graph, whatever the file says of them
         return WeightFile(
-            path, header, (), read_own_model(own[0], path.parent), read_mva_pdfs(root, header)
+            path,
+            header,
+            (),
+            read_own_model(own[0], path.parent, len(header.spectators)),
+            read_mva_pdfs(root, header),
         )
     transformations = read_transformations(root, header)
     weights = _READERS[header.method](root.child("Weights"), header)
