@@ -21,7 +21,7 @@ from hepml_root.tmva.classifier_evaluation import (
 )
 from hepml_root.tmva.console import Console
 from hepml_root.tmva.dataloader import DataLoader
-from hepml_root.tmva.evaluation_table import evaluation_table
+from hepml_root.tmva.evaluation_table import evaluation_lines, ranking_lines
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.methods.method import Method
 from hepml_root.tmva.mva_pdfs import probability, rarity
@@ -249,10 +249,8 @@ class Factory:
             if not ranking:
                 continue
             console = self._console.named(booked.method.booking.title)
-            console.line("Ranking result (top variable is best ranked)")
-            width = max(len(label) for label, _ in ranking)
-            for number, (label, value) in enumerate(ranking, 1):
-                console.line(f"{number:>4} : {label:<{width}} : {value:.3e}")
+            for line in ranking_lines(booked.method.ranked_by, ranking):
+                console.line(line)
 
     def TestAllMethods(self) -> None:
         """Read the files of every method back, and evaluate it on training and test events.
@@ -281,7 +279,8 @@ class Factory:
 
     def _result(self, booked: _Booked, data: DataSet) -> MethodResult:
         booking, files, fitted = booked.method.booking, booked.files, booked.fitted
-        assert files is not None and fitted is not None
+        assert files is not None
+        assert fitted is not None
         if files.model is None:
             answers = [np.zeros((len(sample), 1), np.float32) for sample in (data.training, data.test)]
         else:
@@ -319,14 +318,13 @@ class Factory:
                 if booked.method.booking.analysis == "Classification":
                     booked.evaluation = evaluate_classifier(self._tested(booked))
                     evaluations[booked.method.booking.title] = booked.evaluation
-            if not self._console.silent:
-                for line in evaluation_table(results, evaluations).splitlines():
-                    self._console.line(line)
+            for line in evaluation_lines(results, evaluations):
+                self._console.line(line)
             if self._output:
                 data = results[0].data
                 write_output(
-                    self._output, data, results, str(self.options["Transformations"]), evaluations=evaluations,
-                    variables=name not in self._variables_written,
+                    self._output, data, results, str(self.options["Transformations"]),
+                    evaluations=evaluations, variables=name not in self._variables_written,
                 )  # fmt: skip
                 self._variables_written.add(name)
                 self._console.line(f"Dataset:{name} : Created tree 'TestTree' with {len(data.test)} events")

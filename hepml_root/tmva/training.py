@@ -100,7 +100,7 @@ def fit(method: Method, data: DataSet, console: Console) -> Fitted:
 
 
 def with_mva_pdfs(booking: Booking, data: DataSet, fitted: Fitted) -> Fitted:
-    """Return the same with densities of the response to training events, where CreateMVAPdfs asks for them."""
+    """Return the same with densities of the response to training events, if CreateMVAPdfs asks for them."""
     asked = booking.options["CreateMVAPdfs"] and data.analysis == "Classification"
     if not asked or isinstance(fitted.trained.weights, Cuts):
         return fitted
@@ -162,8 +162,8 @@ def write(booking: Booking, data: DataSet, fitted: Fitted) -> Files:
         return Files(path, None, None)
     try:
         conversion.write(
-            weights, model, signal_efficiency=None, events=inputs(fitted, data.training), overwrite=True, points=None,
-            generated=(),
+            weights, model, signal_efficiency=None, events=inputs(fitted, data.training), overwrite=True,
+            points=None, generated=(),
         )  # fmt: skip
     except BaseException:
         if own:  # it would name a model that is not there
@@ -198,8 +198,8 @@ def _header(booking: Booking, data: DataSet, fitted: Fitted) -> Header:
         "AnalysisType": data.analysis,
     }
     return Header(
-        booking.type_name, booking.title, data.analysis, info, _written_options(booking.options), data.variables,
-        data.spectators, data.classes, data.targets, (4, 2, 1),
+        booking.type_name, booking.title, data.analysis, info, _written_options(booking.options),
+        data.variables, data.spectators, data.classes, data.targets, (4, 2, 1),
     )  # fmt: skip
 
 

@@ -161,10 +161,8 @@ class Category(Method):
             table = np.hstack([sample.variables, sample.spectators])
             named = {name: table[:, place] for name, place in columns.items()}
             found.append([region.cut.values(named) > 0.5 for region in self._regions])
-        for (what, sample), masks in zip(
-            (("training", data.training), ("test", data.test)), found, strict=True
-        ):
-            number = np.sum(masks, axis=0, dtype=int) if len(sample) else np.zeros(0, int)
+        for what, masks in zip(("training", "test"), found, strict=True):
+            number = np.sum(masks, axis=0, dtype=int)
             if (number > 1).any():
                 cuts = ", ".join(f"'{region.cut.text}'" for region in self._regions)
                 raise SettingError(
