@@ -1,7 +1,8 @@
-"""TMVA: weight files that its Factory wrote, evaluated by the same compiled code as networks of our own.
+"""TMVA's words for this project: Factory, DataLoader, Reader, and weight files of TMVA itself.
 
 ``from hepml_root import tmva as TMVA`` loads nothing else; names are resolved when first used.
 
+- :class:`Factory`, :class:`DataLoader`, :class:`Types`: methods are booked, trained, compared
 - :func:`convert` a ``*.weights.xml`` becomes an ONNX file with a manifest
 - :func:`read_weights` what a weight file says, as plain dataclasses
 - :class:`Reader` TMVA's Reader: AddVariable, BookMVA, EvaluateMVA
@@ -13,17 +14,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
+    "DataLoader": "hepml_root.tmva.dataloader",
+    "Factory": "hepml_root.tmva.factory",
     "Reader": "hepml_root.tmva.reader",
+    "Types": "hepml_root.tmva.types",
     "WeightFile": "hepml_root.tmva.weights_xml",
     "convert": "hepml_root.tmva.conversion",
     "read_weights": "hepml_root.tmva.weights_xml",
 }
 
-__all__ = ["Reader", "WeightFile", "convert", "read_weights"]
+__all__ = ["DataLoader", "Factory", "Reader", "Types", "WeightFile", "convert", "read_weights"]
 
 if TYPE_CHECKING:  # what type checkers and editors see
     from hepml_root.tmva.conversion import convert
+    from hepml_root.tmva.dataloader import DataLoader
+    from hepml_root.tmva.factory import Factory
     from hepml_root.tmva.reader import Reader
+    from hepml_root.tmva.types import Types
     from hepml_root.tmva.weights_xml import WeightFile, read_weights
 
 
