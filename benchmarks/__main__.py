@@ -24,6 +24,7 @@ NAMES = (
     "ganplification",
     "fastsim",
     "bayesflow",
+    "tmva_methods",
 )
 
 
