@@ -273,8 +273,8 @@ def reference(
     tolerance
         Relative to the scale of the outputs.
     least
-        The scale of an output is not taken to be smaller than this; of an event whose outputs are larger than
-        those of all real ones, than this times by how much they are.
+        The scale of an output is not taken to be smaller than this. With it, the scale of an event whose
+        outputs are larger than those of all real ones is larger by as much.
     """
     count = len(next(iter(real.values())))
     edges, names = edge_events(real, kinds, missing)
@@ -303,7 +303,7 @@ def reference(
             # them grows alike.
             of_event = np.where(np.isfinite(output), np.abs(output), 0.0).reshape(len(output), -1).max(axis=1)
             larger = np.maximum(of_event / max(float(finite.max(initial=0.0)), least), 1.0)
-            size = np.maximum(size, least * larger.reshape(-1, *[1] * (output.ndim - 1)))
+            size = np.maximum(size, scale * larger.reshape(-1, *[1] * (output.ndim - 1)))
         bounds.append(tolerance * size + 8.0 * moved)
     flushed = [np.asarray(output, np.float32) for output in flushed]
     return Reference(blocks, outputs, bounds, count, flushed, names)

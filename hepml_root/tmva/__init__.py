@@ -13,16 +13,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
+    "DataLoader": "hepml_root.tmva.dataloader",
     "Reader": "hepml_root.tmva.reader",
     "WeightFile": "hepml_root.tmva.weights_xml",
     "convert": "hepml_root.tmva.conversion",
     "read_weights": "hepml_root.tmva.weights_xml",
 }
 
-__all__ = ["Reader", "WeightFile", "convert", "read_weights"]
+__all__ = ["DataLoader", "Reader", "WeightFile", "convert", "read_weights"]
 
 if TYPE_CHECKING:  # what type checkers and editors see
     from hepml_root.tmva.conversion import convert
+    from hepml_root.tmva.dataloader import DataLoader
     from hepml_root.tmva.reader import Reader
     from hepml_root.tmva.weights_xml import WeightFile, read_weights
 

@@ -23,6 +23,7 @@ from hepml_root.tmva.header import Header, Variable
 from hepml_root.tmva.likelihood import Likelihood, add_likelihood
 from hepml_root.tmva.linear import Linear, add_linear
 from hepml_root.tmva.network import Network, add_network
+from hepml_root.tmva.own_model import OwnGraph, OwnModel
 from hepml_root.tmva.transformations import ALL_CLASSES, add_inverse_of_targets, add_transformations
 from hepml_root.tmva.trees import add_trees
 from hepml_root.tmva.weights_xml import WeightFile, read_weights
@@ -150,6 +151,8 @@ def emit(weights: WeightFile, signal_efficiency: float | None = None) -> onnx.Mo
         ``signal_efficiency`` is missing, or given for a method that has none.
     """
     header = weights.header
+    if isinstance(weights.weights, OwnModel):
+        return weights.weights.load()
     if (signal_efficiency is None) == isinstance(weights.weights, Cuts):
         raise SettingError(
             f"'{weights.path}': the method Cuts needs signal_efficiency=…, between 0 and 1: the file "
@@ -174,6 +177,8 @@ def emit(weights: WeightFile, signal_efficiency: float | None = None) -> onnx.Mo
             result = add_cuts(graph, values, found, signal_efficiency)
         elif isinstance(found, Linear):
             result = add_linear(graph, values, found)
+        elif isinstance(found, OwnGraph):
+            result = graph.embed(found.model, values)
         elif isinstance(found, Network):
             result = add_network(graph, values, found, header)
         else:

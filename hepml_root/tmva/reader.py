@@ -18,9 +18,12 @@ from hepml_root.inference.session import Session
 from hepml_root.tmva.conversion import write
 from hepml_root.tmva.cuts import Cuts, box_at
 from hepml_root.tmva.header import Variable
+from hepml_root.tmva.mva_pdfs import probability, rarity
+from hepml_root.tmva.options.declaration import parse
+from hepml_root.tmva.options.factory import READER
+from hepml_root.tmva.own_model import OwnModel
 from hepml_root.tmva.weights_xml import WeightFile, read_weights
 
-_OPTIONS = ("Silent", "Color", "Error", "V", "VerboseLevel")
 _NOT_A_NUMBER = -999.0  # what TMVA answers to an event with NaN
 
 
@@ -79,11 +82,8 @@ class Reader:
     0.0
     """
 
-    def __init__(self, options: str = "", *, engine: str = "auto") -> None:
-        for option in options.split(":"):
-            name = option.strip().lstrip("!").partition("=")[0]
-            if name and name not in _OPTIONS:
-                raise SettingError(unknown("option of the Reader", name, _OPTIONS))
+    def __init__(self, options: Any = "", *, engine: str = "auto") -> None:
+        parse(READER, options, "Reader")
         self._engine = engine
         self._variables: list[_Declared] = []
         self._spectators: list[_Declared] = []
@@ -157,6 +157,8 @@ class Reader:
         self._methods[tag] = booked
 
     def _session(self, weights: WeightFile, signal_efficiency: float | None) -> Session:
+        if isinstance(weights.weights, OwnModel):
+            return Session(weights.weights.path, engine=self._engine)
         with tempfile.TemporaryDirectory(prefix="hepml_root-") as folder:
             path = write(
                 weights, Path(folder) / "method.onnx", signal_efficiency=signal_efficiency, events=None,
@@ -236,6 +238,34 @@ class Reader:
         :meth:`EvaluateMVA`."""
         booked, values, _ = self._asked("EvaluateMulticlass", "Multiclass", arguments)
         return [float(value) for value in self._evaluated(booked, values, None)]
+
+    def GetProba(self, *arguments: Any) -> float:
+        """Return the probability that the event is signal: ``GetProba(tag[, signal fraction])``, or with the
+        values before the tag. The method must have been trained with CreateMVAPdfs.
+
+        Raises
+        ------
+        SettingError
+            The file has no densities of the response, or as :meth:`EvaluateMVA`.
+        """
+        pdfs, response, fraction = self._response("GetProba", arguments)
+        return float(probability(pdfs, response, 0.5 if fraction is None else fraction)[0])
+
+    def GetRarity(self, *arguments: Any) -> float:
+        """Return the share of the background with a smaller response; arguments as :meth:`GetProba`."""
+        pdfs, response, _ = self._response("GetRarity", arguments)
+        return float(rarity(pdfs, response)[0])
+
+    def _response(
+        self, call: str, arguments: tuple[Any, ...]
+    ) -> tuple[Any, NDArray[np.float32], float | None]:
+        booked, values, fraction = self._asked(call, "Classification", arguments)
+        if booked.weights.mva_pdfs is None:
+            raise SettingError(
+                f"{call}: '{booked.weights.path}' has no densities of the response. Train the method with "
+                "CreateMVAPdfs."
+            )
+        return booked.weights.mva_pdfs, self._evaluated(booked, values, None), fraction
 
     def _asked(
         self, call: str, analysis: str, arguments: tuple[Any, ...]
