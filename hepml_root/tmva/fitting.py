@@ -2,8 +2,8 @@
 
 ``"D,G,N"`` is a chain: each step is fitted on what the one before it gives. ``D_Background`` takes the
 events of one class, ``N(_V0_,_V2_)`` or ``N(pt,eta)`` some variables. Every step is fitted for each class,
-too, and for all together, as weight files have it; what is applied is the last of these sets, so that of a step with a
-class is the set of this class.
+too, and for all together, as weight files have it; what is applied is the last of these sets, so that of a
+step with a class is the set of this class.
 
     I   nothing
     N   ranges to −1 … 1 (in a regression of the targets, too)

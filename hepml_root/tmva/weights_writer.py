@@ -19,9 +19,9 @@ from hepml_root.tmva.cuts import Cuts
 from hepml_root.tmva.header import Header, Variable
 from hepml_root.tmva.likelihood import Likelihood
 from hepml_root.tmva.linear import Linear
-from hepml_root.tmva.methods.method import OwnGraph
 from hepml_root.tmva.network import Network
 from hepml_root.tmva.options.classical import CUTS
+from hepml_root.tmva.own_model import OwnGraph, OwnModel
 from hepml_root.tmva.pdf import Pdf
 from hepml_root.tmva.transformations import Transformation
 from hepml_root.tmva.trees import BoostedTrees, Tree
@@ -38,7 +38,7 @@ def write_weights(weights: WeightFile, path: str | os.PathLike[str], overwrite: 
     Arguments
     ---------
     weights
-        All that it says. Of an :class:`~hepml_root.tmva.methods.method.OwnGraph` the file names the ONNX
+        All that it says. Of an :class:`~hepml_root.tmva.own_model.OwnGraph` the file names the ONNX
         file beside it, which has the same name with ``.onnx`` in place of ``.weights.xml``.
     path
         The file, ``*.weights.xml``.
@@ -76,6 +76,15 @@ def write_weights(weights: WeightFile, path: str | os.PathLike[str], overwrite: 
         file.write('<?xml version="1.0"?>\n')
         _Writer(file).file(weights, path)
     return path
+
+
+def model_name(path: Path) -> str:
+    """Return the name of the ONNX file beside a weight file.
+
+    >>> model_name(Path("dataset/weights/Job_DNN.weights.xml"))
+    'Job_DNN.onnx'
+    """
+    return path.name.removesuffix(".xml").removesuffix(".weights") + ".onnx"
 
 
 class _Writer:
@@ -250,8 +259,8 @@ class _Writer:
 
     def _weights(self, found: Any, header: Header, path: Path) -> None:
         attributes: dict[str, Any]
-        if isinstance(found, OwnGraph):
-            self.leaf("Weights", {"Model": path.name.removesuffix(".xml").removesuffix(".weights") + ".onnx"})
+        if isinstance(found, OwnGraph | OwnModel):
+            self.leaf("Weights", {"Model": model_name(path)})
             return
         if isinstance(found, Linear):
             outputs, count = found.coefficients.shape
