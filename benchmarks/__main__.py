@@ -15,6 +15,7 @@ NAMES = (
     "losses",
     "inference",
     "trees",
+    "tmva_reader",
     "representations",
     "top_tagging",
     "higgs",
