@@ -1,8 +1,8 @@
-"""Areas under the ROC curve of TMVA's methods here, on the samples and sizes where the real TMVA was measured.
+"""Areas under the ROC curve of TMVA's methods here, on samples where the real TMVA was measured.
 
 Every method is booked with the options of the reference and trained on several splits (``SplitSeed``). The
-figure is the mean of the areas of the test events, weighted and not binned, with the error of this mean; of the
-real TMVA there is one training of each (TMVA of 2015, on ROOT 6.40).
+figure is the mean of the areas of the test events, weighted and not binned, with the error of this mean; of
+the real TMVA there is one training of each (TMVA of 2015, on ROOT 6.40).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HIGH_LEVEL = ("m_jj", "m_jjj", "m_lv", "m_jlv", "m_bb", "m_wbb", "m_wwbb")
 
 @dataclass(frozen=True)
 class Sample:
-    """Trees of a ROOT file of the tutorials, the variables, and how many events of each class are for training."""
+    """Trees of a file of ROOT's tutorials, the variables, and the training events of each class."""
 
     title: str
     file: str
@@ -55,7 +55,7 @@ def _samples() -> dict[str, Sample]:
     import uproot
 
     with uproot.open(higgs) as file:
-        everything = tuple(name for name in file["sig_tree"].keys() if name != "Type")
+        everything = tuple(name for name in file["sig_tree"].keys(recursive=False) if name != "Type")
     return {
         "example": Sample(
             "tmva_class_example, 4 variables, 1000 + 1000 events",
@@ -66,7 +66,8 @@ def _samples() -> dict[str, Sample]:
             "Higgs_data, 7 masses, 7000 + 7000 events", higgs, ("sig_tree", "bkg_tree"), _HIGH_LEVEL, 7000
         ),
         "higgs28": Sample(
-            "Higgs_data, all 28 variables, 7000 + 7000 events", higgs, ("sig_tree", "bkg_tree"), everything, 7000
+            "Higgs_data, all 28 variables, 7000 + 7000 events", higgs, ("sig_tree", "bkg_tree"), everything,
+            7000,
         ),
     }  # fmt: skip
 
@@ -227,8 +228,7 @@ def _table(
             areas, times = found[name, row.title]
             reference = row.reference.get(name)
             other = "" if reference is None else f"{reference:.4f}"
-            lines.append(
-                f"| {row.title} | {np.mean(areas):.4f} ± {_error(areas):.4f} | {other} | {np.median(times):.2g} |"
-            )
+            area = f"{np.mean(areas):.4f} ± {_error(areas):.4f}"
+            lines.append(f"| {row.title} | {area} | {other} | {np.median(times):.2g} |")
         lines.append("")
     return "\n".join(lines)
