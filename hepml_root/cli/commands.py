@@ -22,6 +22,7 @@ from hepml_root import __version__
 from hepml_root.cli.compare import add_compare
 from hepml_root.cli.generate import add_generate
 from hepml_root.cli.inspect import add_inspect
+from hepml_root.cli.library import add_library
 from hepml_root.cli.models import add_models
 from hepml_root.cli.operators import add_operators
 from hepml_root.cli.quiet import quieten, share_cores
@@ -29,7 +30,7 @@ from hepml_root.errors import HepmlError, SettingError, nearest
 
 _COMMANDS = (
     *("train", "evaluate", "export", "adopt", "compile", "apply", "generate", "compare"),
-    *("inspect", "models", "operators", "demo", "config"),
+    *("inspect", "library", "models", "operators", "demo", "config"),
 )
 
 
@@ -445,6 +446,7 @@ examples:
     add_generate(command, overwriting)
     add_compare(command, overwriting)
     add_inspect(command)
+    add_library(command)
     add_models(command)
     add_operators(command)
 

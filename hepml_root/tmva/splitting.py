@@ -119,7 +119,7 @@ def _divided(one: Available, either: _Rows, options: Options, shuffle: _Shuffle)
     if options["SplitMode"] == "Alternate":
         training, test = _alternately(one, either, wanted_training)
     else:
-        if more > len(either):
+        if more > len(either) or use_training < wanted_training or use_test < wanted_test:
             raise SettingError(
                 f"class '{one.name}': {wanted_training} events for training and {wanted_test} for the test "
                 f"were asked for; there are {there} ({len(one.training)} for training only, "

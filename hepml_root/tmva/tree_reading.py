@@ -75,7 +75,7 @@ def opened(source: Any) -> Any:
         It is nothing of that.
     """
     ROOT = import_root()
-    if source is None or (isinstance(source, ROOT.TTree) and not source):
+    if source is None or (isinstance(source, ROOT.TObject) and not source):
         raise SourceNotFoundError("the tree does not exist (a null pointer): look at its name in the file.")
     if isinstance(source, ROOT.TTree) or is_frame(source):
         return source

@@ -105,6 +105,13 @@ class Options(Mapping[str, Value]):
         """Return an indexed option for one variable or class: its own value, else that of all."""
         return self._indexed.get(name, {}).get(index, self._values[name])
 
+    def replaced(self, name: str, value: Value) -> Options:
+        """Return the same with another value of one option, which counts as given or not as before."""
+        indexed = {key: dict(values) for key, values in self._indexed.items()}
+        changed = Options(self.declared, self._values | {name: value}, indexed)
+        changed.given = self.given
+        return changed
+
     def own(self, name: str) -> dict[int, Value]:
         """Return what was given of an option with an index: {index: value}."""
         return dict(self._indexed.get(name, {}))
