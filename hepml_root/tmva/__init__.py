@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
     "Reader": "hepml_root.tmva.reader",
+    "TMVAGui": "hepml_root.tmva.gui",
+    "TMVAMultiClassGui": "hepml_root.tmva.gui",
+    "TMVARegGui": "hepml_root.tmva.gui",
     "WeightFile": "hepml_root.tmva.weights_xml",
     "convert": "hepml_root.tmva.conversion",
     "read_weights": "hepml_root.tmva.weights_xml",
