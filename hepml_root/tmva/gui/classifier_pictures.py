@@ -165,7 +165,8 @@ class ClassifierPictures:
         signal, background = DEFAULT_EVENTS
         caption = f"""Shares of test events above the cut (below it where signal has the low response),
             purity and significance S/√(S + B), for {signal:g} signal and {background:g} background events
-            before the cut. The triangle is the largest significance; above, other numbers of events can be chosen."""
+            before the cut. The triangle is the largest significance; above, other numbers of events can be
+            chosen."""
         self.collection.in_pages(
             self.efficiencies, _PANELS, "efficiencies", "cuts", "Cut efficiencies and optimal cut",
             " ".join(caption.split()), lambda part: plot_efficiencies(part, signal, background),

@@ -19,6 +19,7 @@
 
 #include "../manifest.hxx"
 #include "padding.hxx"
+#include "sofie_functor.hxx"
 
 #include <ROOT/RVec.hxx>
 
@@ -146,34 +147,6 @@ private:
    std::vector<Place> fPlaces;
    mutable std::vector<Room> fRooms;
 };
-
-namespace detail {
-
-template <class Session, class T, class Numbers> struct FunctorOf;
-template <class Session, class T, std::size_t... I> struct FunctorOf<Session, T, std::index_sequence<I...>> {
-   template <std::size_t> using Same = T;
-
-   /// As SOFIE's functor: gives the first output value, as a double.
-   class Type {
-   public:
-      explicit Type(unsigned int slots = 1, const std::string& weights = "") : fFunctor(slots, weights) {}
-      double operator()(unsigned int slot, Same<I>... columns) const {
-         if constexpr (Functor<Session, Same<I>...>::values() == 1)
-            return fFunctor(slot, columns...);
-         else
-            return fFunctor(slot, columns...)[0];
-      }
-
-   private:
-      Functor<Session, Same<I>...> fFunctor;
-   };
-};
-
-} // namespace detail
-
-/// Takes the place of TMVA::Experimental::SofieFunctor: `N` columns of type `T`, the first output value.
-template <std::size_t N, class Session, class T = float>
-using SofieFunctor = typename detail::FunctorOf<Session, T, std::make_index_sequence<N>>::Type;
 
 } // namespace rdf
 } // namespace hepml_root
