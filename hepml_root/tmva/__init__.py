@@ -6,6 +6,7 @@
 - :func:`convert` a ``*.weights.xml`` becomes an ONNX file with a manifest
 - :func:`read_weights` what a weight file says, as plain dataclasses
 - :class:`Reader` TMVA's Reader: AddVariable, BookMVA, EvaluateMVA
+- :func:`TMVAGui` the plots of an output file as a page
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ _PUBLIC = {
     "Python_Executable": "hepml_root.tmva.configuration",
     "ROCCurve": "hepml_root.tmva.roc_curve",
     "Reader": "hepml_root.tmva.reader",
+    "TMVAGui": "hepml_root.tmva.gui",
+    "TMVAMultiClassGui": "hepml_root.tmva.gui",
+    "TMVARegGui": "hepml_root.tmva.gui",
     "Tools": "hepml_root.tmva.configuration",
     "Types": "hepml_root.tmva.types",
     "VIType": "hepml_root.tmva.types",
@@ -44,6 +48,9 @@ __all__ = [
     "Python_Executable",
     "ROCCurve",
     "Reader",
+    "TMVAGui",
+    "TMVAMultiClassGui",
+    "TMVARegGui",
     "Tools",
     "Types",
     "VIType",
@@ -61,6 +68,7 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from hepml_root.tmva.conversion import convert
     from hepml_root.tmva.dataloader import DataLoader
     from hepml_root.tmva.factory import Factory
+    from hepml_root.tmva.gui import TMVAGui, TMVAMultiClassGui, TMVARegGui
     from hepml_root.tmva.reader import Reader
     from hepml_root.tmva.roc_curve import ROCCurve
     from hepml_root.tmva.root_module import install
