@@ -25,6 +25,7 @@ NAMES = (
     "ganplification",
     "fastsim",
     "bayesflow",
+    "tmva_methods",
 )
 
 

@@ -1,7 +1,8 @@
-"""TMVA: weight files that its Factory wrote, evaluated by the same compiled code as networks of our own.
+"""TMVA's words for this project: Factory, DataLoader, Reader, and weight files of TMVA itself.
 
 ``from hepml_root import tmva as TMVA`` loads nothing else; names are resolved when first used.
 
+- :class:`Factory`, :class:`DataLoader`, :class:`Types`: methods are booked, trained, compared
 - :func:`convert` a ``*.weights.xml`` becomes an ONNX file with a manifest
 - :func:`read_weights` what a weight file says, as plain dataclasses
 - :class:`Reader` TMVA's Reader: AddVariable, BookMVA, EvaluateMVA
@@ -13,26 +14,65 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
+    "Config": "hepml_root.tmva.configuration",
     "DataLoader": "hepml_root.tmva.dataloader",
+    "EMsgType": "hepml_root.tmva.types",
+    "Experimental": "hepml_root.tmva.experimental",
+    "Factory": "hepml_root.tmva.factory",
+    "PyMethodBase": "hepml_root.tmva.configuration",
+    "Python_Executable": "hepml_root.tmva.configuration",
+    "ROCCurve": "hepml_root.tmva.roc_curve",
     "Reader": "hepml_root.tmva.reader",
+    "Tools": "hepml_root.tmva.configuration",
+    "Types": "hepml_root.tmva.types",
+    "VIType": "hepml_root.tmva.types",
     "WeightFile": "hepml_root.tmva.weights_xml",
     "convert": "hepml_root.tmva.conversion",
+    "gConfig": "hepml_root.tmva.configuration",
+    "gTools": "hepml_root.tmva.configuration",
+    "install": "hepml_root.tmva.root_module",
     "read_weights": "hepml_root.tmva.weights_xml",
 }
 
-__all__ = ["DataLoader", "Reader", "WeightFile", "convert", "read_weights"]
+__all__ = [
+    "Config",
+    "DataLoader",
+    "EMsgType",
+    "Experimental",
+    "Factory",
+    "PyMethodBase",
+    "Python_Executable",
+    "ROCCurve",
+    "Reader",
+    "Tools",
+    "Types",
+    "VIType",
+    "WeightFile",
+    "convert",
+    "gConfig",
+    "gTools",
+    "install",
+    "read_weights",
+]
 
 if TYPE_CHECKING:  # what type checkers and editors see
+    from hepml_root.tmva import experimental as Experimental
+    from hepml_root.tmva.configuration import Config, PyMethodBase, Python_Executable, Tools, gConfig, gTools
     from hepml_root.tmva.conversion import convert
     from hepml_root.tmva.dataloader import DataLoader
+    from hepml_root.tmva.factory import Factory
     from hepml_root.tmva.reader import Reader
+    from hepml_root.tmva.roc_curve import ROCCurve
+    from hepml_root.tmva.root_module import install
+    from hepml_root.tmva.types import EMsgType, Types, VIType
     from hepml_root.tmva.weights_xml import WeightFile, read_weights
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'hepml_root.tmva' has no attribute '{name}'")
-    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    module = importlib.import_module(_PUBLIC[name])
+    value = module if name == "Experimental" else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -97,7 +97,7 @@ def _key(path: Path) -> str:
 
 def _fill(path: Path, folder: Path) -> dict[str, Any]:
     """Write graph and description into a temporary folder, and give it its name in one step."""
-    from hepml_root.tmva.conversion import write
+    from hepml_root.tmva.conversion import inputs, write
     from hepml_root.tmva.cuts import Cuts
     from hepml_root.tmva.weights_xml import read_weights
 
@@ -118,7 +118,7 @@ def _fill(path: Path, folder: Path) -> dict[str, Any]:
         "analysis": header.analysis,
         "variables": _named(header.variables),
         "spectators": _named(header.spectators),
-        "inputs": [variable.expression for variable in header.variables],
+        "inputs": [variable.expression for variable in inputs(weights)],
         "outputs": list(header.outputs),
         "cuts": cuts,
     }

@@ -260,7 +260,10 @@ class _Writer:
     def _weights(self, found: Any, header: Header, path: Path) -> None:
         attributes: dict[str, Any]
         if isinstance(found, OwnGraph | OwnModel):
-            self.leaf("Weights", {"Model": model_name(path)})
+            attributes = {"Model": model_name(path)}
+            if found.spectators:
+                attributes["Spectators"] = " ".join(map(str, found.spectators))
+            self.leaf("Weights", attributes)
             return
         if isinstance(found, Linear):
             outputs, count = found.coefficients.shape

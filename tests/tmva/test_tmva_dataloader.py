@@ -82,7 +82,7 @@ def test_all_kinds_of_trees_give_the_same(tmp_path):
     assert np.array_equal(doubled.test.variables[:10], doubled.test.variables[10:])
 
 
-def test_expressions_of_trees_are_formulas(tmp_path):
+def test_expressions_of_trees_are_formulas():
     """1/2 is 0.5 in a tree, as in TTree.Draw; a label, blanks and C++ names of mathematics are read."""
     tree = memory_tree("t", arrays(6, 1.0))
     loader = TMVA.DataLoader("dataset")
@@ -331,10 +331,10 @@ def test_correlation_matrix():
 def test_what_is_refused():
     columns = arrays(10)
     loader = TMVA.DataLoader("dataset")
+    with_trees = TMVA.DataLoader("d")
+    with_trees.AddSignalTree(columns)
+    with_trees.AddBackgroundTree(columns)
     with pytest.raises(SettingError, match="no variable"):
-        with_trees = TMVA.DataLoader("d")
-        with_trees.AddSignalTree(columns)
-        with_trees.AddBackgroundTree(columns)
         with_trees.prepared("Classification")
     loader.AddVariable("x")
     with pytest.raises(SettingError, match="no events"):
@@ -364,7 +364,7 @@ def test_bad_expressions_name_the_nearest():
     loader.AddVariable("sqrt(momentun)")
     loader.AddSignalTree(tree)
     loader.AddBackgroundTree(tree)
-    with pytest.raises(ColumnNotFoundError, match="no branch 'momentun'. Nearest: 'momentum'"):
+    with pytest.raises(ColumnNotFoundError, match=r"no branch 'momentun'\. Nearest: 'momentum'"):
         loader.prepared("Classification")
     syntax = TMVA.DataLoader("dataset")
     syntax.AddVariable("momentum*")

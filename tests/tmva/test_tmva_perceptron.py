@@ -139,7 +139,7 @@ def test_regulators_keep_a_large_network_from_learning_noise() -> None:
 
 
 def test_regulators_find_the_precision_of_targets() -> None:
-    """A line with noise of 0.5 has the precision 4; 2000 events measure it to 3 %, twice that is the bound."""
+    """A line with noise of 0.5 has the precision 4; 2000 events measure it to 3 %: twice that is allowed."""
     rng = np.random.default_rng(2)
     x = rng.normal(size=(2000, 1))
     events = Events(x, 2 * x + rng.normal(size=x.shape) * 0.5, np.ones(2000))

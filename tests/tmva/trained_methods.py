@@ -1,4 +1,4 @@
-"""What the tests of trained networks share: booking without a Factory, real samples, responses and their AUC."""
+"""What the tests of trained networks share: booking without a Factory, real samples, responses."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def quiet() -> Console:
 
 
 def response(trained: Trained, data: DataSet, variables=None) -> np.ndarray:
-    """Return what ONNX Runtime gives for some variables, by default those of the test, ``(events, outputs)``."""
+    """Return what ONNX Runtime gives for variables, by default of the test, ``(events, outputs)``."""
     weights = trained.weights
     if isinstance(weights, Network):
         graph = Graph("features")

@@ -8,6 +8,7 @@ A network of TMVA has a few dozen weights: the steps of a framework would cost m
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +61,7 @@ class FeedForward:
     def __init__(self, sizes: Sequence[int], activation: str, neuron_input: str, estimator: str) -> None:
         self.sizes = tuple(sizes)
         self.activation, self.neuron_input, self.estimator = activation, neuron_input, estimator
-        shapes = [(a + 1, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+        shapes = [(a + 1, b) for a, b in itertools.pairwise(sizes)]
         self.vector = np.zeros(sum(a * b for a, b in shapes))
         self._slices = []
         begin = 0
@@ -101,7 +102,7 @@ class FeedForward:
     def gradient(self, events: Events, gradient: Array | None = None) -> Array:
         """Return the gradient of Σ weight × deviation in all weights, ``(weights,)``."""
         gradient = np.empty_like(self.vector) if gradient is None else gradient
-        kept = []
+        kept: list[tuple[Array, Any]] = []
         values = events.inputs
         for table in self.tables[:-1]:
             made, slope = self._function(self._sums(values, table))
@@ -131,8 +132,8 @@ class FeedForward:
             error *= kept[number - 1][1]
 
     def sensitivities(self, inputs: Array) -> Array:
-        """Return the derivatives of the sums of the outputs in all weights, ``(outputs, events, weights)``."""
-        kept = []
+        """Return the slopes of the outputs' sums in all weights, ``(outputs, events, weights)``."""
+        kept: list[tuple[Array, Any]] = []
         values = inputs
         for table in self.tables[:-1]:
             made, slope = self._function(self._sums(values, table))

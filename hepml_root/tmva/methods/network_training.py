@@ -170,7 +170,7 @@ class QuasiNewton:
         watch.look(network, done, last=True)
 
 
-class _Converged(Exception):  # noqa: N818
+class _Converged(Exception):
     """Ends scipy's minimisation from within its callback."""
 
 

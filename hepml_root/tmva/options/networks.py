@@ -1,7 +1,7 @@
 """Options of the networks: TMVA's kMLP, kDL and kPyKeras, and this project's HepML.
 
-Names, defaults and allowed values are TMVA's (its users guide, arXiv:physics/0703039, and ROOT 6.36), where older
-releases had others both are read. What changes nothing here says why.
+Names, defaults and allowed values of the first three are TMVA's (its users guide, arXiv:physics/0703039, and
+its newer releases). What changes nothing here says why.
 """
 
 from __future__ import annotations
@@ -60,7 +60,13 @@ MLP = (
         honoured=False,
         instead="The estimator of the test is that of all its events.",
     ),
-    Option("ResetStep", 50, "BFGS forgets the steps before after so many iterations."),
+    Option(
+        "ResetStep",
+        50,
+        "BFGS forgets the steps before after so many iterations.",
+        honoured=False,
+        instead="L-BFGS keeps the last ten steps all the time.",
+    ),
     Option(
         "Tau",
         3.0,
@@ -130,7 +136,13 @@ PYKERAS = (
     Option("FilenameTrainedModel", "", "Where the trained model goes; by default beside the weights."),
     Option("BatchSize", 100, "Events of a step."),
     Option("NumEpochs", 10, "Passes over the training events."),
-    Option("NumThreads", 0, "Threads of TensorFlow; 0: as many as it likes."),
+    Option(
+        "NumThreads",
+        0,
+        "Threads of TensorFlow.",
+        honoured=False,
+        instead="Set TF_NUM_INTRAOP_THREADS and TF_NUM_INTEROP_THREADS in the environment.",
+    ),
     Option(
         "GpuOptions",
         "",
