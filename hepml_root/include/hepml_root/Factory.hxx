@@ -188,7 +188,8 @@ public:
    TMultiGraph* GetROCCurveAsMultiGraph(const TString& loader, unsigned which = 0) const {
       auto all = std::make_unique<TMultiGraph>();
       short colour = 0;
-      for (const Json& json : fRemote.Call("GetROCCurveAsMultiGraph", {loader, which}).List()) {
+      const Json graphs = fRemote.Call("GetROCCurveAsMultiGraph", {loader, which});
+      for (const Json& json : graphs.List()) {
          auto graph = detail::GraphOf(json);
          graph->SetLineColor(++colour);
          graph->SetLineWidth(2);
