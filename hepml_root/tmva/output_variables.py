@@ -249,31 +249,33 @@ def correlation(values: NDArray[Any], weights: Floats) -> Floats:
 
 
 def write_correlations(parent: Any, data: DataSet) -> None:
-    """Write the linear correlation matrices of the variables in percent, cut off to whole numbers.
+    """Write the linear correlation matrices of the variables.
 
     ``CorrelationMatrixS`` and ``…B``, ``CorrelationMatrix<class>`` of several classes, ``CorrelationMatrix``
     of a regression.
     """
+    for index in range(1 if data.analysis == "Regression" else len(data.classes)):
+        keep(parent, correlation_matrix(data, index))
+
+
+def correlation_matrix(data: DataSet, index: int) -> Any:
+    """Return the linear correlations of the variables in a class, weighted, as a TH2F: in percent, cut off to
+    whole numbers."""
     training = data.training
     labels = [variable.title or variable.label for variable in data.variables]
-    for index, name in enumerate(data.classes):
-        if data.analysis == "Regression":
-            names = ("CorrelationMatrix", "Correlation Matrix")
-            chosen = np.ones(len(training), bool)
-        else:
-            signal = index == data.signal
-            if data.analysis == "Classification":
-                ending, text = ("S", "signal") if signal else ("B", "background")
-            else:
-                ending, text = name, name
-            names = (f"CorrelationMatrix{ending}", f"Correlation Matrix ({text})")
-            chosen = training.classes == index
-        coefficients = correlation(training.variables[chosen], training.weights[chosen])
-        # A coefficient of 1 is 0.99999… after sums and roots.
-        percent = np.trunc(100.0 * coefficients + np.copysign(1e-9, coefficients))
-        item = matrix(*names, percent, labels)
-        item.SetMinimum(-100.0)
-        item.SetMaximum(100.0)
-        keep(parent, item)
-        if data.analysis == "Regression":
-            return
+    if data.analysis == "Regression":
+        names = ("CorrelationMatrix", "Correlation Matrix")
+        chosen = np.ones(len(training), bool)
+    else:
+        ending = text = data.classes[index]
+        if data.analysis == "Classification":
+            ending, text = ("S", "signal") if index == data.signal else ("B", "background")
+        names = (f"CorrelationMatrix{ending}", f"Correlation Matrix ({text})")
+        chosen = training.classes == index
+    coefficients = correlation(training.variables[chosen], training.weights[chosen])
+    # A coefficient of 1 is 0.99999… after sums and roots.
+    percent = np.trunc(100.0 * coefficients + np.copysign(1e-9, coefficients))
+    item = matrix(*names, percent, labels)
+    item.SetMinimum(-100.0)
+    item.SetMaximum(100.0)
+    return item
