@@ -134,7 +134,7 @@ def test_the_mean_of_points_in_two_dimensions_is_learnt():
 
 
 def test_least_squares_learn_the_mean_of_points():
-    """To 0.2, as above; of four seeds the worst mean was 0.1 off, and the largest distance of a best epoch was
+    """To 0.2, as above; of four seeds the worst mean was 0.1 off, the largest distance of a best epoch was
     0.11. An untrained generator is 1 to 2 off; the first epoch is much of the way."""
     model = Points(2)
     history = fit_adversarial(
