@@ -125,14 +125,13 @@ class CrossValidationResult:
             raise SettingError(f"'{self.title}' has no ROC curves: it does {self.analysis}, or has no fold.")
         return curves
 
-    def GetROCCurves(self, legend: bool = True) -> Any:
+    def GetROCCurves(self, *_: bool) -> Any:
         """Return the ROC curves of all folds as a TMultiGraph."""
         ROOT = import_root()
         together = ROOT.TMultiGraph()
         for number, (signal, rejection) in enumerate(self._curves()):
-            one = graph(
-                f"{self.title}_fold{number + 1}", f"{self.title}_fold{number + 1}", signal, rejection, _AXES
-            )
+            name = f"{self.title}_fold{number + 1}"
+            one = graph(name, name, signal, rejection, _AXES)
             one.SetLineColor(number + 1)
             one.SetLineWidth(2)
             ROOT.SetOwnership(one, False)  # the TMultiGraph deletes it

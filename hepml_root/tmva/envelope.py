@@ -1,4 +1,4 @@
-"""What CrossValidation, HyperParameterOptimisation and VariableImportance share: methods booked, and tried."""
+"""What CrossValidation, HyperParameterOptimisation and VariableImportance share: methods that are tried."""
 
 from __future__ import annotations
 
@@ -111,13 +111,13 @@ class Envelope:
         """Refuse methods that cannot be here."""
         if method.booking.type_name == "Cuts":
             raise SettingError(
-                f"{type(self).__name__}: '{method.booking.title}': Cuts has a box for each signal efficiency, and "
-                "no response that could be compared."
+                f"{type(self).__name__}: '{method.booking.title}': Cuts has a box for each signal efficiency, "
+                "and no response that could be compared."
             )
         if method.booking.type_name == "Category":
             raise SettingError(
-                f"{type(self).__name__}: '{method.booking.title}': Category gets its regions by AddMethod, which "
-                "is not there for methods that are trained several times."
+                f"{type(self).__name__}: '{method.booking.title}': Category gets its regions by AddMethod, "
+                "which is not there for methods that are trained several times."
             )
 
     @property

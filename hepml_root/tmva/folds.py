@@ -56,8 +56,8 @@ def formula_of_folds(text: str, data: DataSet) -> Formula:
     for name in formula.names:
         if name not in known:
             raise ExpressionError(
-                f"SplitExpr={text}: '{name}' is neither a spectator nor a variable: AddSpectator adds it. There "
-                f"are {', '.join(dict.fromkeys(known))}."
+                f"SplitExpr={text}: '{name}' is neither a spectator nor a variable: AddSpectator adds it. "
+                f"There are {', '.join(dict.fromkeys(known))}."
             )
     return formula
 

@@ -8,7 +8,7 @@ from hepml_root.tmva.options.factory import FACTORY
 _SPLIT_EXPR = Option(
     "SplitExpr",
     "",
-    "The fold of an event from spectators and variables: int(fabs([eventID]))%int([NumFolds]).",
+    "The fold of an event of its spectators: int(fabs([eventID]))%int([NumFolds]).",
 )
 _NUM_FOLDS = Option("NumFolds", 2, "Number of folds.")
 _ENSEMBLING = Option(
