@@ -17,6 +17,7 @@ from hepml_root.evaluation.plot_style import pages
 from hepml_root.tmva.gui import plot_variables
 from hepml_root.tmva.gui.output_content import Dataset, Folder, Histogram1D, parted
 from hepml_root.tmva.gui.panels import plot_class_histograms
+from hepml_root.tmva.gui.tlatex import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,9 +80,9 @@ class Pictures:
         draw: Callable[[Sequence[Any]], Figure],
     ) -> None:
         """Add pictures with ``most`` items each."""
-        shown = list(pages(items, most))
-        for number, part in enumerate(shown):
-            more = f" ({number + 1} of {len(shown)})" if len(shown) > 1 else ""
+        parts = list(pages(items, most))
+        for number, part in enumerate(parts):
+            more = f" ({number + 1} of {len(parts)})" if len(parts) > 1 else ""
             self.add(f"{name}_{number + 1}", section, f"{title}{more}", caption, draw(part))
 
     # ---- variables ---------------------------------------------------------------------------------------
@@ -132,22 +133,24 @@ class Pictures:
                 + (f", there are {number}" if number else ""),
             )
             return
-        classes = [*self.dataset.classes, *(f"{one}_target" for one in self.dataset.classes)]
         # A regression with one target has plots against the target under a class of their own.
-        for of_class in sorted(classes, key=len, reverse=True):
-            ending = f"_{of_class}_{transformation}"
-            names = [name for name in plots.names("TH2") if name.endswith(ending)]
-            names = [name for name in names if name.startswith("scat_")]
+        classes = [*self.dataset.classes, *(f"{one}_target" for one in self.dataset.classes)]
+        of_classes: dict[str, list[str]] = {of_class: [] for of_class in classes}
+        for name in plots.names("TH2"):
+            fitting = [one for one in classes if name.endswith(f"_{one}_{transformation}")]
+            if name.startswith("scat_") and fitting:
+                of_classes[max(fitting, key=len)].append(name)
+        for of_class, names in of_classes.items():
             planes = [plane for name in names if (plane := plots.plane(name)) is not None]
             if not planes:
                 continue
             planes.sort(key=lambda plane: -abs(plot_variables.correlation_of(plane)))
-            shown = planes[:_MOST_PAIRS]
-            pairs = [(plane, plots.histogram(plane.name.replace("scat_", "prof_", 1))) for plane in shown]
+            strongest = planes[:_MOST_PAIRS]
+            pairs = [(plane, plots.histogram(plane.name.replace("scat_", "prof_", 1))) for plane in strongest]
             caption = "Density of training events; crosses: mean of y in bins of x, with its error."
-            if len(shown) < len(planes):
+            if len(strongest) < len(planes):
                 caption += (
-                    f" Of {len(planes)} pairs the {len(shown)} with the strongest linear correlation are "
+                    f" Of {len(planes)} pairs the {len(strongest)} with the strongest linear correlation are "
                     "shown; the file has them all."
                 )
             name = of_class.removesuffix("_target") + (" with target" if of_class.endswith("_target") else "")
@@ -168,7 +171,7 @@ class Pictures:
             ending = name.removeprefix("CorrelationMatrix")
             of = {"S": "signal", "B": "background"}.get(ending, ending or "all events")
             labels = plane.labels or tuple(f"variable {i + 1}" for i in range(len(plane.values)))
-            matrix = Correlation(labels, np.asarray(plane.values.T / 100.0))
+            matrix = Correlation(tuple(map(shown, labels)), np.asarray(plane.values.T / 100.0))
             self.add(
                 name, "matrices", f"Linear correlation coefficients, {of}",
                 "Of the training events, in percent, cut off to whole numbers as TMVA keeps them.",
@@ -189,17 +192,17 @@ class Pictures:
         if not columns or not titles or "classID" not in tree.keys():  # noqa: SIM118
             self.lack(name, "TestTree has no branches of variables and methods")
             return
-        shown = columns[:_MOST_AXES]
+        axes = columns[:_MOST_AXES]
         try:
-            table = tree.arrays([*titles, *shown, "classID", "className"], library="np")
+            table = tree.arrays([*titles, *axes, "classID", "className"], library="np")
         except Exception as error:
             raise CorruptFileError(f"'{self.file}': TestTree cannot be read: {error}.") from error
         generator = np.random.default_rng(1)
         caption = f"""At most {_LINES} test events of each class, chosen at random: a line is an event, its
             colour the response. Numbers are the ends of the axes."""
         caption = " ".join(caption.split())
-        if len(shown) < len(columns):
-            caption += f" The first {len(shown)} of {len(columns)} variables are shown."
+        if len(axes) < len(columns):
+            caption += f" The first {len(axes)} of {len(columns)} variables are shown."
         for title in titles:
             tables = []
             response = np.asarray(table[title])
@@ -209,12 +212,12 @@ class Pictures:
                 rows = np.flatnonzero(table["classID"] == number)
                 rows = generator.permutation(rows)[:_LINES]
                 values = np.stack(
-                    [np.asarray(table[column][rows], np.float64) for column in [title, *shown]], axis=1
+                    [np.asarray(table[column][rows], np.float64) for column in [title, *axes]], axis=1
                 )
                 tables.append((str(table["className"][rows[0]]), values))
             self.add(
                 f"parallel_{title}", "parallel", f"Parallel coordinates, {title}", caption,
-                plot_variables.plot_parallel([title, *shown], tables),
+                plot_variables.plot_parallel([title, *axes], tables),
             )  # fmt: skip
 
 

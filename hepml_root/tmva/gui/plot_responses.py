@@ -94,7 +94,8 @@ def plot_densities(items: Sequence[Density], classes: Sequence[str], signal: str
         small(axes, item.title)
         axis_labels(axes, shown(item.x_title), "Unit area" if place % 3 == 0 else "")
     handles, labels = all_axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), fontsize=11)
+    columns = len(labels) if len(items) > 2 else 2
+    figure.legend(handles, labels, loc="outside upper right", ncols=columns, fontsize=11)
     return figure
 
 

@@ -109,15 +109,16 @@ def plot_monitors(items: Sequence[tuple[str, Sequence[Any]]]) -> Figure:
         for place, (label, what) in enumerate(lines):
             colour = COLOURS[place % len(COLOURS)]
             if isinstance(what, Histogram1D):
-                axes.stairs(what.values, what.edges, color=colour, label=label, linewidth=1.2,
-                            linestyle=("-", "--")[place % 2])  # fmt: skip
+                # Many trees side by side hide what is drawn below them.
+                width = 1.2 if len(what.values) < 200 else (0.9, 0.5)[place % 2]
+                axes.stairs(what.values, what.edges, color=colour, label=label, linewidth=width)
                 axis_labels(axes, shown(what.x_title), shown(what.y_title))
                 axes.set_xlim(what.edges[0], what.edges[-1])
             else:
                 axes.plot(*what, color=colour, label=label, linewidth=1.2)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.3 * axes.get_ylim()[1])
         if len(lines) > 1:
-            axes.legend(loc="best", fontsize=9.5)
+            axes.legend(loc="upper right", fontsize=9.5, ncols=2)
         small(axes, title)
     return figure
 

@@ -22,7 +22,7 @@ def shown(text: str) -> str:
     plain = re.sub(r"\s+", " ", text).strip()
     if _MARKS.search(plain):
         inner = plain.replace("$", r"\$").replace("#", "\\").replace("_{ }", "").replace("^{ }", "")
-        inner = inner.replace("%", r"\%").replace(" ", r"\ ")
+        inner = re.sub(r"([_^])(?!\{)", r"\\\1", inner.replace("%", r"\%").replace(" ", r"\ "))
         made = f"$\\mathrm{{{inner}}}$"
         if _known(made):
             return made

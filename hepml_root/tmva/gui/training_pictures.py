@@ -191,7 +191,9 @@ class TrainingPictures:
                     after = method.folder.histogram("NodesAfterPruning")
                     both = name == "NodesBeforePruning" and after is not None
                     lines = [("before" if both else title, histogram)]
-                    lines += [("after", after)] if both else []
+                    if both and after is not None:
+                        same = np.array_equal(after.values, histogram.values)
+                        lines = [("the same", after)] if same else [*lines, ("after", after)]
                 if lines:
                     items.append((title, lines))
             items += [
