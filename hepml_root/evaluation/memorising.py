@@ -32,7 +32,8 @@ class CopyingTest:
         new events of the same distribution; more if the generator copies; less if it misses the distribution.
     close
         Fraction of generated events that are nearer than 1 % of the test events are: 0.01 for new events,
-        more if a part of them is copied.
+        more if a part of them is copied. Copies, which have a figure of their own, do not count in it: of a
+        source that repeats events, the nearest 1 % would all be at distance 0.
     copies
         Fraction of generated events that are the same as a training event, but for rounding.
     expected_copies, copies_error
@@ -226,20 +227,30 @@ def copying_test(
     scores = np.concatenate([-before, -after])
     flags = np.concatenate([np.zeros(len(before)), np.ones(len(after))])
     nearer = auc(scores, flags, np.concatenate(weights), bootstrap=bootstrap, seed=seed)
-    order = np.argsort(before)
-    running = np.cumsum(weights[0][order]) / weights[0].sum()
-    limit = before[order][min(len(order) - 1, int(np.searchsorted(running, 0.01)))]
-    close = _fraction(after < limit, weights[1], at_least=0.01)
-    # The limit is itself an estimate, from 1 % of the test events.
-    size = 0.01 * weights[0].sum() ** 2 / np.sum(weights[0] ** 2)
-    error = float(np.hypot(close.error, max(close.value, 0.01) / np.sqrt(max(size, 1.0))))
-    close = Estimate(close.value, close.value - error, close.value + error, ONE_SIGMA)
-    same = [distances < _COPY * np.median(before) for distances in (before, after)]
+    same = [distances <= _COPY * np.median(before) for distances in (before, after)]
+    close = _very_near(
+        *(distances[~there] for distances, there in zip((before, after), same, strict=True)),
+        *(w[~there] for w, there in zip(weights, same, strict=True)),
+    )
     expected, copies = (float(w[there].sum() / w.sum()) for w, there in zip(weights, same, strict=True))
     # Where no test event is a copy, a single generated one says it all: there is no error.
     per_event = sum(np.sum(w**2) / w.sum() ** 2 for w in weights)
     error = float(np.sqrt(max(expected * (1.0 - expected), 0.0) * per_event))
     return CopyingTest(nearer, close, copies, before, after, expected, error)
+
+
+def _very_near(before: Floats, after: Floats, test_weights: Floats, weights: Floats) -> Estimate:
+    """Return the fraction of generated events that are nearer than 1 % of the test events are."""
+    if not len(before) or not len(after):  # nothing but copies
+        return Estimate(0.01, 0.0, 1.0, ONE_SIGMA)
+    order = np.argsort(before)
+    running = np.cumsum(test_weights[order]) / test_weights.sum()
+    limit = before[order][min(len(order) - 1, int(np.searchsorted(running, 0.01)))]
+    close = _fraction(after < limit, weights, at_least=0.01)
+    # The limit is itself an estimate, from 1 % of the test events.
+    size = 0.01 * test_weights.sum() ** 2 / np.sum(test_weights**2)
+    error = float(np.hypot(close.error, max(close.value, 0.01) / np.sqrt(max(size, 1.0))))
+    return Estimate(close.value, close.value - error, close.value + error, ONE_SIGMA)
 
 
 def _checked(*given: ArrayLike) -> list[Floats]:

@@ -273,8 +273,8 @@ def reference(
     tolerance
         Relative to the scale of the outputs.
     least
-        The scale of an output is not taken to be smaller than this; of an event whose outputs are larger than
-        those of all real ones, than this times by how much they are.
+        The scale of an output is not taken to be smaller than this. With it, the tolerance of an event
+        whose outputs are larger than those of all real ones is larger by as much.
     """
     count = len(next(iter(real.values())))
     edges, names = edge_events(real, kinds, missing)
@@ -299,11 +299,11 @@ def reference(
         with np.errstate(invalid="ignore"):
             size = np.maximum(scale, np.where(np.isfinite(output), np.abs(output), 0.0))
         if least > 0.0:
-            # An edge event of ten times the energy has cells of ten times the energy: what roundings do to
-            # them grows alike.
+            # Beyond the real events' energies what networks give to their exponentials grows with the energy,
+            # and with it the relative roundings of cells.
             of_event = np.where(np.isfinite(output), np.abs(output), 0.0).reshape(len(output), -1).max(axis=1)
             larger = np.maximum(of_event / max(float(finite.max(initial=0.0)), least), 1.0)
-            size = np.maximum(size, least * larger.reshape(-1, *[1] * (output.ndim - 1)))
+            size = size * larger.reshape(-1, *[1] * (output.ndim - 1))
         bounds.append(tolerance * size + 8.0 * moved)
     flushed = [np.asarray(output, np.float32) for output in flushed]
     return Reference(blocks, outputs, bounds, count, flushed, names)

@@ -106,9 +106,16 @@ class GeneratedShowers(Sample):
         Raises
         ------
         ModelFileError
-            The model is not the one that the sample was made for, or gives energies that cannot be.
+            The model is gone, is not the one that the sample was made for, or gives energies that cannot be.
         """
-        generator = _opened(str(self.model), self.model.stat().st_mtime_ns)
+        try:
+            changed = self.model.stat().st_mtime_ns
+        except OSError as error:
+            raise ModelFileError(
+                f"'{self.model}' was there when the generation began, and cannot be read any more "
+                f"({error.strerror}). Put it back and call again with --resume."
+            ) from error
+        generator = _opened(str(self.model), changed)
         if generator.sha256 != self.sha256:
             raise ModelFileError(f"'{self.model}' has changed since the generation began.")
         table = self.conditions(seed, number, rows)

@@ -170,10 +170,11 @@ def build(g4: Any, geometry: Geometry) -> tuple[list[Any], list[Any]]:
     front = 0.0
     for number, layer in enumerate(geometry.layers):
         assert layer.active is not None  # the caller has asked for the medium
-        pair = [(layer.passive, layer.passive_mm)] if layer.passive else []
+        # Which plates measure is their place, not their material: both may be of one.
+        passive = [(layer.passive, layer.passive_mm, False)] if layer.passive else []
         thickness = layer.active_mm if layer.passive else layer.gaps * layer.active_mm
-        for name, mm in [*pair, (layer.active, thickness)] * (layer.gaps if layer.passive else 1):
-            is_active = name == layer.active
+        plates = [*passive, (layer.active, thickness, True)]
+        for name, mm, is_active in plates * (layer.gaps if layer.passive else 1):
             key = f"{'active' if is_active else 'passive'} {name}", mm
             if key not in shapes:
                 box = g4.G4Box(key[0], width / 2, height / 2, mm / 2)

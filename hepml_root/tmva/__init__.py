@@ -1,10 +1,12 @@
-"""TMVA: weight files that its Factory wrote, evaluated by the same compiled code as networks of our own.
+"""TMVA's words for this project: Factory, DataLoader, Reader, and weight files of TMVA itself.
 
 ``from hepml_root import tmva as TMVA`` loads nothing else; names are resolved when first used.
 
+- :class:`Factory`, :class:`DataLoader`, :class:`Types`: methods are booked, trained, compared
 - :func:`convert` a ``*.weights.xml`` becomes an ONNX file with a manifest
 - :func:`read_weights` what a weight file says, as plain dataclasses
 - :class:`Reader` TMVA's Reader: AddVariable, BookMVA, EvaluateMVA
+- :func:`TMVAGui` the plots of an output file as a page
 """
 
 from __future__ import annotations
@@ -14,12 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
     "Config": "hepml_root.tmva.configuration",
+    "DataLoader": "hepml_root.tmva.dataloader",
     "EMsgType": "hepml_root.tmva.types",
     "Experimental": "hepml_root.tmva.experimental",
+    "Factory": "hepml_root.tmva.factory",
     "PyMethodBase": "hepml_root.tmva.configuration",
     "Python_Executable": "hepml_root.tmva.configuration",
     "ROCCurve": "hepml_root.tmva.roc_curve",
     "Reader": "hepml_root.tmva.reader",
+    "TMVAGui": "hepml_root.tmva.gui",
+    "TMVAMultiClassGui": "hepml_root.tmva.gui",
+    "TMVARegGui": "hepml_root.tmva.gui",
     "Tools": "hepml_root.tmva.configuration",
     "Types": "hepml_root.tmva.types",
     "VIType": "hepml_root.tmva.types",
@@ -33,12 +40,17 @@ _PUBLIC = {
 
 __all__ = [
     "Config",
+    "DataLoader",
     "EMsgType",
     "Experimental",
+    "Factory",
     "PyMethodBase",
     "Python_Executable",
     "ROCCurve",
     "Reader",
+    "TMVAGui",
+    "TMVAMultiClassGui",
+    "TMVARegGui",
     "Tools",
     "Types",
     "VIType",
@@ -52,15 +64,11 @@ __all__ = [
 
 if TYPE_CHECKING:  # what type checkers and editors see
     from hepml_root.tmva import experimental as Experimental
-    from hepml_root.tmva.configuration import (
-        Config,
-        PyMethodBase,
-        Python_Executable,
-        Tools,
-        gConfig,
-        gTools,
-    )
+    from hepml_root.tmva.configuration import Config, PyMethodBase, Python_Executable, Tools, gConfig, gTools
     from hepml_root.tmva.conversion import convert
+    from hepml_root.tmva.dataloader import DataLoader
+    from hepml_root.tmva.factory import Factory
+    from hepml_root.tmva.gui import TMVAGui, TMVAMultiClassGui, TMVARegGui
     from hepml_root.tmva.reader import Reader
     from hepml_root.tmva.roc_curve import ROCCurve
     from hepml_root.tmva.root_module import install

@@ -12,6 +12,8 @@ import onnx
 from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from hepml_root.errors import UnsupportedOperationError
+
 OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
 IR_VERSION = 9
 
@@ -31,6 +33,7 @@ class Graph:
         self.features = features
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, NDArray[Any]] = {}
+        self.opset = OPSETS[0].version
 
     def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """Add a node with one output; return the name of the output."""
@@ -59,6 +62,47 @@ class Graph:
     def clipped(self, values: str, least: float, most: float) -> str:
         return self.add("Clip", values, self.constant(least), self.constant(most))
 
+    def embed(self, model: onnx.ModelProto, values: str) -> str:
+        """Add all nodes of a model with one input and one output; return the name of its output.
+
+        Raises
+        ------
+        UnsupportedOperationError
+            The model has another number of inputs or outputs, or an opset that does not fit this graph.
+        """
+        inner, opsets = model.graph, {entry.domain: entry.version for entry in model.opset_import}
+        kept = {initializer.name for initializer in inner.initializer}
+        inputs = [entry.name for entry in inner.input if entry.name not in kept]
+        if len(inputs) != 1 or len(inner.output) != 1 or len(model.functions):
+            raise UnsupportedOperationError(
+                f"the graph '{inner.name}' has {len(inputs)} inputs and {len(inner.output)} outputs; one of "
+                "each is needed."
+            )
+        own = {entry.domain: entry.version for entry in OPSETS}
+        for domain, version in opsets.items():
+            if domain not in own or version < own[domain] or (domain and version != own[domain]):
+                raise UnsupportedOperationError(
+                    f"the graph '{inner.name}' uses opset {version} of '{domain or 'ai.onnx'}'; "
+                    f"{own.get(domain, 'none')} is what it can be joined with."
+                )
+        self.opset = max(self.opset, opsets.get("", 0))
+        prefix = f"embedded_{len(self.nodes)}_"
+        names = {"": "", inputs[0]: values}
+        for initializer in inner.initializer:
+            names[initializer.name] = self.constant(
+                (array := numpy_helper.to_array(initializer)), array.dtype
+            )
+        for node in inner.node:
+            copy = onnx.NodeProto()
+            copy.CopyFrom(node)
+            names |= {name: prefix + name for name in node.output if name}
+            copy.name = prefix + (node.name or str(len(self.nodes)))
+            del copy.input[:], copy.output[:]
+            copy.input.extend(names[name] for name in node.input)
+            copy.output.extend(names[name] for name in node.output)
+            self.nodes.append(copy)
+        return names[inner.output[0].name]
+
     def model(self, name: str, inputs: int, result: str, output: str, outputs: int) -> onnx.ModelProto:
         """Return the model with one input ``(events, inputs)`` and one output ``(events, outputs)``."""
         self.nodes.append(helper.make_node("Identity", [result], [output], name="result"))
@@ -68,8 +112,9 @@ class Graph:
         ]
         weights = [numpy_helper.from_array(array, label) for label, array in self.constants.items()]
         graph = helper.make_graph(self.nodes, name, ends[:1], ends[1:], weights)
+        opsets = [helper.make_opsetid("", self.opset), *OPSETS[1:]]
         return helper.make_model(
-            graph, opset_imports=OPSETS, ir_version=IR_VERSION, producer_name="hepml_root"
+            graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="hepml_root"
         )
 
 

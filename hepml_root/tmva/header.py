@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from hepml_root.errors import UnsupportedOperationError, unknown
@@ -16,10 +16,11 @@ MOST_VARIABLES = 5000
 
 @dataclass(frozen=True)
 class Option:
-    """One option as it was in training; ``modified``: it was given, and is not the default."""
+    """One option as it was in training; ``modified``: it was given; ``size``: of one for each variable."""
 
     value: str
     modified: bool
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,15 @@ class Header:
         return self.classes if self.analysis == "Multiclass" else (self.classes[self.signal],)
 
 
-def read_header(root: XmlNode) -> Header:
+def read_header(root: XmlNode, own_model: bool = False) -> Header:
     """Read all but transformations and weights.
+
+    Arguments
+    ---------
+    root
+        The file.
+    own_model
+        The weights are an ONNX file, which says all that methods and options could: any are read.
 
     Raises
     ------
@@ -123,13 +131,13 @@ def read_header(root: XmlNode) -> Header:
     method, separator, title = root.attribute("Method").partition("::")
     if not separator:
         raise root.error(f"Method='{method}' is not of the form Type::Title.")
-    if method not in METHODS:
+    if method not in METHODS and not own_model:
         why = NOT_READ.get(method, "")
         raise UnsupportedOperationError(
             f"{root.source}: " + unknown("method", method, METHODS, f"{method} {why}" if why else "")
         )
     info = {node.attribute("name"): node.attribute("value") for node in root.child("GeneralInfo").all("Info")}
-    options = _options(root.child("Options"), method)
+    options = _options(root.child("Options"), None if own_model else KNOWN_OPTIONS[method])
     variables = _variables(root.child("Variables"), "Variable", "NVar", "VarIndex")
     if not 0 < len(variables) <= MOST_VARIABLES:
         raise root.child("Variables").error(f"{len(variables)} variables; 1 to {MOST_VARIABLES} are read.")
@@ -147,19 +155,23 @@ def read_header(root: XmlNode) -> Header:
     return header
 
 
-def _options(node: XmlNode, method: str) -> dict[str, Option]:
-    known = KNOWN_OPTIONS[method]
+def _options(node: XmlNode, known: Set[str] | None) -> dict[str, Option]:
     options = {}
     for entry in node.all("Option"):
         name = entry.attribute("name")
-        if re.sub(r"(Sig|Bkg)?(\[\d+\])?\Z", "", name) not in known and name not in known:
+        if (
+            known is not None
+            and re.sub(r"(Sig|Bkg)?(\[\d+\])?\Z", "", name) not in known
+            and name not in known
+        ):
             raise UnsupportedOperationError(
                 f"{node.source}, line {entry.line}: {unknown('option', name, sorted(known))} It may "
                 "change what "
                 "the method computes, so the file is not read."
             )
         modified = entry.attribute("modified", "No") == "Yes"
-        options[name] = Option("".join(entry.text).strip(), modified)
+        size = entry.integer("size") if "size" in entry.attributes else None
+        options[name] = Option("".join(entry.text).strip(), modified, size)
     return options
 
 

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 
 from hepml_root.errors import ColumnNotFoundError, ColumnTypeError, SettingError, ShapeError, unknown
 from hepml_root.inference.session import Session
-from hepml_root.tmva.conversion import write
+from hepml_root.tmva.conversion import inputs, write
 from hepml_root.tmva.cuts import Cuts, box_at
 from hepml_root.tmva.header import Variable
+from hepml_root.tmva.mva_pdfs import probability, rarity
+from hepml_root.tmva.options.declaration import parse
+from hepml_root.tmva.options.factory import READER
+from hepml_root.tmva.own_model import OwnModel
 from hepml_root.tmva.weights_xml import WeightFile, read_weights
 
-_OPTIONS = ("Silent", "Color", "Error", "V", "VerboseLevel")
 _NOT_A_NUMBER = -999.0  # what TMVA answers to an event with NaN
 
 
@@ -79,11 +82,8 @@ class Reader:
     0.0
     """
 
-    def __init__(self, options: str = "", *, engine: str = "auto") -> None:
-        for option in options.split(":"):
-            name = option.strip().lstrip("!").partition("=")[0]
-            if name and name not in _OPTIONS:
-                raise SettingError(unknown("option of the Reader", name, _OPTIONS))
+    def __init__(self, options: Any = "", *, engine: str = "auto") -> None:
+        parse(READER, options, "Reader")
         self._engine = engine
         self._variables: list[_Declared] = []
         self._spectators: list[_Declared] = []
@@ -109,7 +109,9 @@ class Reader:
         self._add("variable", self._variables, expression, address)
 
     def AddSpectator(self, expression: str, address: Any = None) -> None:
-        """Declare the next spectator; no method looks at its value. See :meth:`AddVariable`."""
+        """Declare the next spectator. Only categories and cross validation look at its value, and need its
+        address. See :meth:`AddVariable`.
+        """
         self._add("spectator", self._spectators, expression, address)
 
     def _add(self, kind: str, declared: list[_Declared], expression: str, address: Any) -> None:
@@ -151,12 +153,20 @@ class Reader:
         weights = read_weights(file)
         self._match("variable", "AddVariable", self._variables, weights.header.variables, weights)
         self._match("spectator", "AddSpectator", self._spectators, weights.header.spectators, weights)
+        for entry in self._taken(weights):
+            if entry.address is None:
+                raise SettingError(
+                    f"'{tag}' ({weights.header.method}) looks at the spectator '{entry.expression}': give "
+                    "its address to AddSpectator."
+                )
         booked = _Booked(weights)
         if not isinstance(weights.weights, Cuts):
             booked.sessions[None] = self._session(weights, None)
         self._methods[tag] = booked
 
     def _session(self, weights: WeightFile, signal_efficiency: float | None) -> Session:
+        if isinstance(weights.weights, OwnModel):
+            return Session(weights.weights.path, engine=self._engine)
         with tempfile.TemporaryDirectory(prefix="hepml_root-") as folder:
             path = write(
                 weights, Path(folder) / "method.onnx", signal_efficiency=signal_efficiency, events=None,
@@ -237,6 +247,34 @@ class Reader:
         booked, values, _ = self._asked("EvaluateMulticlass", "Multiclass", arguments)
         return [float(value) for value in self._evaluated(booked, values, None)]
 
+    def GetProba(self, *arguments: Any) -> float:
+        """Return the probability that the event is signal: ``GetProba(tag[, signal fraction])``, or with the
+        values before the tag. The method must have been trained with CreateMVAPdfs.
+
+        Raises
+        ------
+        SettingError
+            The file has no densities of the response, or as :meth:`EvaluateMVA`.
+        """
+        pdfs, response, fraction = self._response("GetProba", arguments)
+        return float(probability(pdfs, response, 0.5 if fraction is None else fraction)[0])
+
+    def GetRarity(self, *arguments: Any) -> float:
+        """Return the share of the background with a smaller response; arguments as :meth:`GetProba`."""
+        pdfs, response, _ = self._response("GetRarity", arguments)
+        return float(rarity(pdfs, response)[0])
+
+    def _response(
+        self, call: str, arguments: tuple[Any, ...]
+    ) -> tuple[Any, NDArray[np.float32], float | None]:
+        booked, values, fraction = self._asked(call, "Classification", arguments)
+        if booked.weights.mva_pdfs is None:
+            raise SettingError(
+                f"{call}: '{booked.weights.path}' has no densities of the response. Train the method with "
+                "CreateMVAPdfs."
+            )
+        return booked.weights.mva_pdfs, self._evaluated(booked, values, None), fraction
+
     def _asked(
         self, call: str, analysis: str, arguments: tuple[Any, ...]
     ) -> tuple[_Booked, NDArray[np.float32], float | None]:
@@ -255,15 +293,24 @@ class Reader:
             raise SettingError(f"'{tag}' is a {found.lower()} method: call Evaluate{calls[found]}.")
         if from_list:
             values = np.asarray(arguments[0])
-            if values.shape != (len(self._variables),) or values.dtype.kind not in "fiub":
+            taken = inputs(booked.weights)
+            if values.shape != (len(taken),) or values.dtype.kind not in "fiub":
                 raise ShapeError(
-                    f"{len(self._variables)} numbers are needed, one for each variable; given: shape "
-                    f"{values.shape}, "
+                    f"{len(taken)} numbers are needed, one for each of "
+                    f"{', '.join(variable.label for variable in taken)}; given: shape {values.shape}, "
                     f"type {values.dtype}."
                 )
         else:
-            values = np.array([_value(entry.address, entry.expression) for entry in self._variables])
+            values = np.array(
+                [_value(entry.address, entry.expression) for entry in self._taken(booked.weights)]
+            )
         return booked, values.astype(np.float32), None if len(rest) == 1 else float(rest[1])
+
+    def _taken(self, weights: WeightFile) -> list[_Declared]:
+        """Return the variables, and the spectators that the method looks at."""
+        found = weights.weights
+        numbers = found.spectators if isinstance(found, OwnModel) else ()
+        return [*self._variables, *(self._spectators[number] for number in numbers)]
 
     def _evaluated(
         self, booked: _Booked, values: NDArray[np.float32], aux: float | None

@@ -32,6 +32,8 @@ class Tree:
 
     Arguments
     ---------
+    node, variables
+        Where it is read from (None: it was trained), and the number of variables.
     weight
         Its boost weight.
     variable, cut, right_if_above
@@ -44,7 +46,7 @@ class Tree:
         Of a leaf.
     """
 
-    node: XmlNode
+    node: XmlNode | None
     variables: int
     weight: float = 0.0
     variable: array[int] = field(default_factory=lambda: array("i"))
@@ -107,6 +109,7 @@ class Tree:
         """Leave the element at hand."""
         row = self._path.pop()
         if self.kind[row] == 0 and min(self.left[row], self.right[row]) < 0:
+            assert self.node is not None  # it is being read
             raise self.node.error(f"node {row} of this tree has a cut, but not both daughters.")
 
 

@@ -15,12 +15,15 @@ from hepml_root.tmva.cuts import Cuts, read_cuts
 from hepml_root.tmva.header import MOST_VARIABLES, Header, read_header
 from hepml_root.tmva.likelihood import Likelihood, read_likelihood
 from hepml_root.tmva.linear import Linear, read_fisher, read_linear
+from hepml_root.tmva.mva_pdfs import read_mva_pdfs
 from hepml_root.tmva.network import Network, read_network
+from hepml_root.tmva.own_model import OwnGraph, OwnModel, read_own_model
+from hepml_root.tmva.pdf import Pdf
 from hepml_root.tmva.transformations import Transformation, read_transformations
 from hepml_root.tmva.trees import BoostedTrees, Tree, read_trees
 from hepml_root.tmva.xml_nodes import XmlNode, read_xml
 
-Weights = BoostedTrees | Network | Linear | Likelihood | Cuts
+Weights = BoostedTrees | Network | Linear | Likelihood | Cuts | OwnGraph | OwnModel
 
 _READERS: dict[str, Callable[[XmlNode, Header], Weights]] = {
     "BDT": read_trees,
@@ -47,13 +50,17 @@ class WeightFile:
     weights
         Those of the method: :class:`~hepml_root.tmva.trees.BoostedTrees`,
         :class:`~hepml_root.tmva.network.Network`, :class:`~hepml_root.tmva.linear.Linear`,
-        :class:`~hepml_root.tmva.likelihood.Likelihood` or :class:`~hepml_root.tmva.cuts.Cuts`.
+        :class:`~hepml_root.tmva.likelihood.Likelihood`, :class:`~hepml_root.tmva.cuts.Cuts`, or, of methods
+        that TMVA's files have no form for, :class:`~hepml_root.tmva.own_model.OwnModel`.
+    mva_pdfs
+        Densities of the response of signal and background, where it was trained with CreateMVAPdfs.
     """
 
     path: Path
     header: Header
     transformations: tuple[Transformation, ...]
     weights: Weights
+    mva_pdfs: tuple[Pdf, Pdf] | None = None
 
 
 def read_weights(path: str | os.PathLike[str]) -> WeightFile:
@@ -83,7 +90,12 @@ def read_weights(path: str | os.PathLike[str]) -> WeightFile:
     """
     path = Path(path)
     root = read_xml(path, {"BinaryTree": lambda node: Tree(node, MOST_VARIABLES)})
-    header = read_header(root)
+    own = [node for node in root.all("Weights") if "Model" in node.attributes]
+    header = read_header(root, own_model=bool(own))
     root.source.method = f"{header.method}::{header.title}"
+    if own:  # the transformations are in its graph, whatever the file says of them
+        model = read_own_model(own[0], path.parent, len(header.spectators))
+        return WeightFile(path, header, (), model, read_mva_pdfs(root, header))
     transformations = read_transformations(root, header)
-    return WeightFile(path, header, transformations, _READERS[header.method](root.child("Weights"), header))
+    weights = _READERS[header.method](root.child("Weights"), header)
+    return WeightFile(path, header, transformations, weights, read_mva_pdfs(root, header))

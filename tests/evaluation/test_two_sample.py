@@ -303,6 +303,25 @@ def test_events_that_the_source_repeats_are_no_copies():
     assert found.memorised
 
 
+def test_near_copies_are_found_beside_repeated_events():
+    """One event in twenty is empty: the nearest 1 % of test events are at distance 0; nothing is nearer."""
+
+    def some(seed: int, events: int) -> np.ndarray:
+        return np.where(np.random.default_rng(seed).random((events, 1)) < 0.05, 0.0, normal(seed, events, 5))
+
+    train, test, new = some(1, 3000), some(2, 1000), some(3, 1000)
+    fair = copying_test(train, test, new)
+    assert fair.close.value == pytest.approx(0.01, abs=3.0 * fair.close.error)
+    # Not the same as training events, but nearer than new ones are.
+    new[100:200] = train[100:200] + 0.02
+    found = copying_test(train, test, new)
+    assert found.copies == pytest.approx(0.05, abs=0.03)
+    assert found.close.value > 0.08
+    assert found.memorised
+    empty = copying_test(np.zeros((20, 2)), np.zeros((20, 2)), np.zeros((20, 2)))
+    assert (empty.copies, empty.memorised) == (1.0, False)
+
+
 def test_nearest_distances_are_exact_and_copies_are_at_zero():
     x, y = (
         normal(1, 40, 7) + 1e3,

@@ -171,13 +171,17 @@ def test_a_larger_shower_has_larger_roundings() -> None:
     energies = {"features": np.full((20, 1), 10.0, np.float32)}
 
     def showers(blocks):
-        return [np.abs(blocks["features"][:, :1]) * share]
+        energy = np.abs(blocks["features"][:, :1])
+        full = np.minimum(0.4 * energy, 4.0).astype(np.float32)  # a cell that holds no more than 4 GeV
+        return [np.concatenate([energy * share, full], axis=1)]
 
     held = parity.reference(showers, energies, {"features": "flat"}, least=2.0)
     bounds = dict(zip(held.edges, held.bounds[0][20:], strict=True))
     # The empty cell has no scale of its own, and the last bit of the energy does nothing to it.
     assert held.bounds[0][:20, 2] == pytest.approx(2e-5)
     assert bounds["10 times the largest"][2] == pytest.approx(2e-4)
+    assert held.bounds[0][:20, 3].max() < 1e-4
+    assert bounds["10 times the largest"][3] == pytest.approx(4e-4)
     assert bounds["zeros"][2] == pytest.approx(2e-5)
     usual = parity.reference(showers, energies, {"features": "flat"})
     assert usual.bounds[0][:, 2] == pytest.approx(1e-5)

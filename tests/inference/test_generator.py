@@ -237,6 +237,8 @@ def test_energies_that_cannot_be_and_a_model_that_changes_meanwhile(folder):
     with pytest.raises(ModelFileError, match=r"gives -\S+ GeV in cell \d+ for energy=50, eta=0: no energy"):
         hr.simulation.generate(sample, folder / "negative.root", 30, processes=0)
     path.unlink()
+    with pytest.raises(ModelFileError, match="cannot be read any more"):
+        hr.simulation.generate(sample, folder / "gone.root", 10, processes=0)
     write_generator(path, positive=False, kind="other")
     with pytest.raises(ModelFileError, match="has changed"):
         hr.simulation.generate(sample, folder / "changed.root", 10, processes=0)

@@ -83,7 +83,7 @@ def test_wrong_variables(reference, variables, spectators, says):
 
 def test_what_is_refused(tmp_path):
     path = weight_file(tmp_path, "Fisher", fisher(1, 2, 3))
-    with pytest.raises(SettingError, match="no option of the Reader 'Colour'"):
+    with pytest.raises(SettingError, match="Reader: no option 'Colour'"):
         TMVA.Reader("!Colour")
     reader = TMVA.Reader(engine="onnxruntime")
     filled(reader, ("x", "y"), ())

@@ -1,21 +1,20 @@
 // A compiled network, loaded while the program runs: a library that hepml-root compile has made, or an .onnx
-// file, for which this is done first. C++17 and dlopen.
+// file or a weight file of TMVA, for which this is done first. C++17 and dlopen.
 
 #ifndef HEPML_ROOT_COMPILED_LIBRARY_HXX
 #define HEPML_ROOT_COMPILED_LIBRARY_HXX
 
+#include "python_side.hxx"
+
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
 #include <string>
-#include <system_error>
+#include <vector>
 
 #include <dlfcn.h>
-#include <stdlib.h> // mkdtemp
 
 namespace hepml_root {
 
@@ -44,15 +43,17 @@ struct CompiledLibrary {
                                "hepml-root compile MODEL.onnx -o MODEL.so");
    }
 
-   /// Load a library, or compile an .onnx file by the command hepml-root, which has to be in the PATH.
+   /// Load a library, or compile an .onnx file or a weight file of TMVA (.xml) by hepml-root's Python side
+   /// (python_side.hxx), which keeps it in its cache.
    ///
-   /// Throws std::runtime_error if there is no such file, it is none of both, or it is not compiled.
+   /// Throws std::runtime_error if there is no such file, it is none of these, or it is not compiled.
    static CompiledLibrary Open(const std::string& path) {
       if (!std::ifstream(path))
          throw std::runtime_error("hepml_root: there is no model file '" + path + "'");
-      const std::string end = ".onnx";
-      if (path.size() > end.size() && path.compare(path.size() - end.size(), end.size(), end) == 0)
-         return Compile(path);
+      if (EndsWith(path, ".onnx"))
+         return Made({"compile", path, "--isa", "native"});
+      if (EndsWith(path, ".xml"))
+         return Made({"library", path});
       const std::string symbol = SymbolOf(path);
       // A name without a folder is looked for in the system's folders only.
       const std::string file = path.find('/') == std::string::npos ? "./" + path : path;
@@ -67,41 +68,14 @@ struct CompiledLibrary {
    }
 
 private:
-   static std::string Quoted(const std::string& text) {
-      std::string quoted = "'";
-      for (const char c : text)
-         quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-      return quoted + "'";
+   static bool EndsWith(const std::string& path, const std::string& end) {
+      return path.size() > end.size() && path.compare(path.size() - end.size(), end.size(), end) == 0;
    }
 
-   static CompiledLibrary Compile(const std::string& model) {
-      if (std::system("command -v hepml-root > /dev/null 2>&1") != 0)
-         throw std::runtime_error(
-             "hepml_root: the command hepml-root is not in the PATH: activate the environment that "
-             "hepml_root "
-             "is installed in, or give a library made by hepml-root compile MODEL.onnx -o MODEL.so");
-      std::string folder = (std::filesystem::temp_directory_path() / "hepml_root-XXXXXX").string();
-      if (!mkdtemp(&folder[0]))
-         throw std::runtime_error("hepml_root: no temporary folder '" + folder + "' can be made");
-      const std::string library = folder + "/model.so";
-      const std::string command =
-          "hepml-root compile " + Quoted(model) + " --isa native -o " + Quoted(library) + " > /dev/null";
-      const int code = std::system(command.c_str());
-      CompiledLibrary opened;
-      std::string said;
-      try {
-         if (code != 0)
-            throw std::runtime_error("hepml_root: the model '" + model +
-                                     "' was not compiled; the lines above say why");
-         opened = Open(library);
-         opened.infer(nullptr, 0, nullptr, 0, 0); // has read its weights: the files are needed no more
-      } catch (const std::runtime_error& error) {
-         said = error.what();
-      }
-      std::error_code ignored;
-      std::filesystem::remove_all(folder, ignored);
-      if (!said.empty())
-         throw std::runtime_error(said);
+   static CompiledLibrary Made(const std::vector<std::string>& command) {
+      const std::string said = PythonSide::Run(command); // its first line is the path of the library
+      const CompiledLibrary opened = Open(said.substr(0, said.find('\n')));
+      opened.infer(nullptr, 0, nullptr, 0, 0); // has read its weights: the cache may be cleaned now
       return opened;
    }
 };

@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from hepml_root.errors import SettingError
 from hepml_root.tmva.console import Console
 from hepml_root.tmva.cuts import Cuts
-from hepml_root.tmva.events import DataSet
+from hepml_root.tmva.events import DataSet, Sample
 from hepml_root.tmva.likelihood import Likelihood
 from hepml_root.tmva.linear import Linear
 from hepml_root.tmva.network import Network
 from hepml_root.tmva.options.declaration import Option, Options
+from hepml_root.tmva.own_model import OwnGraph
 from hepml_root.tmva.trees import BoostedTrees
 
-
-@dataclass(frozen=True)
-class OwnGraph:
-    """Weights that TMVA's files have no form for: an ONNX graph of their own.
-
-    Arguments
-    ---------
-    model
-        One input ``(events, variables)`` float32 (the variables after VarTransform), one output
-        ``(events, outputs)``.
-    keras_file
-        A trained ``.keras`` file to keep beside it, or None.
-    """
-
-    model: onnx.ModelProto
-    keras_file: Path | None = None
-
+__all__ = ["Booking", "Method", "MethodWeights", "OwnGraph", "Trained"]
 
 MethodWeights = BoostedTrees | Network | Linear | Likelihood | Cuts | OwnGraph
 
@@ -95,6 +79,9 @@ class Method(abc.ABC):
     own_options: ClassVar[tuple[Option, ...]] = ()
     analyses: ClassVar[tuple[str, ...]] = ("Classification",)
     summary: ClassVar[str] = ""
+    # What the option H prints.
+    help: ClassVar[str] = ""
+    ranked_by: ClassVar[str] = "Variable importance"
 
     def __init__(self, booking: Booking) -> None:
         if booking.analysis not in self.analyses:
@@ -108,3 +95,23 @@ class Method(abc.ABC):
     @abc.abstractmethod
     def train(self, data: DataSet, console: Console) -> Trained:
         """Train on ``data.training`` (variables after VarTransform); ``data.test`` may only be watched."""
+
+    def ranking(self) -> list[tuple[str, float]] | None:
+        """Return variables with their importance (``ranked_by``), best first; None where there is none."""
+        return None
+
+
+def positive_part(data: DataSet, options: Options) -> Sample:
+    """Return the training events, without those of negative weight if IgnoreNegWeightsInTraining says so."""
+    events = data.training
+    return events.take(events.weights > 0) if options["IgnoreNegWeightsInTraining"] else events
+
+
+def ranked(labels: Sequence[str], importance: NDArray[np.generic]) -> list[tuple[str, float]]:
+    """Return names with numbers, the largest first.
+
+    >>> ranked(["x", "y"], np.array([0.25, 0.75]))
+    [('y', 0.75), ('x', 0.25)]
+    """
+    pairs = zip(labels, np.asarray(importance, np.float64).tolist(), strict=True)
+    return sorted(pairs, key=lambda pair: -pair[1])

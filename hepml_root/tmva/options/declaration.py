@@ -16,7 +16,7 @@ from typing import Any
 from hepml_root.errors import IgnoredOptionWarning, SettingError, unknown
 
 Value = bool | int | float | str
-_TRUE, _FALSE = ("true", "t", "1"), ("false", "f", "0")
+_TRUE, _FALSE = ("true", "t", "1", "ktrue"), ("false", "f", "0", "kfalse")
 _warned: set[tuple[str, str]] = set()
 
 
@@ -77,8 +77,8 @@ class Options(Mapping[str, Value]):
     -------
     >>> declared = (Option("NTrees", 800, "number of trees"), Option("V", False, "say more"))
     >>> options = parse(declared, "!V:NTrees=850", "BDT")
-    >>> options["NTrees"], options.given
-    (850, frozenset({'V', 'NTrees'}))
+    >>> options["NTrees"], sorted(options.given)
+    (850, ['NTrees', 'V'])
     >>> parse(declared, "NTree=850", "BDT")
     Traceback (most recent call last):
     hepml_root.errors.SettingError: BDT: no option 'NTree'. Nearest: 'NTrees'. Available: NTrees, V.
@@ -104,6 +104,13 @@ class Options(Mapping[str, Value]):
     def at(self, name: str, index: int) -> Any:
         """Return an indexed option for one variable or class: its own value, else that of all."""
         return self._indexed.get(name, {}).get(index, self._values[name])
+
+    def replaced(self, name: str, value: Value) -> Options:
+        """Return the same with another value of one option, which counts as given or not as before."""
+        indexed = {key: dict(values) for key, values in self._indexed.items()}
+        changed = Options(self.declared, self._values | {name: value}, indexed)
+        changed.given = self.given
+        return changed
 
     def own(self, name: str) -> dict[int, Value]:
         """Return what was given of an option with an index: {index: value}."""
@@ -166,7 +173,7 @@ def parse(
         if key in place and place[key] != value:  # type: ignore[index]
             raise SettingError(f"{what}: {name} is given twice: {place[key]} and {value}.")  # type: ignore[index]
         place[key] = value  # type: ignore[index]
-        if not option.honoured and (what, option.name) not in _warned:
+        if not option.honoured and value != option.default and (what, option.name) not in _warned:
             _warned.add((what, option.name))
             why = f" {option.instead}" if option.instead else ""
             warnings.warn(

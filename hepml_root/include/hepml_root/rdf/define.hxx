@@ -53,8 +53,8 @@ template <class Session> Model ModelOf() {
            }};
 }
 
-/// The model of a compiled library (hepml-root compile higgs.onnx -o higgs.so), or of an .onnx file, which
-/// the command hepml-root then compiles.
+/// The model of a compiled library (hepml-root compile higgs.onnx -o higgs.so), or of an .onnx file or a
+/// weight file of TMVA (.xml), which the command hepml-root then compiles.
 ///
 /// Throws std::runtime_error if the file cannot be loaded or is no such library.
 inline Model Load(const std::string& path) {

@@ -1,0 +1,120 @@
+"""PyAdaBoost: trees, each trained on weights that are higher where the last ones were wrong.
+
+With probabilities (SAMME.R), of K classes, clipped to be above ε:
+
+    w → w exp(−η (K−1)/K y·log pₜ(x)),  y = 1 for the class of the event and −1/(K−1) for others
+    D = 1/T Σₜ (K−1) (log pₜ − mean over the classes)
+
+With classes (SAMME): D = Σₜ αₜ y(hₜ(x)) / Σₜ αₜ. The response is softmax(D / (K−1)). scikit-learn trains the
+trees; it has taken SAMME.R out, so that this boosting is done here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hepml_root.tmva.console import Console
+from hepml_root.tmva.events import DataSet
+from hepml_root.tmva.graph import Forest, Graph
+from hepml_root.tmva.methods.method import Booking, Method, Trained
+from hepml_root.tmva.methods.scikit_trees import (
+    INPUT,
+    add_tree,
+    at_least,
+    check_classes,
+    own_graph,
+    positive,
+    probabilities,
+    refuse_negative_weights,
+    refused,
+    tree_of_text,
+    whole_or_none,
+)
+from hepml_root.tmva.options.scikit import ADA_BOOST
+
+_LEAST = float(np.finfo(np.float64).eps)
+
+
+class AdaBoost(Method):
+    """AdaBoost; see the module. Reference: J. Zhu et al., Statistics and Its Interface 2 (2009) 349."""
+
+    type_name = "PyAdaBoost"
+    own_options = ADA_BOOST
+    analyses = ("Classification", "Multiclass")
+    summary = "Small trees, each trained with more weight where the last ones were wrong (scikit-learn)."
+
+    def __init__(self, booking: Booking) -> None:
+        super().__init__(booking)
+        from sklearn.tree import DecisionTreeClassifier
+
+        self._rate = positive(booking, "LearningRate")
+        self._count = int(at_least(booking, "NEstimators", 1))
+        self._seed = whole_or_none(booking, "RandomState", 0)
+        self._tree = tree_of_text(booking, "BaseEstimator", DecisionTreeClassifier().get_params())
+        try:
+            DecisionTreeClassifier(**self._tree).fit([[0.0], [1.0]], [0, 1])
+        except (ValueError, TypeError) as error:
+            text = booking.options["BaseEstimator"]
+            raise refused(booking, "BaseEstimator", text, f"another value ({str(error)[:120]})") from error
+
+    def train(self, data: DataSet, console: Console) -> Trained:
+        check_classes(self.booking, data)
+        refuse_negative_weights(
+            self.booking, data, "Boosting multiplies weights, and takes them as probabilities."
+        )
+        trees, factors = self._with_probabilities(data) if self._real else self._with_classes(data)
+        classes = len(data.classes)
+        forest = Forest(classes)
+        for tree, factor in zip(trees, factors / factors.sum(), strict=True):
+            shares = probabilities(tree.tree_)
+            if self._real:
+                logs = np.log(np.clip(shares, _LEAST, None))
+                answers = (logs - logs.mean(axis=1, keepdims=True)) * factor
+            else:
+                chosen = np.eye(classes)[shares.argmax(axis=1)]
+                answers = (chosen - (1.0 - chosen) / (classes - 1)) * factor / (classes - 1)
+            add_tree(forest, tree.tree_, answers)
+        console.line(f"{len(trees)} trees of at most {self._count} were needed.")
+        graph = Graph(INPUT)
+        decision = forest.add_to(graph, INPUT)
+        result = own_graph(graph, self.booking.title, data, graph.add("Softmax", decision, axis=1))
+        weights = {"iTree": np.arange(len(trees)), "boostWeight": np.asarray(factors)}
+        return Trained(result, {"MonitorNtuple": weights})
+
+    @property
+    def _real(self) -> bool:
+        return bool(self.options["Algorithm"] == "SAMME.R")
+
+    def _with_probabilities(self, data: DataSet) -> tuple[list[Any], NDArray[np.float64]]:
+        from sklearn.tree import DecisionTreeClassifier
+
+        sample, classes = data.training, len(data.classes)
+        weights = sample.weights / sample.weights.sum()
+        codes = np.where(np.eye(classes)[sample.classes] > 0, 1.0, -1.0 / (classes - 1))
+        random = np.random.RandomState(self._seed)
+        trees: list[Any] = []
+        for _ in range(self._count):
+            tree = DecisionTreeClassifier(**{"random_state": random.randint(2**31 - 1)} | self._tree)
+            tree.fit(sample.variables, sample.classes, weights)
+            trees.append(tree)
+            shares = np.clip(probabilities(tree.tree_)[tree.apply(sample.variables)], _LEAST, None)
+            if not weights[shares.argmax(axis=1) != sample.classes].sum() > 0.0:
+                break  # nothing is left to learn
+            score = (codes * np.log(shares)).sum(axis=1)
+            weights = weights * np.exp(-self._rate * (classes - 1.0) / classes * score)
+            weights /= weights.sum()
+        return trees, np.ones(len(trees))
+
+    def _with_classes(self, data: DataSet) -> tuple[list[Any], NDArray[np.float64]]:
+        from sklearn.ensemble import AdaBoostClassifier
+        from sklearn.tree import DecisionTreeClassifier
+
+        sample = data.training
+        model = AdaBoostClassifier(
+            DecisionTreeClassifier(**self._tree), n_estimators=self._count, learning_rate=self._rate,
+            random_state=self._seed,
+        ).fit(sample.variables, sample.classes, sample.weights)  # fmt: skip
+        return model.estimators_, model.estimator_weights_[: len(model.estimators_)]

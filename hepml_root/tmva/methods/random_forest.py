@@ -1,0 +1,76 @@
+"""PyRandomForest: trees trained on samples drawn with replacement, by scikit-learn.
+
+    y = 1/T Σₜ p_signal,t(x)
+
+with p the share of the signal's weights in the leaf of tree t; of several classes each has its share.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hepml_root.tmva.console import Console
+from hepml_root.tmva.events import DataSet
+from hepml_root.tmva.graph import Forest, Graph
+from hepml_root.tmva.methods.method import Booking, Method, Trained
+from hepml_root.tmva.methods.scikit_trees import (
+    INPUT,
+    add_tree,
+    check_classes,
+    own_graph,
+    probabilities,
+    refused,
+    tree_settings,
+)
+from hepml_root.tmva.options.scikit import RANDOM_FOREST
+
+_CLASS_WEIGHTS = {
+    "None": None,
+    "auto": "balanced",
+    "balanced": "balanced",
+    "subsample": "balanced_subsample",
+    "balanced_subsample": "balanced_subsample",
+}
+
+
+class RandomForest(Method):
+    """A random forest; see the module. Reference: L. Breiman, Machine Learning 45 (2001) 5."""
+
+    type_name = "PyRandomForest"
+    own_options = RANDOM_FOREST
+    analyses = ("Classification", "Multiclass")
+    summary = "The mean of trees that are trained on samples drawn with replacement (scikit-learn)."
+
+    def __init__(self, booking: Booking) -> None:
+        super().__init__(booking)
+        if self.options["OoBScore"] and not self.options["Bootstrap"]:
+            raise refused(
+                booking, "OoBScore", True, "Bootstrap: without it every tree sees all events, so that it"
+            )
+        if not self.options["NJobs"] >= -1 or not self.options["NJobs"]:
+            raise refused(booking, "NJobs", self.options["NJobs"], "-1, or a number from 1")
+        self._settings: dict[str, Any] = tree_settings(booking) | {
+            "criterion": self.options["Criterion"],
+            "bootstrap": self.options["Bootstrap"],
+            "oob_score": self.options["OoBScore"],
+            "n_jobs": self.options["NJobs"],
+            "class_weight": _CLASS_WEIGHTS[self.options["ClassWeight"]],
+        }
+
+    def fit(self, data: DataSet) -> Any:
+        """Return scikit-learn's forest, trained."""
+        from sklearn.ensemble import RandomForestClassifier
+
+        check_classes(self.booking, data)
+        sample = data.training
+        return RandomForestClassifier(**self._settings).fit(sample.variables, sample.classes, sample.weights)
+
+    def train(self, data: DataSet, console: Console) -> Trained:
+        model = self.fit(data)
+        if self._settings["oob_score"]:
+            console.line(f"Out-of-bag events that are classified rightly: {model.oob_score_:.4f}")
+        forest = Forest(len(data.classes))
+        for tree in model.estimators_:
+            add_tree(forest, tree.tree_, probabilities(tree.tree_) / len(model.estimators_))
+        graph = Graph(INPUT)
+        return Trained(own_graph(graph, self.booking.title, data, forest.add_to(graph, INPUT)))
