@@ -34,7 +34,11 @@ common = {"n_estimators": 12, "max_depth": 3, "n_jobs": 1, "random_state": 1}
 
 model = xgboost.XGBClassifier(**common).fit(x, score + rng.normal(size=2000) > 0.3)
 # On cuts, where a float that is equal goes to the right.
-cuts = [float(line.split("<")[1].split("]")[0]) for line in model.get_booster().get_dump()[0].split("\n") if "<" in line]
+cuts = [
+    float(line.split("<")[1].split("]")[0])
+    for line in model.get_booster().get_dump()[0].split("\n")
+    if "<" in line
+]
 on_cuts = np.repeat(test[:1], len(cuts), axis=0)
 on_cuts[:, 0] = np.float32(cuts)
 events = np.concatenate([test, on_cuts])
