@@ -221,7 +221,7 @@ def test_methods_that_are_not_read(tmp_path, method, why):
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"BoostType": "AdaBoostR2"}, "median"),
+        ({"BoostType": "RegBoost"}, "BoostType=RegBoost is not read"),
         ({"BoostType": "LogitBoost"}, "LogitBoost"),
         ({"DoPreselection": "True"}, "DoPreselection"),
         ({"Colour": "red"}, "no option 'Colour'"),
