@@ -188,8 +188,8 @@ Linear correlations need many cuts: VarTransform=D helps."""
         sums = [float(weights[mask].sum()) for mask in (signal, ~signal)]
         if not min(sums) > 0:
             raise WeightError(
-                f"'{self.booking.title}': the weights add up to {sums[0]:g} for the signal and {sums[1]:g} for "
-                "the background in training."
+                f"'{self.booking.title}': the weights add up to {sums[0]:g} for the signal and {sums[1]:g} "
+                "for the background in training."
             )
         ratio = float(self.options["SigToBkgFraction"])
         shares = (ratio / (1.0 + ratio), 1.0 / (1.0 + ratio))
@@ -227,7 +227,10 @@ Linear correlations need many cuts: VarTransform=D helps."""
         settings = AdaBoostSettings(
             kind, trees, float(options["AdaBoostBeta"]), self._leaf() == "kind",
             options["NegWeightTreatment"] == "InverseBoostNegWeights",
-            (float(options["Css"]), float(options["Cts_sb"]), float(options["Ctb_ss"]), float(options["Cbb"])),
+            costs=(
+                float(options["Css"]), float(options["Cts_sb"]), float(options["Ctb_ss"]),
+                float(options["Cbb"]),
+            ),
         )  # fmt: skip
         return ada_boost(forester, count, signal, weights, settings, bagging)
 
