@@ -7,6 +7,7 @@
 - :func:`convert` a ``*.weights.xml`` becomes an ONNX file with a manifest
 - :func:`read_weights` what a weight file says, as plain dataclasses
 - :class:`Reader` TMVA's Reader: AddVariable, BookMVA, EvaluateMVA
+- :func:`TMVAGui` the plots of an output file as a page
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _PUBLIC = {
     "Python_Executable": "hepml_root.tmva.configuration",
     "ROCCurve": "hepml_root.tmva.roc_curve",
     "Reader": "hepml_root.tmva.reader",
+    "TMVAGui": "hepml_root.tmva.gui",
+    "TMVAMultiClassGui": "hepml_root.tmva.gui",
+    "TMVARegGui": "hepml_root.tmva.gui",
     "Tools": "hepml_root.tmva.configuration",
     "Types": "hepml_root.tmva.types",
     "VIType": "hepml_root.tmva.types",
@@ -50,6 +54,9 @@ __all__ = [
     "Python_Executable",
     "ROCCurve",
     "Reader",
+    "TMVAGui",
+    "TMVAMultiClassGui",
+    "TMVARegGui",
     "Tools",
     "Types",
     "VIType",
@@ -69,6 +76,7 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from hepml_root.tmva.cross_validation import CrossValidation
     from hepml_root.tmva.dataloader import DataLoader
     from hepml_root.tmva.factory import Factory
+    from hepml_root.tmva.gui import TMVAGui, TMVAMultiClassGui, TMVARegGui
     from hepml_root.tmva.hyper_parameters import HyperParameterOptimisation
     from hepml_root.tmva.reader import Reader
     from hepml_root.tmva.roc_curve import ROCCurve
