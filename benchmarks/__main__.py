@@ -15,6 +15,7 @@ NAMES = (
     "losses",
     "inference",
     "trees",
+    "tmva_reader",
     "representations",
     "top_tagging",
     "higgs",
@@ -24,6 +25,7 @@ NAMES = (
     "ganplification",
     "fastsim",
     "bayesflow",
+    "tmva_methods",
 )
 
 

@@ -19,7 +19,7 @@ from hepml_root.export.held_file import Points, write_held
 from hepml_root.output import refuse_existing
 from hepml_root.tmva.cuts import Cuts, add_cuts
 from hepml_root.tmva.graph import Graph
-from hepml_root.tmva.header import Header, Variable
+from hepml_root.tmva.header import Variable
 from hepml_root.tmva.likelihood import Likelihood, add_likelihood
 from hepml_root.tmva.linear import Linear, add_linear
 from hepml_root.tmva.network import Network, add_network
@@ -126,9 +126,9 @@ def write(
     proto = emit(weights, signal_efficiency)
     description = describe(weights, signal_efficiency)
     if events is None:
-        block, source = _events_in_ranges(header), "the ranges of the variables in the weight file"
+        block, source = _events_in_ranges(weights), "the ranges of the variables in the weight file"
     else:
-        block, source = _given(events, header), "data"
+        block, source = _given(events, inputs(weights)), "data"
     runtime = parity.onnxruntime_predict(proto, [INPUT])
     held = parity.reference(
         runtime, {INPUT: block}, {INPUT: "flat"}, probabilities=header.analysis != "Regression"
@@ -163,9 +163,11 @@ def emit(weights: WeightFile, signal_efficiency: float | None = None) -> onnx.Mo
         )
     variables = len(header.variables)
     graph = Graph(INPUT)
+    taken = inputs(weights)
+    only_variables = INPUT if len(taken) == variables else graph.columns(INPUT, range(variables))
 
     def transformed(which: int) -> str:
-        return add_transformations(graph, INPUT, weights.transformations, variables, which)
+        return add_transformations(graph, only_variables, weights.transformations, variables, which)
 
     found = weights.weights
     if isinstance(found, Likelihood):
@@ -178,6 +180,9 @@ def emit(weights: WeightFile, signal_efficiency: float | None = None) -> onnx.Mo
         elif isinstance(found, Linear):
             result = add_linear(graph, values, found)
         elif isinstance(found, OwnGraph):
+            if len(taken) > variables:
+                spectators = graph.columns(INPUT, range(variables, len(taken)))
+                values = graph.add("Concat", values, spectators, axis=1)
             result = graph.embed(found.model, values)
         elif isinstance(found, Network):
             result = add_network(graph, values, found, header)
@@ -185,7 +190,14 @@ def emit(weights: WeightFile, signal_efficiency: float | None = None) -> onnx.Mo
             result = add_trees(graph, values, found, header)
     if header.analysis == "Regression":
         result = add_inverse_of_targets(graph, result, weights.transformations, len(header.targets))
-    return graph.model(header.title or header.method, variables, result, OUTPUT, len(header.outputs))
+    return graph.model(header.title or header.method, len(taken), result, OUTPUT, len(header.outputs))
+
+
+def inputs(weights: WeightFile) -> tuple[Variable, ...]:
+    """Return the columns that the graph takes: the variables, and spectators where a model needs them."""
+    header, found = weights.header, weights.weights
+    spectators = found.spectators if isinstance(found, OwnGraph | OwnModel) else ()
+    return (*header.variables, *(header.spectators[number] for number in spectators))
 
 
 def describe(weights: WeightFile, signal_efficiency: float | None = None) -> dict[str, Any]:
@@ -210,7 +222,7 @@ def describe(weights: WeightFile, signal_efficiency: float | None = None) -> dic
         "size": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    columns = _columns(header.variables)
+    columns = _columns(inputs(weights))
     regression = header.analysis == "Regression"
     return {
         "format": manifests.FORMAT,
@@ -238,29 +250,30 @@ def _columns(variables: Sequence[Variable]) -> list[dict[str, str]]:
     return columns
 
 
-def _events_in_ranges(header: Header) -> NDArray[np.float32]:
+def _events_in_ranges(weights: WeightFile) -> NDArray[np.float32]:
     """Events for comparisons: evenly inside the range that each variable had in training."""
-    rng = np.random.default_rng(sum(header.title.encode()))
+    taken = inputs(weights)
+    rng = np.random.default_rng(sum(weights.header.title.encode()))
     low, high = (
         np.array([default if value is None else value for value in values])
         for values, default in (
-            ([variable.minimum for variable in header.variables], -1.0),
-            ([variable.maximum for variable in header.variables], 1.0),
+            ([variable.minimum for variable in taken], -1.0),
+            ([variable.maximum for variable in taken], 1.0),
         )
     )
     drawn = low + (high - low) * rng.random((_EVENTS, len(low)))
-    whole = np.array([variable.kind == "I" for variable in header.variables])
+    whole = np.array([variable.kind == "I" for variable in taken])
     return np.where(whole, np.round(drawn), drawn).astype(np.float32)
 
 
-def _given(events: ArrayLike, header: Header) -> NDArray[np.float32]:
+def _given(events: ArrayLike, taken: Sequence[Variable]) -> NDArray[np.float32]:
     block = np.asarray(events)
-    count = len(header.variables)
+    count = len(taken)
     if block.ndim != 2 or block.shape[1] != count or not len(block) or block.dtype.kind not in "fiub":
         raise ShapeError(
             f"events of shape {block.shape} and type {block.dtype}: numbers (events, {count}) are "
             "needed, with the "
-            f"columns {', '.join(variable.label for variable in header.variables)}."
+            f"columns {', '.join(variable.label for variable in taken)}."
         )
     block = block.astype(np.float32)
     if not np.isfinite(block).all():

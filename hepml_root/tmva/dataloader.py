@@ -2,59 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hepml_root.errors import EmptySelectionError, SettingError, ShapeError, unknown
 from hepml_root.tmva.console import Console
+from hepml_root.tmva.declared_columns import DeclaredColumn, described, width
+from hepml_root.tmva.event_pool import EITHER, TEST, TRAINING, EventClass, EventPool, SourceTree, both
 from hepml_root.tmva.events import DataSet, Sample
-from hepml_root.tmva.header import Variable
 from hepml_root.tmva.options.declaration import keyword_text, parse
 from hepml_root.tmva.options.factory import split_options
-from hepml_root.tmva.splitting import Available, Order, normalisation, split
-from hepml_root.tmva.tree_reading import Quantity, Read, entries, opened, read
-
-_EITHER, _TRAINING, _TEST = "either", "training", "test"
-# What TMVA makes of signs that names of histograms and C++ variables cannot have.
-_SIGNS = {"*": "_T_", "/": "_D_", "+": "_P_", "-": "_M_", "[": "_", "]": "_", "::": "_"} | dict.fromkeys(
-    "$&|!%^()'<>?= ", "_"
-)
-
-
-@dataclass(frozen=True)
-class _Column:
-    """A variable, spectator or target as it was added; of an array all its elements."""
-
-    expression: str
-    label: str
-    title: str
-    unit: str
-    kind: str
-    length: int = 0
-    limits: tuple[float, float] = (0.0, 0.0)
-
-
-@dataclass(frozen=True)
-class _Tree:
-    source: Any
-    weight: float
-    purpose: str
-    cut: str
-
-
-@dataclass
-class _Class:
-    """What was given for one class: trees, events, weight expression, cut."""
-
-    trees: list[_Tree] = field(default_factory=list)
-    events: dict[str, list[tuple[Sequence[float], float]]] = field(default_factory=dict)
-    weight: str = ""
-    cut: str = ""
+from hepml_root.tmva.output_variables import correlation_matrix
+from hepml_root.tmva.splitting import Order, normalisation, split
+from hepml_root.tmva.tree_reading import Quantity, opened
 
 
 class DataLoader:
@@ -87,10 +51,10 @@ class DataLoader:
 
     def __init__(self, name: Any = "default") -> None:
         self.name = str(name)
-        self._variables: list[_Column] = []
-        self._spectators: list[_Column] = []
-        self._targets: list[_Column] = []
-        self._classes: dict[str, _Class] = {}
+        self._variables: list[DeclaredColumn] = []
+        self._spectators: list[DeclaredColumn] = []
+        self._targets: list[DeclaredColumn] = []
+        self._classes: dict[str, EventClass] = {}
         self._cut = ""
         self._weight = ""
         self._split: list[tuple[str, dict[str, Any]]] = []
@@ -132,7 +96,7 @@ class DataLoader:
         self, expression: Any, title: Any = "", unit: Any = "", min: float = 0, max: float = 0
     ) -> None:
         """Add a quantity that a regression shall learn; see :meth:`AddVariable`."""
-        self._classes.setdefault("Regression", _Class())
+        self._classes.setdefault("Regression", EventClass())
         self._add("target", self._targets, expression, title, unit, "F")
 
     def AddVariablesArray(
@@ -144,26 +108,20 @@ class DataLoader:
         self._add("variable", self._variables, expression, "", "", type, int(size))
 
     def _add(
-        self, what: str, columns: list[_Column], text: Any, title: Any, unit: Any, kind: Any, length: int = 0
+        self,
+        what: str,
+        columns: list[DeclaredColumn],
+        text: Any,
+        title: Any,
+        unit: Any,
+        kind: Any,
+        length: int = 0,
     ) -> None:
         self._prepared.clear()
-        label, separator, expression = str(text).partition(":=")
-        label, expression = (part.strip() for part in (label, expression if separator else label))
-        expression = "".join(expression.split())
-        if not expression:
-            raise SettingError(f"the {what} '{text}' has no expression.")
-        if not separator:
-            label = expression
-        title, unit, kind = str(title), str(unit), str(kind)
-        if title in ("F", "I") and not unit:
-            title, kind = "", title
-        if kind not in ("F", "I", "C"):
-            raise SettingError(
-                f"the {what} '{text}': type '{kind}'; known are F (float) and I (whole numbers)."
-            )
-        if label in [column.label for column in columns]:
-            raise SettingError(f"the {what} '{label}' is added twice.")
-        columns.append(_Column(expression, label, title or label, unit, kind, length))
+        column = DeclaredColumn.of(what, text, title, unit, kind, length)
+        if column.label in [other.label for other in columns]:
+            raise SettingError(f"the {what} '{column.label}' is added twice.")
+        columns.append(column)
 
     # -- trees and events ------------------------------------------------------------------------------------
 
@@ -193,7 +151,7 @@ class DataLoader:
         self._prepared.clear()
         source = opened(tree)
         purpose = _purpose(treetype)
-        self._class(className).trees.append(_Tree(source, float(weight), purpose, _cut(cut)))
+        self._class(className).trees.append(SourceTree(source, float(weight), purpose, _cut(cut)))
 
     def AddSignalTree(self, tree: Any, weight: float = 1.0, treetype: Any = None) -> None:
         """Add signal events; see :meth:`AddTree`."""
@@ -229,9 +187,7 @@ class DataLoader:
     def AddEvent(self, className: Any, treetype: Any, event: Sequence[float], weight: float = 1.0) -> None:
         """Add one event: the values of all variables, then of the targets, then of the spectators."""
         self._prepared.clear()
-        needed = sum(
-            max(column.length, 1) for column in (*self._variables, *self._targets, *self._spectators)
-        )
+        needed = width((*self._variables, *self._targets, *self._spectators))
         values = [float(value) for value in event]
         if len(values) != needed:
             raise ShapeError(
@@ -265,10 +221,10 @@ class DataLoader:
         """Add one test event of the background; see :meth:`AddEvent`."""
         self.AddEvent("Background", "Test", event, weight)
 
-    def _class(self, name: Any) -> _Class:
+    def _class(self, name: Any) -> EventClass:
         name = str(name)
         if name == "Regression" or "Regression" not in self._classes:
-            return self._classes.setdefault(name, _Class())
+            return self._classes.setdefault(name, EventClass())
         raise SettingError(f"class '{name}': with targets there are no classes: use AddRegressionTree.")
 
     # -- weights, cuts, split --------------------------------------------------------------------------------
@@ -304,9 +260,9 @@ class DataLoader:
         self._prepared.clear()
         if str(className):
             one = self._class(className)
-            one.cut = _both(one.cut, _cut(cut))
+            one.cut = both(one.cut, _cut(cut))
         else:
-            self._cut = _both(self._cut, _cut(cut))
+            self._cut = both(self._cut, _cut(cut))
 
     def PrepareTrainingAndTestTree(self, cut: Any, *arguments: Any, **keywords: Any) -> None:
         """Set the cuts, and how events are divided; nothing is read before methods are booked.
@@ -377,7 +333,11 @@ class DataLoader:
             raise SettingError(f"the DataLoader '{self.name}' has no variable: call AddVariable.")
         options = parse(split_options(list(classes)), self.split_text, "PrepareTrainingAndTestTree")
         console.line(f"[{self.name}] : Number of events in input trees")
-        pools = [_Pool(name, one, self, console) for name, one in classes.items()]
+        quantities = self._quantities()
+        pools = [
+            EventPool(self.name, name, one, quantities, self._cut, self._weight, console)
+            for name, one in classes.items()
+        ]
         order_training, order_test = split([pool.available for pool in pools], options)
         weights = [
             pool.weights[order_training.rows[order_training.classes == i]] for i, pool in enumerate(pools)
@@ -389,16 +349,18 @@ class DataLoader:
                 chosen = sample.weights[sample.classes == number]
                 console.line(f"[{self.name}] : {name:<12} -- {what} events            : {len(chosen)}")
                 console.verbose_line(f"[{self.name}] : {name:<12} -- sum of weights: {chosen.sum():g}")
-        both = [
+        everything = [
             np.concatenate([getattr(training, kind), getattr(test, kind)])
             for kind in ("variables", "spectators", "targets")
         ]
         columns = [
-            _described(found, values)
-            for found, values in zip((self._variables, self._spectators, self._targets), both, strict=True)
+            described(found, values)
+            for found, values in zip(
+                (self._variables, self._spectators, self._targets), everything, strict=True
+            )
         ]
-        for what, described in (("variable", columns[0]), ("target", columns[2])):
-            for one in described:
+        for what, which in (("variable", 0), ("target", 2)):
+            for one in columns[which]:
                 if one.minimum == one.maximum:
                     raise EmptySelectionError(
                         f"the {what} '{one.label}' is {one.minimum:g} in every event: leave it out."
@@ -406,7 +368,7 @@ class DataLoader:
         variables, spectators, targets = columns
         return DataSet(self.name, analysis, variables, spectators, targets, tuple(classes), training, test)
 
-    def _ordered(self, analysis: str) -> dict[str, _Class]:
+    def _ordered(self, analysis: str) -> dict[str, EventClass]:
         """The classes that have events; signal first where there are signal and background."""
         found = {name: one for name, one in self._classes.items() if one.trees or one.events}
         if not found:
@@ -427,12 +389,12 @@ class DataLoader:
             raise SettingError("targets belong to a regression; AnalysisType=Multiclass has classes.")
         return found
 
-    def _sample(self, pools: Sequence[_Pool], order: Order, factors: Sequence[float]) -> Sample:
+    def _sample(self, pools: Sequence[EventPool], order: Order, factors: Sequence[float]) -> Sample:
         first = np.cumsum([0, *(len(pool.weights) for pool in pools)])[:-1]
         rows = first[order.classes] + order.rows
         values = np.concatenate([pool.values for pool in pools])[rows]
         weights = np.concatenate([pool.weights for pool in pools])[rows] * np.array(factors)[order.classes]
-        ends = np.cumsum([_width(columns) for columns in (self._variables, self._targets, self._spectators)])
+        ends = np.cumsum([width(columns) for columns in (self._variables, self._targets, self._spectators)])
         variables, targets, spectators = np.split(values, ends[:-1], axis=1)
         variables, spectators, targets = map(np.ascontiguousarray, (variables, spectators, targets))
         return Sample(variables, spectators, targets, order.classes, weights)
@@ -441,8 +403,8 @@ class DataLoader:
         columns = (*self._variables, *self._targets, *self._spectators)
         return [Quantity(column.expression, column.length) for column in columns]
 
-    def GetCorrelationMatrix(self, className: Any = "Signal") -> NDArray[np.float64]:
-        """Return the linear correlations of the variables in a class, weighted: ``(variables, variables)``.
+    def GetCorrelationMatrix(self, className: Any = "Signal") -> Any:
+        """Return the linear correlations of the variables in a class, weighted, in percent: a TH2F.
 
         Raises
         ------
@@ -452,77 +414,41 @@ class DataLoader:
         data = self.prepared(self.analysis)
         if str(className) not in data.classes:
             raise SettingError(unknown("class", str(className), data.classes))
-        chosen = data.training.take(data.training.classes == data.classes.index(str(className)))
-        covariance = np.cov(chosen.variables.T.astype(np.float64), aweights=np.abs(chosen.weights))
-        spread = np.sqrt(np.diag(np.atleast_2d(covariance)))
-        matrix: NDArray[np.float64] = np.atleast_2d(covariance) / np.outer(spread, spread)
-        return matrix
+        return correlation_matrix(data, data.classes.index(str(className)))
 
+    def VarTransform(self, definition: Any) -> DataLoader:
+        """Return another loader with some of the variables, of the same trees: ``"VT(2.5)"`` takes those with
+        a variance above 2.5 in training.
 
-class _Pool:
-    """All events of a class that pass its cuts, and what they may be used for."""
-
-    def __init__(self, name: str, one: _Class, loader: DataLoader, console: Console) -> None:
-        parts: list[tuple[str, NDArray[np.float32], NDArray[np.float64]]] = []
-        before = after = 0.0
-        quantities = loader._quantities()
-        for tree in one.trees:
-            cut = _both(_both(loader._cut, one.cut), tree.cut)
-            found: Read = read(tree.source, quantities, cut, one.weight or loader._weight)
-            parts.append((tree.purpose, found.values, found.weights * tree.weight))
-            before += found.weight_before_cut * tree.weight
-            after += float(found.weights.sum()) * tree.weight
-            console.verbose_line(
-                f"{name}: {entries(tree.source)} entries, {len(found.weights)} events after cuts"
+        Raises
+        ------
+        SettingError
+            Another definition, or no variable is left.
+        """
+        found = re.fullmatch(r"\s*VT\(([^()]+)\)\s*", str(definition))
+        try:
+            threshold = float(found[1]) if found else None
+        except ValueError:
+            threshold = None
+        if threshold is None:
+            raise SettingError(
+                f"VarTransform('{definition}'): known is VT(threshold of the variance), as VT(2.5)."
             )
-            if cut:
-                console.line(
-                    f'[{loader.name}] : {name} requirement: "{cut}": {len(found.weights)} of '
-                    f"{found.before_cut} events passed"
-                )
-        for purpose, events in one.events.items():
-            values = np.array([event for event, _ in events], np.float32)
-            parts.append((purpose, values, np.array([weight for _, weight in events], np.float64)))
-        self.values = np.concatenate([values for _, values, _ in parts])
-        self.weights = np.concatenate([weights for _, _, weights in parts])
-        purposes = np.concatenate([np.full(len(weights), purpose) for purpose, _, weights in parts])
-        if not len(self.weights):
-            raise EmptySelectionError(f"no event of the class '{name}' is left after the cuts.")
-        negative = int((self.weights < 0).sum())
-        if negative:
-            console.warning(f"{name}: {negative} of {len(self.weights)} events have negative weights.")
-        rows = {kind: np.flatnonzero(purposes == kind) for kind in (_TRAINING, _TEST, _EITHER)}
-        efficiency = after / before if before else 1.0
-        self.available = Available(name, rows[_TRAINING], rows[_TEST], rows[_EITHER], efficiency)
-
-
-def _width(columns: Sequence[_Column]) -> int:
-    return sum(max(column.length, 1) for column in columns)
-
-
-def _described(columns: Sequence[_Column], values: NDArray[np.float32]) -> tuple[Variable, ...]:
-    found: list[Variable] = []
-    for column in columns:
-        for element in range(max(column.length, 1)):
-            end = f"[{element}]" if column.length else ""
-            place = len(found)
-            found.append(
-                Variable(
-                    column.expression + end, column.label + end, column.title + end, column.unit,
-                    internal_name(column.label + end), column.kind,
-                    float(values[:, place].min()), float(values[:, place].max()),
-                )
-            )  # fmt: skip
-    return tuple(found)
-
-
-def internal_name(label: str) -> str:
-    """Return a label as TMVA writes it where signs are not allowed.
-
-    >>> internal_name("var1+var2[0]")
-    'var1_P_var2_0_'
-    """
-    return re.sub("|".join(re.escape(sign) for sign in _SIGNS), lambda found: _SIGNS[found[0]], label)
+        training = self.prepared(self.analysis).training
+        values, weights = training.variables.astype(np.float64), np.abs(training.weights)
+        mean = np.average(values, axis=0, weights=weights)
+        variance = np.average((values - mean) ** 2, axis=0, weights=weights)
+        other = copy.copy(self)
+        other.name, other._prepared = "vt_transformed_dataset", {}
+        ends = np.cumsum([max(column.length, 1) for column in self._variables])
+        other._variables = [
+            column
+            for column, part in zip(self._variables, np.split(variance, ends[:-1]), strict=True)
+            if part.max() > threshold
+        ]
+        if not other._variables:
+            raise SettingError(f"VarTransform('{definition}'): the largest variance is {variance.max():g}.")
+        return other
 
 
 def _cut(cut: Any) -> str:
@@ -531,21 +457,17 @@ def _cut(cut: Any) -> str:
     return text.strip()
 
 
-def _both(first: str, second: str) -> str:
-    return f"({first})&&({second})" if first and second else first or second
-
-
 def _purpose(treetype: Any) -> str:
     """Return what the events are for: TMVA has texts and an enumeration."""
     if treetype is None:
-        return _EITHER
-    number: Mapping[int, str] = {0: _TRAINING, 1: _TEST}
+        return EITHER
+    number: Mapping[int, str] = {0: TRAINING, 1: TEST}
     if not isinstance(treetype, str) and not hasattr(treetype, "Data"):
-        return number.get(int(treetype), _EITHER)
+        return number.get(int(treetype), EITHER)
     text = str(treetype).lower()
     training, test = "train" in text, "test" in text
     if not training and not test:
         raise SettingError(
             f'\'{treetype}\': a tree is for "Training", for "Test", or for "Training and Testing".'
         )
-    return _EITHER if training and test else _TRAINING if training else _TEST
+    return EITHER if training and test else TRAINING if training else TEST

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from hepml_root.data.feed_library import import_root
 from hepml_root.errors import ModelFileError, SettingError, unknown
 from hepml_root.tmva import training
+from hepml_root.tmva.booking import book, type_name
 from hepml_root.tmva.classifier_evaluation import (
     ClassifierEvaluation,
     evaluate_classifier,
@@ -23,23 +23,19 @@ from hepml_root.tmva.console import Console
 from hepml_root.tmva.dataloader import DataLoader
 from hepml_root.tmva.evaluation_table import evaluation_lines, ranking_lines
 from hepml_root.tmva.events import DataSet
-from hepml_root.tmva.methods.method import Booking, Method
-from hepml_root.tmva.methods.registry import method_class
+from hepml_root.tmva.methods.method import Method
 from hepml_root.tmva.mva_pdfs import probability, rarity
 from hepml_root.tmva.options.declaration import parse
 from hepml_root.tmva.options.factory import FACTORY
-from hepml_root.tmva.options.shared import SHARED
 from hepml_root.tmva.output_file import write_output
 from hepml_root.tmva.results import MethodResult
 from hepml_root.tmva.roc_pictures import roc_canvas, roc_graphs
-from hepml_root.tmva.types import EMVA
 
 _ANALYSES = {
     "Classification": "Classification",
     "Multiclass": "Multiclass classification",
     "Regression": "Regression",
 }
-_PLAIN = (bool, int, float, str, np.integer, np.floating)
 
 
 @dataclass
@@ -173,18 +169,12 @@ class Factory:
     ) -> Method:
         if self._analysis is None:
             self._analysis = loader.analysis
-        plain = {key: value for key, value in keywords.items() if value is None or isinstance(value, _PLAIN)}
-        texts = {key: str(value) for key, value in keywords.items() if hasattr(value, "Data")}  # TString
-        extra = {key: value for key, value in keywords.items() if key not in plain and key not in texts}
-        found = method_class(name)
-        values = parse((*SHARED, *found.own_options), options, f"{name} '{title}'", plain | texts)
-        booking = Booking(
-            self.job, loader.name, title, name, values, self._analysis, Path(loader.name) / "weights", extra
+        made = book(
+            name, title, options, keywords, job=self.job, dataset=loader.name, analysis=self._analysis
         )
-        made = found(booking)
         self._console.line(f"Booking method: {title}")
-        if values["H"] and found.summary:
-            self._console.named(title).line(found.summary)
+        if made.options["H"] and made.summary:
+            self._console.named(title).line(made.summary)
         return made
 
     def DeleteAllMethods(self) -> None:
@@ -294,7 +284,8 @@ class Factory:
         if files.model is None:
             answers = [np.zeros((len(sample), 1), np.float32) for sample in (data.training, data.test)]
         else:
-            answers = [training.responses(files.model, s.variables) for s in (data.training, data.test)]
+            samples = (data.training, data.test)
+            answers = [training.responses(files.model, training.inputs(fitted, s)) for s in samples]
             for sample, answer in zip(("training", "test"), answers, strict=True):
                 if not np.isfinite(answer).all():
                     raise ModelFileError(f"'{booking.title}' answers NaN or infinity to {sample} events.")
@@ -399,30 +390,6 @@ class Factory:
             console.line(booked.method.summary or booked.method.type_name)
             for option in booked.method.options.declared:
                 console.line(f"  {option.name}={option.default}: {option.help}")
-
-
-def type_name(method: Any) -> str:
-    """Return the name of a method given by TMVA's constant, its number, or its name.
-
-    Raises
-    ------
-    SettingError
-        There is no method of this number.
-
-    Example
-    -------
-    >>> type_name(EMVA.kBDT), type_name(9), type_name("kBDT"), type_name("HepML")
-    ('BDT', 'BDT', 'BDT', 'HepML')
-    """
-    if isinstance(method, EMVA):
-        return method.method
-    text = str(method)
-    if text.lstrip("-").isdigit():
-        numbers = {int(one): one.method for one in EMVA}
-        if int(text) not in numbers:
-            raise SettingError(unknown("method of the number", text, [str(number) for number in numbers]))
-        return numbers[int(text)]
-    return text[1:] if text[:1] == "k" and text[1:2].isupper() else text
 
 
 def _name(dataset: Any) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepml_root.errors import SettingError, unknown
+from hepml_root.evaluation import correlations
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.header import Variable
 from hepml_root.tmva.response_curves import separation
@@ -234,46 +235,42 @@ def correlation(values: NDArray[Any], weights: Floats) -> Floats:
 
     Example
     -------
-    >>> correlation(np.array([[0.0, 1.0], [1.0, -1.0]]), np.ones(2)).tolist()
-    [[1.0, -1.0], [-1.0, 1.0]]
+    >>> correlation(np.array([[0.0, 1.0, 3.0], [1.0, -1.0, 3.0]]), np.ones(2)).round(6).tolist()
+    [[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    table = np.asarray(values, np.float64)
-    total = float(weights.sum())
-    deviations = table - (weights @ table) / total
-    covariance = (deviations * weights[:, None]).T @ deviations / total
-    sigma = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    scale = np.outer(sigma, sigma)
-    found = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)
+    found = np.nan_to_num(correlations.correlation(values, weights).matrix)
     np.fill_diagonal(found, 1.0)
     return np.clip(found, -1.0, 1.0)
 
 
 def write_correlations(parent: Any, data: DataSet) -> None:
-    """Write the linear correlation matrices of the variables in percent, cut off to whole numbers.
+    """Write the linear correlation matrices of the variables.
 
     ``CorrelationMatrixS`` and ``…B``, ``CorrelationMatrix<class>`` of several classes, ``CorrelationMatrix``
     of a regression.
     """
+    for index in range(1 if data.analysis == "Regression" else len(data.classes)):
+        keep(parent, correlation_matrix(data, index))
+
+
+def correlation_matrix(data: DataSet, index: int) -> Any:
+    """Return the linear correlations of the variables in a class, weighted, as a TH2F: in percent, cut off to
+    whole numbers."""
     training = data.training
     labels = [variable.title or variable.label for variable in data.variables]
-    for index, name in enumerate(data.classes):
-        if data.analysis == "Regression":
-            names = ("CorrelationMatrix", "Correlation Matrix")
-            chosen = np.ones(len(training), bool)
-        else:
-            signal = index == data.signal
-            if data.analysis == "Classification":
-                ending, text = ("S", "signal") if signal else ("B", "background")
-            else:
-                ending, text = name, name
-            names = (f"CorrelationMatrix{ending}", f"Correlation Matrix ({text})")
-            chosen = training.classes == index
-        coefficients = correlation(training.variables[chosen], training.weights[chosen])
-        # A coefficient of 1 is 0.99999… after sums and roots.
-        percent = np.trunc(100.0 * coefficients + np.copysign(1e-9, coefficients))
-        item = matrix(*names, percent, labels)
-        item.SetMinimum(-100.0)
-        item.SetMaximum(100.0)
-        keep(parent, item)
-        if data.analysis == "Regression":
-            return
+    if data.analysis == "Regression":
+        names = ("CorrelationMatrix", "Correlation Matrix")
+        chosen = np.ones(len(training), bool)
+    else:
+        ending = text = data.classes[index]
+        if data.analysis == "Classification":
+            ending, text = ("S", "signal") if index == data.signal else ("B", "background")
+        names = (f"CorrelationMatrix{ending}", f"Correlation Matrix ({text})")
+        chosen = training.classes == index
+    coefficients = correlation(training.variables[chosen], training.weights[chosen])
+    # A coefficient of 1 is 0.99999… after sums and roots.
+    percent = np.trunc(100.0 * coefficients + np.copysign(1e-9, coefficients))
+    item = matrix(*names, percent, labels)
+    item.SetMinimum(-100.0)
+    item.SetMaximum(100.0)
+    return item

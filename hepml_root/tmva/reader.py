@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hepml_root.errors import ColumnNotFoundError, ColumnTypeError, SettingError, ShapeError, unknown
 from hepml_root.inference.session import Session
-from hepml_root.tmva.conversion import write
+from hepml_root.tmva.conversion import inputs, write
 from hepml_root.tmva.cuts import Cuts, box_at
 from hepml_root.tmva.header import Variable
 from hepml_root.tmva.mva_pdfs import probability, rarity
@@ -109,7 +109,9 @@ class Reader:
         self._add("variable", self._variables, expression, address)
 
     def AddSpectator(self, expression: str, address: Any = None) -> None:
-        """Declare the next spectator; no method looks at its value. See :meth:`AddVariable`."""
+        """Declare the next spectator. Only categories and cross validation look at its value, and need its
+        address. See :meth:`AddVariable`.
+        """
         self._add("spectator", self._spectators, expression, address)
 
     def _add(self, kind: str, declared: list[_Declared], expression: str, address: Any) -> None:
@@ -151,6 +153,12 @@ class Reader:
         weights = read_weights(file)
         self._match("variable", "AddVariable", self._variables, weights.header.variables, weights)
         self._match("spectator", "AddSpectator", self._spectators, weights.header.spectators, weights)
+        for entry in self._taken(weights):
+            if entry.address is None:
+                raise SettingError(
+                    f"'{tag}' ({weights.header.method}) looks at the spectator '{entry.expression}': give "
+                    "its address to AddSpectator."
+                )
         booked = _Booked(weights)
         if not isinstance(weights.weights, Cuts):
             booked.sessions[None] = self._session(weights, None)
@@ -285,15 +293,24 @@ class Reader:
             raise SettingError(f"'{tag}' is a {found.lower()} method: call Evaluate{calls[found]}.")
         if from_list:
             values = np.asarray(arguments[0])
-            if values.shape != (len(self._variables),) or values.dtype.kind not in "fiub":
+            taken = inputs(booked.weights)
+            if values.shape != (len(taken),) or values.dtype.kind not in "fiub":
                 raise ShapeError(
-                    f"{len(self._variables)} numbers are needed, one for each variable; given: shape "
-                    f"{values.shape}, "
+                    f"{len(taken)} numbers are needed, one for each of "
+                    f"{', '.join(variable.label for variable in taken)}; given: shape {values.shape}, "
                     f"type {values.dtype}."
                 )
         else:
-            values = np.array([_value(entry.address, entry.expression) for entry in self._variables])
+            values = np.array(
+                [_value(entry.address, entry.expression) for entry in self._taken(booked.weights)]
+            )
         return booked, values.astype(np.float32), None if len(rest) == 1 else float(rest[1])
+
+    def _taken(self, weights: WeightFile) -> list[_Declared]:
+        """Return the variables, and the spectators that the method looks at."""
+        found = weights.weights
+        numbers = found.spectators if isinstance(found, OwnModel) else ()
+        return [*self._variables, *(self._spectators[number] for number in numbers)]
 
     def _evaluated(
         self, booked: _Booked, values: NDArray[np.float32], aux: float | None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 import hepml_root
@@ -22,12 +23,12 @@ from hepml_root.output import writing
 from hepml_root.tmva import conversion
 from hepml_root.tmva.console import Console
 from hepml_root.tmva.cuts import Cuts
-from hepml_root.tmva.events import DataSet
+from hepml_root.tmva.events import DataSet, Sample
 from hepml_root.tmva.fitting import fit_transformations, transform, transform_data
-from hepml_root.tmva.header import Header, Option
+from hepml_root.tmva.header import Header
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
 from hepml_root.tmva.mva_pdfs import fit_mva_pdfs
-from hepml_root.tmva.options.declaration import Options
+from hepml_root.tmva.options.in_files import file_options
 from hepml_root.tmva.pdf import Pdf
 from hepml_root.tmva.transformations import Transformation
 from hepml_root.tmva.weights_writer import write_weights
@@ -35,7 +36,7 @@ from hepml_root.tmva.weights_xml import WeightFile
 
 # What the files say that they can be read by: TMVA refuses files of a later release than its own.
 RELEASE = "4.2.1 [262657]"
-_BLOCK = 65_536
+_BLOCK = 4096  # events; nearest neighbours have a distance to each training event for each of them
 
 
 @dataclass(frozen=True)
@@ -103,20 +104,36 @@ def with_mva_pdfs(booking: Booking, data: DataSet, fitted: Fitted) -> Fitted:
     asked = booking.options["CreateMVAPdfs"] and data.analysis == "Classification"
     if not asked or isinstance(fitted.trained.weights, Cuts):
         return fitted
-    predict = parity.onnxruntime_predict(
-        conversion.emit(_weight_file(booking, data, fitted)), [conversion.INPUT]
-    )
     events = data.training
-    answers = np.concatenate(
-        [
-            predict({conversion.INPUT: events.variables[first : first + _BLOCK]})[0][:, 0]
-            for first in range(0, len(events), _BLOCK)
-        ]
-    )
+    answers = graph_responses(graph(booking, data, fitted), inputs(fitted, events))[:, 0]
     signal = events.classes == data.signal
     return replace(
         fitted, mva_pdfs=fit_mva_pdfs(answers, signal, events.weights, booking.options, booking.title)
     )
+
+
+def graph(booking: Booking, data: DataSet, fitted: Fitted) -> onnx.ModelProto:
+    """Return the graph of a trained method, transformations of the variables included."""
+    return conversion.emit(_weight_file(booking, data, fitted))
+
+
+def graph_responses(model: onnx.ModelProto, events: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a graph answers ``(events, outputs)`` to its inputs ``(events, columns)``, in blocks."""
+    predict = parity.onnxruntime_predict(model, [conversion.INPUT])
+    blocks = [
+        predict({conversion.INPUT: events[first : first + _BLOCK]})[0]
+        for first in range(0, max(len(events), 1), _BLOCK)
+    ]
+    found: NDArray[np.float32] = np.concatenate(blocks)
+    return found
+
+
+def inputs(fitted: Fitted, sample: Sample) -> NDArray[np.float32]:
+    """Return the columns of events that a trained method takes: variables, and spectators it looks at."""
+    weights = fitted.trained.weights
+    if not isinstance(weights, OwnGraph) or not weights.spectators:
+        return sample.variables
+    return np.hstack([sample.variables, sample.spectators[:, list(weights.spectators)]])
 
 
 def _weight_file(booking: Booking, data: DataSet, fitted: Fitted) -> WeightFile:
@@ -145,7 +162,7 @@ def write(booking: Booking, data: DataSet, fitted: Fitted) -> Files:
         return Files(path, None, None)
     try:
         conversion.write(
-            weights, model, signal_efficiency=None, events=data.training.variables, overwrite=True,
+            weights, model, signal_efficiency=None, events=inputs(fitted, data.training), overwrite=True,
             points=None, generated=(),
         )  # fmt: skip
     except BaseException:
@@ -181,27 +198,18 @@ def _header(booking: Booking, data: DataSet, fitted: Fitted) -> Header:
         "AnalysisType": data.analysis,
     }
     return Header(
-        booking.type_name, booking.title, data.analysis, info, _written_options(booking.options),
+        booking.type_name, booking.title, data.analysis, info,
+        file_options(booking.type_name, booking.options, len(data.variables)),
         data.variables, data.spectators, data.classes, data.targets, (4, 2, 1),
     )  # fmt: skip
 
 
-def _written_options(options: Options) -> dict[str, Option]:
-    """Options as TMVA writes them: all of them, and which were given."""
-    written = {}
-    for option in options.declared:
-        written[option.name] = Option(str(options[option.name]), option.name in options.given)
-        for index, value in options.own(option.name).items():
-            written[f"{option.name}[{index}]"] = Option(str(value), True)
-    return written
-
-
-def responses(model: Path, variables: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what a model file answers ``(events, outputs)`` to events ``(events, variables)``."""
+def responses(model: Path, events: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a model file answers ``(events, outputs)`` to its inputs ``(events, columns)``."""
     session = Session(model, engine="onnxruntime")
     parts = [
-        np.asarray(session.infer(variables[first : first + _BLOCK]))
-        for first in range(0, max(len(variables), 1), _BLOCK)
+        np.asarray(session.infer(events[first : first + _BLOCK]))
+        for first in range(0, max(len(events), 1), _BLOCK)
     ]
-    found: NDArray[np.float32] = np.concatenate(parts).reshape(len(variables), -1)
+    found: NDArray[np.float32] = np.concatenate(parts).reshape(len(events), -1)
     return found

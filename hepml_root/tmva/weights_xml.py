@@ -94,7 +94,8 @@ def read_weights(path: str | os.PathLike[str]) -> WeightFile:
     header = read_header(root, own_model=bool(own))
     root.source.method = f"{header.method}::{header.title}"
     if own:  # the transformations are in its graph, whatever the file says of them
-        return WeightFile(path, header, (), read_own_model(own[0], path.parent), read_mva_pdfs(root, header))
+        model = read_own_model(own[0], path.parent, len(header.spectators))
+        return WeightFile(path, header, (), model, read_mva_pdfs(root, header))
     transformations = read_transformations(root, header)
     weights = _READERS[header.method](root.child("Weights"), header)
     return WeightFile(path, header, transformations, weights, read_mva_pdfs(root, header))

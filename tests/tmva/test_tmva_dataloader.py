@@ -18,7 +18,7 @@ from hepml_root.errors import (
     SourceNotFoundError,
     WeightError,
 )
-from hepml_root.tmva.dataloader import internal_name
+from hepml_root.tmva.declared_columns import internal_name
 from hepml_root.tmva.options.declaration import parse
 from hepml_root.tmva.options.factory import split_options
 from hepml_root.tmva.splitting import Available, normalisation, split
@@ -82,7 +82,7 @@ def test_all_kinds_of_trees_give_the_same(tmp_path):
     assert np.array_equal(doubled.test.variables[:10], doubled.test.variables[10:])
 
 
-def test_expressions_of_trees_are_formulas(tmp_path):
+def test_expressions_of_trees_are_formulas():
     """1/2 is 0.5 in a tree, as in TTree.Draw; a label, blanks and C++ names of mathematics are read."""
     tree = memory_tree("t", arrays(6, 1.0))
     loader = TMVA.DataLoader("dataset")
@@ -324,17 +324,36 @@ def test_correlation_matrix():
     loader.AddSignalTree({"a": a, "b": b})
     loader.AddBackgroundTree({"a": a, "b": -b})
     # The error of a correlation of 0.6 with 2000 events is 0.014.
-    assert loader.GetCorrelationMatrix("Signal")[0, 1] == pytest.approx(0.6, abs=0.06)
-    assert loader.GetCorrelationMatrix("Background")[0, 1] == pytest.approx(-0.6, abs=0.06)
+    assert loader.GetCorrelationMatrix("Signal").GetBinContent(1, 2) == pytest.approx(60, abs=6)
+    assert loader.GetCorrelationMatrix("Background").GetBinContent(1, 2) == pytest.approx(-60, abs=6)
+    with pytest.raises(SettingError, match="Signal, Background"):
+        loader.GetCorrelationMatrix("signal_")
+
+
+def test_variables_are_chosen_by_their_variance():
+    rng = np.random.default_rng(1)
+    columns = {"narrow": rng.normal(0, 1, 500), "wide": rng.normal(0, 3, 500)}
+    loader = TMVA.DataLoader("dataset")
+    loader.AddVariable("narrow")
+    loader.AddVariable("wide")
+    loader.AddSignalTree(columns)
+    loader.AddBackgroundTree(columns)
+    chosen = loader.VarTransform("VT(2.5)")
+    assert chosen.prepared("Classification").labels == ["wide"]
+    assert loader.prepared("Classification").labels == ["narrow", "wide"]
+    with pytest.raises(SettingError, match="the largest variance is"):
+        loader.VarTransform("VT(100)")
+    with pytest.raises(SettingError, match=r"VT\(2.5\)"):
+        loader.VarTransform("PCA")
 
 
 def test_what_is_refused():
     columns = arrays(10)
     loader = TMVA.DataLoader("dataset")
+    with_trees = TMVA.DataLoader("d")
+    with_trees.AddSignalTree(columns)
+    with_trees.AddBackgroundTree(columns)
     with pytest.raises(SettingError, match="no variable"):
-        with_trees = TMVA.DataLoader("d")
-        with_trees.AddSignalTree(columns)
-        with_trees.AddBackgroundTree(columns)
         with_trees.prepared("Classification")
     loader.AddVariable("x")
     with pytest.raises(SettingError, match="no events"):
@@ -364,7 +383,7 @@ def test_bad_expressions_name_the_nearest():
     loader.AddVariable("sqrt(momentun)")
     loader.AddSignalTree(tree)
     loader.AddBackgroundTree(tree)
-    with pytest.raises(ColumnNotFoundError, match="no branch 'momentun'. Nearest: 'momentum'"):
+    with pytest.raises(ColumnNotFoundError, match=r"no branch 'momentun'\. Nearest: 'momentum'"):
         loader.prepared("Classification")
     syntax = TMVA.DataLoader("dataset")
     syntax.AddVariable("momentum*")

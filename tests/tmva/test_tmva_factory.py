@@ -82,7 +82,7 @@ def test_what_is_printed(trained):
     for line in (
         "Factory                  : Booking method: Fisher",
         "Factory                  : Train method: MLP for Classification",
-        "Fisher                   : Creating xml weight file: dataset/weights/TMVAClassification_Fisher.weights.xml",
+        "Fisher                   : Creating xml weight file: dataset/weights/TMVAClassification_Fisher.",
         "Factory                  : Evaluation results ranked by best signal efficiency and purity (area)",
     ):
         assert line in printed
@@ -176,9 +176,9 @@ def test_methods_are_named_in_many_ways():
 def test_what_booking_refuses(example):
     factory = TMVA.Factory("job", "Silent:AnalysisType=Classification")
     loader = loader_of(example)
-    with pytest.raises(SettingError, match="no option 'NTress'. Nearest: 'NTrees'"):
+    with pytest.raises(SettingError, match=r"no option .NTress.\. Nearest: .NTrees."):
         factory.BookMethod(loader, TMVA.Types.kBDT, "BDT", "NTress=100")
-    with pytest.raises(SettingError, match="no method 'BTD'. Nearest: 'BDT'"):
+    with pytest.raises(SettingError, match=r"no method .BTD.\. Nearest: .BDT."):
         factory.BookMethod(loader, "BTD", "BDT")
     with pytest.raises(SettingError, match="searches the training events"):
         factory.BookMethod(loader, TMVA.Types.kPDERS, "PDERS")

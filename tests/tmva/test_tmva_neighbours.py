@@ -9,7 +9,7 @@ from booked_methods import booked, normal_data, response, trained
 
 import hepml_root as hr
 from hepml_root.errors import EmptySelectionError, SettingError
-from hepml_root.tmva.methods.kernels import Kernel
+from hepml_root.tmva.methods.vector_kernels import Kernel
 
 
 def share(data, events, k, kernel="", scale_to=0.8, sigma=1.0):

@@ -188,7 +188,9 @@ int main(int, char** words) {
    say([&] { good.BookMVA("missing", folder + "/missing.weights.xml"); });
    say([&] { good.BookMVA("damaged", other); });
    say([&] { hepml_root::rdf::Response<3> response(fisher); });
-   const hepml_root::Reader named(std::vector<std::string>{"myvar1 := var1+var2", "var1-var2", "var3", "var4"});
+   const std::vector<std::string> names = {"myvar1 := var1+var2", "var1-var2", "var3", "var4"};
+   hepml_root::Reader named(names, "!Color");
+   say([&] { named.EvaluateMVA("none"); });
    a = std::numeric_limits<float>::quiet_NaN();
    std::cout << good.EvaluateMVA("Fisher") << " " << good.EvaluateMVA("Cuts", 0.7) << "\\n";
    setenv("HEPML_ROOT_PYTHON", "/nowhere/python", 1);
@@ -220,6 +222,7 @@ SAID = (
     "there is no weight file",
     "is no well-formed XML",
     "takes 4 columns, and Response has 3",
+    "no method 'none'. Available: none. Book it",
     "-999 -999",
     "HEPML_ROOT_PYTHON is '/nowhere/python', which is no program",
     "'/bin/false -m hepml_root library",

@@ -92,6 +92,7 @@ def generate(
     *,
     batched: bool | None = None,
     accumulate: str = "float32",
+    events: int = 1,
 ) -> CppSource:
     """Return the C++ header of an ONNX model.
 
@@ -117,11 +118,13 @@ def generate(
     accumulate
         In what products with matrices, reductions and normalisations are added up: "float32", or "float64",
         several times slower, to see how much of a difference are rounding errors of sums.
+    events
+        How many events ``infer(x)`` takes and gives, one after the other: SOFIE's models have a fixed batch.
 
     Raises
     ------
     SettingError
-        ``accumulate`` is neither.
+        ``accumulate`` is neither, or ``events`` is not positive.
     SourceNotFoundError
         There is no such file.
     ModelFileError
@@ -141,6 +144,8 @@ def generate(
     """
     if accumulate not in ACCUMULATED:
         raise SettingError(unknown("type to accumulate in", accumulate, ACCUMULATED))
+    if events < 1:
+        raise SettingError(f"events={events}: infer(x) takes at least one event.")
     if isinstance(model, str | os.PathLike):
         path = Path(model)
         loaded = load(path)
@@ -157,7 +162,9 @@ def generate(
     manifest = manifest_of(loaded, graph)
     digest = hashlib.sha256(identity(loaded.SerializeToString(deterministic=True)))
     digest.update(f"{engine_hash()} {batched is not False} {accumulate}".encode())
-    return _write(name, graph, manifest, digest.hexdigest(), accumulate)
+    if events > 1:
+        digest.update(f" {events} events".encode())
+    return _write(name, graph, manifest, digest.hexdigest(), accumulate, events)
 
 
 def identifier(name: str) -> str:
@@ -259,7 +266,9 @@ def _headers(graph: Graph, side_file: bool) -> tuple[str, ...]:
     return tuple(sorted(needed))
 
 
-def _write(name: str, graph: Graph, manifest: dict[str, Any], digest: str, accumulate: str) -> CppSource:
+def _write(
+    name: str, graph: Graph, manifest: dict[str, Any], digest: str, accumulate: str, events: int
+) -> CppSource:
     places, room = place(graph)
     weights = Weights()
 
@@ -305,7 +314,7 @@ def _write(name: str, graph: Graph, manifest: dict[str, Any], digest: str, accum
             f"engine::write_rows<M, {tensor.size}>({where(tensor)}, events, y[{i}] + first * {tensor.size});"
             for i, (_, tensor) in enumerate(graph.outputs)
         ],
-        "infer": _infer(graph),
+        "infer": _infer(graph, events),
         "manifest": [f"return {string_literal(json.dumps(manifest, sort_keys=True), '       ')};"],
     }
     if not in_header:
@@ -361,29 +370,41 @@ def _sizes(graph: Graph, room: int) -> list[str]:
     ]
 
 
-def _infer(graph: Graph) -> list[str]:
-    """Return SOFIE's infer() for one event, with an argument per input, and for one input also n events."""
+def _infer(graph: Graph, events: int = 1) -> list[str]:
+    """Return SOFIE's infer() for one event (or ``events``), with an argument per input, and for one input
+    also n events."""
     names = [f"input_{i}" for i in range(len(graph.inputs))] if len(graph.inputs) > 1 else ["input"]
     several = len(graph.outputs) > 1
     result = "std::vector<std::vector<float>>" if several else "std::vector<float>"
     pointers = ", ".join(f"const float* {name}" for name in names)
     vectors = ", ".join(f"const std::vector<float>& {name}" for name in names)
-    sizes = [str(tensor.size) for _, tensor in graph.outputs]
-    made = (
-        "{" + ", ".join(f"std::vector<float>({size})" for size in sizes) + "}" if several else f"({sizes[0]})"
-    )
+    sizes = [tensor.size for _, tensor in graph.outputs]
     data = [f"y[{i}].data()" for i in range(len(sizes))] if several else ["y.data()"]
     from_vectors = ", ".join(f"{name}.data()" for name in names)
+
+    def body(count: str, floats: list[str]) -> list[str]:
+        made = (
+            "{" + ", ".join(f"std::vector<float>({size})" for size in floats) + "}"
+            if several
+            else f"({floats[0]})"
+        )
+        return [
+            "{",
+            f"   {result} y{made};",
+            f"   const float* const x[] = {{{', '.join(names)}}};",
+            f"   float* const to[] = {{{', '.join(data)}}};",
+            f"   infer(x, {count}, to);",
+            "   return y;",
+            "}",
+            "",
+        ]
+
     lines = [
         f"{result} infer({pointers}) const",
-        "{",
-        f"   {result} y{made};",
-        f"   const float* const x[] = {{{', '.join(names)}}};",
-        f"   float* const to[] = {{{', '.join(data)}}};",
-        "   infer(x, 1, to);",
-        "   return y;",
-        "}",
-        "",
+        *body(str(events), [str(size * events) for size in sizes]),
+        "// As SOFIE's models with a free batch: n events, those of an output one after the other.",
+        f"{result} infer(std::size_t n, {pointers}) const",
+        *body("n", [f"n * {size}" for size in sizes]),
         f"{result} infer({vectors}) const {{ return infer({from_vectors}); }}",
     ]
     if len(names) == 1 and not several:

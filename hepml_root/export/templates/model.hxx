@@ -110,6 +110,13 @@ struct Session {
       return y;
    }
 
+   // As SOFIE's models with a free batch: n events, those of an output one after the other.
+   std::vector<float> infer(std::size_t n, const float* input) const {
+      std::vector<float> y(n * Network::output_sizes[0]);
+      infer(input, n, y.data());
+      return y;
+   }
+
    std::vector<float> infer(const std::vector<float>& input) const { return infer(input.data()); }
 
    void infer(const float* input, std::size_t n, float* y) const {

@@ -2,7 +2,7 @@
 
     f(x) = Σᵢ αᵢ K(xᵢ, x) + b,    y = 1 / (1 + exp(−f)); in a regression f itself
 
-with a kernel K of :mod:`hepml_root.tmva.methods.kernels`. Kernels compare the
+with a kernel K of :mod:`hepml_root.tmva.methods.vector_kernels`. Kernels compare the
 variables as VarTransform leaves them: book it with VarTransform=N, which brings all to −1…1. The cost C of an
 event is multiplied with its weight, of which the mean in each class is made 1, and with n_small / n_class, so
 that both classes cost as much in all. (TMVA has the cost of numbers of events alone, and of a signal larger
@@ -20,7 +20,6 @@ from hepml_root.errors import SettingError, unknown
 from hepml_root.tmva.console import Console
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.graph import Graph
-from hepml_root.tmva.methods.kernels import KERNELS, POLYNOMIAL, Kernel
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
 from hepml_root.tmva.methods.scikit_trees import (
     INPUT,
@@ -31,6 +30,7 @@ from hepml_root.tmva.methods.scikit_trees import (
     refuse_negative_weights,
     refused,
 )
+from hepml_root.tmva.methods.vector_kernels import KERNELS, POLYNOMIAL, Kernel
 from hepml_root.tmva.options.neighbours import SUPPORT_VECTORS
 
 _REGRESSION_COST = 0.002

@@ -16,7 +16,7 @@ from typing import Any
 from hepml_root.errors import IgnoredOptionWarning, SettingError, unknown
 
 Value = bool | int | float | str
-_TRUE, _FALSE = ("true", "t", "1"), ("false", "f", "0")
+_TRUE, _FALSE = ("true", "t", "1", "ktrue"), ("false", "f", "0", "kfalse")
 _warned: set[tuple[str, str]] = set()
 
 
@@ -77,8 +77,8 @@ class Options(Mapping[str, Value]):
     -------
     >>> declared = (Option("NTrees", 800, "number of trees"), Option("V", False, "say more"))
     >>> options = parse(declared, "!V:NTrees=850", "BDT")
-    >>> options["NTrees"], options.given
-    (850, frozenset({'V', 'NTrees'}))
+    >>> options["NTrees"], sorted(options.given)
+    (850, ['NTrees', 'V'])
     >>> parse(declared, "NTree=850", "BDT")
     Traceback (most recent call last):
     hepml_root.errors.SettingError: BDT: no option 'NTree'. Nearest: 'NTrees'. Available: NTrees, V.
@@ -173,7 +173,7 @@ def parse(
         if key in place and place[key] != value:  # type: ignore[index]
             raise SettingError(f"{what}: {name} is given twice: {place[key]} and {value}.")  # type: ignore[index]
         place[key] = value  # type: ignore[index]
-        if not option.honoured and (what, option.name) not in _warned:
+        if not option.honoured and value != option.default and (what, option.name) not in _warned:
             _warned.add((what, option.name))
             why = f" {option.instead}" if option.instead else ""
             warnings.warn(
