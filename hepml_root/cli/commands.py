@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from hepml_root import __version__
 from hepml_root.cli.compare import add_compare
+from hepml_root.cli.factory import add_factory
 from hepml_root.cli.generate import add_generate
 from hepml_root.cli.gui import add_gui
 from hepml_root.cli.inspect import add_inspect
@@ -31,7 +32,7 @@ from hepml_root.errors import HepmlError, SettingError, nearest
 
 _COMMANDS = (
     *("train", "evaluate", "export", "adopt", "compile", "apply", "generate", "compare"),
-    *("gui", "inspect", "library", "models", "operators", "demo", "config"),
+    *("gui", "inspect", "library", "factory", "models", "operators", "demo", "config"),
 )
 
 
@@ -449,6 +450,7 @@ examples:
     add_gui(command, overwriting)
     add_inspect(command)
     add_library(command)
+    add_factory(command)
     add_models(command)
     add_operators(command)
 

@@ -43,7 +43,9 @@ def library(path: str | os.PathLike[str]) -> dict[str, Any]:
         ``title``, ``analysis`` as in TMVA; ``variables``, ``spectators``: each with ``expression`` and
         ``label``; ``inputs``: the expressions of the columns that the library takes; ``outputs``: labels of
         the values it gives; ``cuts``: None, or the boxes ``least``, ``most`` ``(boxes, variables)``, one for
-        each step of the signal efficiency.
+        each step of the signal efficiency; ``densities``: None, or those of the response of signal and
+        background (CreateMVAPdfs), each with ``edges``, ``values``, and whether they are ``interpolated``
+        between the centres of the bins.
 
     Raises
     ------
@@ -121,6 +123,7 @@ def _fill(path: Path, folder: Path) -> dict[str, Any]:
         "inputs": [variable.expression for variable in inputs(weights)],
         "outputs": list(header.outputs),
         "cuts": cuts,
+        "densities": None if weights.mva_pdfs is None else [_density(pdf) for pdf in weights.mva_pdfs],
     }
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +135,6 @@ def _fill(path: Path, folder: Path) -> dict[str, Any]:
                     weights, work / graph, signal_efficiency=None, events=None, overwrite=False,
                     points=None, generated=(),
                 )  # fmt: skip
-                description["inputs"] = _columns(work / graph, path)["inputs"]
             (work / _DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
             try:
                 work.rename(folder)
@@ -152,6 +154,13 @@ def _fill(path: Path, folder: Path) -> dict[str, Any]:
     return description
 
 
+def _density(pdf: Any) -> dict[str, Any]:
+    return {
+        "edges": pdf.edges.tolist(), "values": pdf.values.astype(float).tolist(),
+        "interpolated": bool(pdf.interpolated),
+    }  # fmt: skip
+
+
 def _named(variables: Sequence[Any]) -> list[dict[str, str]]:
     return [{"expression": variable.expression, "label": variable.label} for variable in variables]
 
@@ -159,7 +168,7 @@ def _named(variables: Sequence[Any]) -> list[dict[str, str]]:
 def _of_onnx(path: Path) -> dict[str, Any]:
     found = _columns(path, path)
     compiled = compile(path)
-    return {"library": str(compiled.library), **found, "cuts": None}
+    return {"library": str(compiled.library), **found, "cuts": None, "densities": None}
 
 
 def _columns(path: Path, source: Path) -> dict[str, Any]:

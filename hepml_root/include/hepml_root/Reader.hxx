@@ -154,7 +154,7 @@ public:
       return Respond(booked, signal_efficiency);
    }
 
-   /// The same, of values in the order of the variables.
+   /// The same, of values in the order of GetInputs().
    template <class T>
    double EvaluateMVA(const std::vector<T>& values, TextView tag, double signal_efficiency = not_given) {
       Booked& booked = Find(tag, "Classification");
@@ -179,7 +179,7 @@ public:
       return One(which, tag, "Multiclass", "class");
    }
 
-   /// The same, of values in the order of the variables.
+   /// The same, of values in the order of GetInputs().
    template <class T>
    const std::vector<float>& EvaluateRegression(const std::vector<T>& values, TextView tag) {
       return All(tag, "Regression", values.data(), values.size());
@@ -200,12 +200,16 @@ public:
       return Find(tag, "").method->file.inputs();
    }
 
-   /// TMVA's probability that an event is signal needs the densities of the response (CreateMVAPdfs).
-   double GetProba(TextView tag, double = 0.5, double = -9999999) const {
-      return NoDensities(tag, "GetProba");
+   /// The probability that the event at the addresses is signal, of which a fraction is expected; with
+   /// `response`, that of this response. The method must have been trained with CreateMVAPdfs.
+   double GetProba(TextView tag, double signal_fraction = 0.5, double response = not_a_response) {
+      return Response(tag, response,
+                      [&](const WeightFile& file, double y) { return file.Probability(y, signal_fraction); });
    }
-   /// TMVA's rarity needs the densities of the response (CreateMVAPdfs).
-   double GetRarity(TextView tag, double = -9999999) const { return NoDensities(tag, "GetRarity"); }
+   /// The share of the background with a smaller response; see GetProba().
+   double GetRarity(TextView tag, double response = not_a_response) {
+      return Response(tag, response, [](const WeightFile& file, double y) { return file.Rarity(y); });
+   }
 
    /// TMVA has errors of its methods PDEFoam and BDT alone; the methods here give none.
    double GetMVAError() const { return NoError("GetMVAError"); }
@@ -214,6 +218,7 @@ public:
 
 private:
    static constexpr double not_given = std::numeric_limits<double>::quiet_NaN();
+   static constexpr double not_a_response = -9999999; // TMVA's
 
    struct Address {
       const float* number;
@@ -346,18 +351,16 @@ private:
 
    /// Put the event together: of `values` or, without, of the addresses.
    template <class T> void Gather(Booked& booked, const T* values, std::size_t count) const {
-      if (values || count) {
-         if (count != fVariables.size())
-            throw std::runtime_error(
-                "hepml_root: " + std::to_string(fVariables.size()) +
-                " numbers are needed, one for each variable; given: " + std::to_string(count));
-      }
+      if ((values || count) && count != booked.inputs.size())
+         throw std::runtime_error(
+             "hepml_root: " + std::to_string(booked.inputs.size()) +
+             " numbers are needed, one for each variable; given: " + std::to_string(count));
       for (std::size_t i = 0; i < booked.inputs.size(); ++i) {
-         const Place place = booked.inputs[i];
-         if (values && !place.of_spectators) {
-            booked.event[i] = static_cast<float>(values[place.index]);
+         if (values) {
+            booked.event[i] = static_cast<float>(values[i]);
             continue;
          }
+         const Place place = booked.inputs[i];
          const Declared& declared = (place.of_spectators ? fSpectators : fVariables)[place.index];
          if (!declared.address.IsGiven())
             throw std::runtime_error("hepml_root: '" + Trimmed(declared.expression) +
@@ -399,10 +402,14 @@ private:
       return all[which];
    }
 
-   double NoDensities(TextView tag, const std::string& call) const {
-      const WeightFile& file = Find(tag, "Classification").method->file;
-      throw std::runtime_error("hepml_root: " + call + ": '" + file.path() +
-                               "' has no densities of the response; book the method with CreateMVAPdfs");
+   template <class Work> double Response(TextView tag, double response, Work&& work) {
+      Booked& booked = Find(tag, "Classification");
+      const WeightFile& file = booked.method->file;
+      if (response == not_a_response && file.HasDensities()) {
+         Gather(booked, nullptr, 0);
+         response = Respond(booked, not_given);
+      }
+      return work(file, response);
    }
 
    static double NoError(const std::string& call) {

@@ -56,6 +56,13 @@ public:
       return text;
    }
 
+   /// A text as JSON, in quotes.
+   static std::string Quoted(const std::string& text) {
+      std::string quoted;
+      WriteText(text, quoted);
+      return quoted;
+   }
+
 private:
    void Write(std::string& to) const {
       const char* separator = "";

@@ -13,6 +13,7 @@
 #define HEPML_ROOT_WEIGHT_FILE_HXX
 
 #include "compiled_library.hxx"
+#include "density.hxx"
 #include "json.hxx"
 #include "python_side.hxx"
 
@@ -59,6 +60,11 @@ public:
       } else {
          file.fInfer = CompiledLibrary::Open(json["library"].Text()).infer;
       }
+      const Json& densities = json["densities"];
+      if (!densities.IsNull())
+         for (const Json& density : densities.List())
+            file.fDensities.emplace_back(Numbers(density["edges"]), Numbers(density["values"]),
+                                         density["interpolated"].Bool());
       return file;
    }
 
@@ -89,6 +95,29 @@ public:
       for (std::size_t i = 0; i < n; ++i)
          if (HasNaN(events + i * fInputs.size()))
             std::fill_n(out + i * fOutputs.size(), fOutputs.size(), not_a_number);
+   }
+
+   /// Whether the file has the densities of the response: it was trained with CreateMVAPdfs.
+   bool HasDensities() const { return fDensities.size() == 2; }
+
+   /// TMVA's GetProba: how probably an event of this response is signal, of which a fraction is expected.
+   ///
+   /// Throws std::runtime_error if the file has no densities, or the fraction is not from 0 to 1.
+   double Probability(double response, double signal_fraction) const {
+      Require("GetProba");
+      if (!(signal_fraction >= 0 && signal_fraction <= 1))
+         throw std::runtime_error("hepml_root: signal fraction " + std::to_string(signal_fraction) +
+                                  ": a number from 0 to 1 is needed");
+      const double above = fDensities[0].Value(response) * signal_fraction;
+      return above / (above + fDensities[1].Value(response) * (1 - signal_fraction));
+   }
+
+   /// TMVA's GetRarity: the share of the background with a smaller response.
+   ///
+   /// Throws std::runtime_error if the file has no densities.
+   double Rarity(double response) const {
+      Require("GetRarity");
+      return fDensities[1].Integral(response);
    }
 
    /// Whether it is a file of the method Cuts.
@@ -150,18 +179,29 @@ private:
 
    static std::vector<std::vector<double>> Boxes(const Json& json) {
       std::vector<std::vector<double>> boxes;
-      for (const Json& box : json.List()) {
-         boxes.emplace_back();
-         for (const Json& cut : box.List())
-            boxes.back().push_back(cut.Number());
-      }
+      for (const Json& box : json.List())
+         boxes.push_back(Numbers(box));
       return boxes;
+   }
+
+   static std::vector<double> Numbers(const Json& json) {
+      std::vector<double> numbers;
+      for (const Json& number : json.List())
+         numbers.push_back(number.Number());
+      return numbers;
+   }
+
+   void Require(const std::string& call) const {
+      if (!HasDensities())
+         throw std::runtime_error("hepml_root: " + call + ": '" + fPath +
+                                  "' has no densities of the response; book the method with CreateMVAPdfs");
    }
 
    std::string fPath, fMethod, fTitle, fAnalysis;
    std::vector<Variable> fVariables, fSpectators;
    std::vector<std::string> fInputs, fOutputs;
    std::vector<std::vector<double>> fLeast, fMost;
+   std::vector<Density> fDensities; // of signal and background
    CompiledLibrary::Infer fInfer = nullptr;
 };
 

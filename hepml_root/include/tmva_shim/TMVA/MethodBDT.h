@@ -1,0 +1,9 @@
+// Nothing of TMVA's header of this name is needed to book and train: it gives the Factory alone.
+// In the place of TMVA's header of this name: see docs/tmva_cpp.md.
+
+#ifndef HEPML_ROOT_TMVA_SHIM_METHODBDT_H
+#define HEPML_ROOT_TMVA_SHIM_METHODBDT_H
+
+#include "Factory.h"
+
+#endif
