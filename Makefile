@@ -13,7 +13,7 @@ BIN  := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES_CXX = $(shell git ls-files '*.hxx' '*.cxx' '*.C')
 
-.PHONY: demo test test-slow test-zoo fuzz sanitize lint format bench benchmark-higgs benchmark-top benchmark-susy benchmark-ganplification benchmark-fastsim docs env clean check-tools
+.PHONY: demo test test-slow tutorials-root test-zoo fuzz sanitize lint format bench benchmark-higgs benchmark-top benchmark-susy benchmark-ganplification benchmark-fastsim docs env clean check-tools
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
@@ -41,6 +41,10 @@ sanitize: env
 # Every architecture in full size, compiled as users do, against ONNX Runtime on 10 000 events: minutes.
 test-zoo: env
 	$(BIN)/python -m pytest -m slow tests/export/test_zoo_parity.py
+
+# ROOT's own tutorials of TMVA, unmodified, with a tally: minutes.
+tutorials-root: env
+	$(BIN)/python -m tests.root_tutorials $(TUTORIALS)
 
 lint: env
 	$(BIN)/ruff check .

@@ -53,6 +53,7 @@ KERAS_ALLOWED = (
     "export/",
     "solvers/",
     "evaluation/prediction.py",
+    "tmva/methods/",
 )
 
 

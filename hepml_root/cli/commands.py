@@ -22,6 +22,7 @@ from hepml_root import __version__
 from hepml_root.cli.compare import add_compare
 from hepml_root.cli.factory import add_factory
 from hepml_root.cli.generate import add_generate
+from hepml_root.cli.gui import add_gui
 from hepml_root.cli.inspect import add_inspect
 from hepml_root.cli.library import add_library
 from hepml_root.cli.models import add_models
@@ -31,7 +32,7 @@ from hepml_root.errors import HepmlError, SettingError, nearest
 
 _COMMANDS = (
     *("train", "evaluate", "export", "adopt", "compile", "apply", "generate", "compare"),
-    *("inspect", "library", "factory", "models", "operators", "demo", "config"),
+    *("gui", "inspect", "library", "factory", "models", "operators", "demo", "config"),
 )
 
 
@@ -446,6 +447,7 @@ examples:
 
     add_generate(command, overwriting)
     add_compare(command, overwriting)
+    add_gui(command, overwriting)
     add_inspect(command)
     add_library(command)
     add_factory(command)

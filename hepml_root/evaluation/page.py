@@ -61,13 +61,19 @@ def render(
     pictures: Sequence[Picture],
     sources: Mapping[str, str],
     tables_of: Mapping[str, Sequence[Table]],
+    *,
+    templates: Path | None = None,
     **content: Any,
 ) -> None:
-    """Write a page made of ``templates/base.html``: sections ``{key: title}`` with tables and pictures."""
+    """Write a page made of ``templates/base.html``: sections ``{key: title}`` with tables and pictures.
+
+    ``templates`` is a folder with further templates, where ``template`` is one of these.
+    """
     import jinja2
 
+    folders = [Path(__file__).parent / "templates", *([] if templates is None else [templates])]
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(folders),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -3,9 +3,11 @@
 ``from hepml_root import tmva as TMVA`` loads nothing else; names are resolved when first used.
 
 - :class:`Factory`, :class:`DataLoader`, :class:`Types`: methods are booked, trained, compared
+- :class:`CrossValidation`, :class:`HyperParameterOptimisation`, :class:`VariableImportance`
 - :func:`convert` a ``*.weights.xml`` becomes an ONNX file with a manifest
 - :func:`read_weights` what a weight file says, as plain dataclasses
 - :class:`Reader` TMVA's Reader: AddVariable, BookMVA, EvaluateMVA
+- :func:`TMVAGui` the plots of an output file as a page
 """
 
 from __future__ import annotations
@@ -15,17 +17,23 @@ from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
     "Config": "hepml_root.tmva.configuration",
+    "CrossValidation": "hepml_root.tmva.cross_validation",
     "DataLoader": "hepml_root.tmva.dataloader",
     "EMsgType": "hepml_root.tmva.types",
     "Experimental": "hepml_root.tmva.experimental",
     "Factory": "hepml_root.tmva.factory",
+    "HyperParameterOptimisation": "hepml_root.tmva.hyper_parameters",
     "PyMethodBase": "hepml_root.tmva.configuration",
     "Python_Executable": "hepml_root.tmva.configuration",
     "ROCCurve": "hepml_root.tmva.roc_curve",
     "Reader": "hepml_root.tmva.reader",
+    "TMVAGui": "hepml_root.tmva.gui",
+    "TMVAMultiClassGui": "hepml_root.tmva.gui",
+    "TMVARegGui": "hepml_root.tmva.gui",
     "Tools": "hepml_root.tmva.configuration",
     "Types": "hepml_root.tmva.types",
     "VIType": "hepml_root.tmva.types",
+    "VariableImportance": "hepml_root.tmva.variable_importance",
     "WeightFile": "hepml_root.tmva.weights_xml",
     "convert": "hepml_root.tmva.conversion",
     "gConfig": "hepml_root.tmva.configuration",
@@ -36,17 +44,23 @@ _PUBLIC = {
 
 __all__ = [
     "Config",
+    "CrossValidation",
     "DataLoader",
     "EMsgType",
     "Experimental",
     "Factory",
+    "HyperParameterOptimisation",
     "PyMethodBase",
     "Python_Executable",
     "ROCCurve",
     "Reader",
+    "TMVAGui",
+    "TMVAMultiClassGui",
+    "TMVARegGui",
     "Tools",
     "Types",
     "VIType",
+    "VariableImportance",
     "WeightFile",
     "convert",
     "gConfig",
@@ -59,12 +73,16 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from hepml_root.tmva import experimental as Experimental
     from hepml_root.tmva.configuration import Config, PyMethodBase, Python_Executable, Tools, gConfig, gTools
     from hepml_root.tmva.conversion import convert
+    from hepml_root.tmva.cross_validation import CrossValidation
     from hepml_root.tmva.dataloader import DataLoader
     from hepml_root.tmva.factory import Factory
+    from hepml_root.tmva.gui import TMVAGui, TMVAMultiClassGui, TMVARegGui
+    from hepml_root.tmva.hyper_parameters import HyperParameterOptimisation
     from hepml_root.tmva.reader import Reader
     from hepml_root.tmva.roc_curve import ROCCurve
     from hepml_root.tmva.root_module import install
     from hepml_root.tmva.types import EMsgType, Types, VIType
+    from hepml_root.tmva.variable_importance import VariableImportance
     from hepml_root.tmva.weights_xml import WeightFile, read_weights
 
 

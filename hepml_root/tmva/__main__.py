@@ -1,7 +1,7 @@
 """``python -m hepml_root.tmva SCRIPT.py``: run a script of TMVA's users with ``ROOT.TMVA`` provided.
 
-The script needs no change: it finds ``ROOT.TMVA`` of this package where ROOT has none, its own ``sys.argv`` and
-``__name__ == "__main__"``. Its exit code is passed on; an error ends with the script's own traceback and 1.
+The script needs no change: it finds ``ROOT.TMVA`` of this package where ROOT has none, its own ``sys.argv``
+and ``__name__ == "__main__"``. Its exit code is passed on; an error ends with its own traceback and 1.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not install(asked.replace):
             print(
-                "hepml_root.tmva: this ROOT has TMVA, which the script gets; --replace gives it this package's.",
+                "hepml_root.tmva: this ROOT has TMVA, and the script gets it; --replace gives it ours.",
                 file=sys.stderr,
             )
         elif asked.replace and root_has_tmva():

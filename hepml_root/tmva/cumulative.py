@@ -5,6 +5,8 @@ A histogram with at least ten events in each bin, at most about 2000 bins, smoot
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,19 +42,20 @@ def cumulative_distribution(
     -------
     >>> x = np.linspace(0, 1, 1000, dtype=np.float32)
     >>> f = cumulative_distribution(x, np.ones(1000), "Var0", 0, "x")
-    >>> round(float(np.interp(0.5, (f.edges[1:] + f.edges[:-1]) / 2, f.values)), 2)
+    >>> round(float(np.interp(0.5, (f.edges[1:] + f.edges[:-1]) / 2, f.values)), 1)
     0.5
     """
     order = np.argsort(values, kind="stable")
-    x, w = np.asarray(values, np.float32)[order], weights[order].astype(np.float32).astype(np.float64)
+    single = weights.astype(np.float32)
+    x, w = np.asarray(values, np.float32)[order], single[order]
     if not len(x) or w.sum() <= 0:
         raise SettingError(f"VarTransform, {what}: the weights of the events add up to nothing positive.")
-    edges = bin_edges(x, w)
+    edges = bin_edges(x, w, np.cumsum(single)[-1])
     if len(edges) < 3 or not (np.diff(edges) > 0).all():
         raise SettingError(f"VarTransform, {what}: all events have the same value.")
     places = np.searchsorted(edges, x, side="right") - 1
     inside = places < len(edges) - 1  # as in TMVA the largest value is just outside
-    contents = np.bincount(places[inside], w[inside], len(edges) - 1).astype(np.float32)
+    contents = np.bincount(places[inside], w[inside].astype(np.float64), len(edges) - 1).astype(np.float32)
     if len(contents) >= 3:
         contents = smoothed(contents, 1)
     summed = np.cumsum(np.maximum(contents.astype(np.float64), 0.0))
@@ -65,30 +68,32 @@ def cumulative_distribution(
     return make_pdf(histogram, normalised=False)
 
 
-def bin_edges(x: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return edges of bins for ascending values: each bin ends where its events are enough."""
-    enough = max(float(weights.min()) * _LEAST_EVENTS, float(weights.sum()) / _MOST_BINS)
+def bin_edges(
+    x: NDArray[np.float32], weights: NDArray[np.float32], total: np.floating[Any]
+) -> NDArray[np.float32]:
+    """Return edges of bins for ascending values: each bin ends where its events are enough.
+
+    In float32, one event after the other, as TMVA adds: whether events of the same weight are enough is a
+    question of its roundings.
+    """
+    enough = max(np.float32(weights.min() * np.float32(_LEAST_EVENTS)), np.float32(total / _MOST_BINS))
     first = np.float32(x[0] - _BEFORE)
     if not first < x[0]:  # far from zero
         first = np.nextafter(x[0], np.float32(-np.inf))
     edges = [first, x[0]]
-    negative = bool((weights < 0).any())
-    summed = np.cumsum(weights)
-    done, last, start = 0.0, x[0], 0
+    window = 2 * len(x) // _MOST_BINS + 2 * _LEAST_EVENTS
+    start, last, rest = 0, x[0], np.float32(0)
     while start < len(x):
-        if negative:
-            reached = np.flatnonzero(summed[start:] - done >= enough)
-            place = start + int(reached[0]) if len(reached) else len(x)
+        stop = min(start + window, len(x))
+        summed = np.cumsum(np.concatenate([[rest], weights[start:stop]]), dtype=np.float32)[1:]
+        full = (summed >= enough) & (x[start:stop] > last)
+        place = int(full.argmax())
+        if full[place]:
+            last, rest = x[start + place], np.float32(0)
+            edges.append(last)
+            start += place + 1
         else:
-            # Sums of equal weights reach the mark to the last bit, or miss it by a rounding.
-            place = max(int(np.searchsorted(summed, (done + enough) * (1 - 1e-12))), start)
-        if place < len(x) and not x[place] > last:
-            place = int(np.searchsorted(x, last, side="right"))
-        if place >= len(x):
-            break
-        last = x[place]
-        edges.append(last)
-        done, start = float(summed[place]), place + 1
-    if summed[-1] - done > 1e-9 * abs(summed[-1]) and x[-1] > last:
+            rest, start = summed[-1], stop
+    if rest != 0 and x[-1] > last:
         edges.append(x[-1])
     return np.array(edges, np.float32)

@@ -35,7 +35,7 @@ _OPERATORS = {
     "==": "Equal", "<": "Less", "<=": "LessOrEqual", ">": "Greater", ">=": "GreaterOrEqual",
     "+": "Add", "-": "Sub", "*": "Mul", "/": "Div",
 }  # fmt: skip
-_DEEPEST = 100
+_DEEPEST = 80  # brackets count twice
 Tree = tuple[Any, ...]  # (what, parts…)
 
 
@@ -152,10 +152,13 @@ class _Reader:
             raise self._error(f"'{self._tokens[0][1]}' was not expected")
         return tree
 
-    def _choice(self) -> Tree:
+    def _deeper(self) -> None:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise self._error("it is nested too deeply")
+
+    def _choice(self) -> Tree:
+        self._deeper()
         tree = self._level(0)
         if self._next("?"):
             first = self._choice()
@@ -176,9 +179,11 @@ class _Reader:
         signs = []
         while sign := self._next("-", "+", "!"):
             signs.append(sign)
+        self._deeper()
         tree = self._atom()
         if self._next("^"):
             tree = ("pow", tree, self._unary())
+        self._depth -= 1
         for sign in reversed(signs):
             tree = tree if sign == "+" else ("!" if sign == "!" else "negative", tree)
         return tree

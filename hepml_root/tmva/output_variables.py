@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepml_root.errors import SettingError, unknown
+from hepml_root.evaluation import correlations
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.header import Variable
 from hepml_root.tmva.response_curves import separation
@@ -234,16 +235,10 @@ def correlation(values: NDArray[Any], weights: Floats) -> Floats:
 
     Example
     -------
-    >>> correlation(np.array([[0.0, 1.0], [1.0, -1.0]]), np.ones(2)).tolist()
-    [[1.0, -1.0], [-1.0, 1.0]]
+    >>> correlation(np.array([[0.0, 1.0, 3.0], [1.0, -1.0, 3.0]]), np.ones(2)).round(6).tolist()
+    [[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    table = np.asarray(values, np.float64)
-    total = float(weights.sum())
-    deviations = table - (weights @ table) / total
-    covariance = (deviations * weights[:, None]).T @ deviations / total
-    sigma = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    scale = np.outer(sigma, sigma)
-    found = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)
+    found = np.nan_to_num(correlations.correlation(values, weights).matrix)
     np.fill_diagonal(found, 1.0)
     return np.clip(found, -1.0, 1.0)
 

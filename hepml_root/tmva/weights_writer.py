@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, TextIO
 from xml.sax.saxutils import escape
 
-import numpy as np
-
 from hepml_root.errors import SettingError
 from hepml_root.output import writing
 from hepml_root.tmva.cuts import Cuts
@@ -62,6 +60,7 @@ def write_weights(weights: WeightFile, path: str | os.PathLike[str], overwrite: 
     Example
     -------
     >>> import tempfile
+    >>> import numpy as np
     >>> from hepml_root import tmva as TMVA
     >>> x = Variable("pt", "pt", "", "GeV", "pt", "F", 0.0, 50.0)
     >>> header = Header("Fisher", "mine", "Classification", {"TMVA Release": RELEASE}, {}, (x,), (),
@@ -250,9 +249,7 @@ class _Writer:
         }  # fmt: skip
         self.numbers("Histogram", attributes, map(_single, source.contents))
         if not source.uniform:
-            short = (source.edges.astype(np.float32) == source.edges).all()
-            edges = map(_single if short else _double, source.edges)
-            self.numbers("HistogramBinning", {"NBins": len(source.contents)}, edges)
+            self.numbers("HistogramBinning", {"NBins": len(source.contents)}, map(_double, source.edges))
         yield
 
     # -- weights -------------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ def test_a_classifier_learns_and_gives_the_signal_column(tmp_path, ending: str) 
     assert table["train"][-1] < table["train"][0]
 
 
+@pytest.mark.slow
 def test_a_single_output_is_that_of_the_signal(tmp_path) -> None:
     path = saved(tmp_path / "model.keras", 1, loss="binary_crossentropy", activation="sigmoid")
     data = class_example()
@@ -58,6 +59,7 @@ def test_a_single_output_is_that_of_the_signal(tmp_path) -> None:
     assert auc(trained, data) > 0.88
 
 
+@pytest.mark.slow
 def test_weights_of_events_count(tmp_path) -> None:
     """Events with the wrong class and the weight 0 teach nothing."""
     data = class_example()
@@ -86,6 +88,7 @@ def test_regression_with_the_users_own_loss(tmp_path) -> None:
     assert kept.loss == "mean_absolute_error"
 
 
+@pytest.mark.slow
 def test_multiclass(tmp_path) -> None:
     rng = np.random.default_rng(9)
     classes = rng.integers(0, 3, 900)

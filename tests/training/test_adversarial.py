@@ -133,6 +133,19 @@ def test_the_mean_of_points_in_two_dimensions_is_learnt():
     assert made.mean(axis=0) == pytest.approx([1.0, -2.0], abs=0.2)
 
 
+def test_least_squares_learn_the_mean_of_points():
+    """To 0.2, as above; of four seeds the worst mean was 0.1 off, the largest distance of a best epoch was
+    0.11. An untrained generator is 1 to 2 off; the first epoch is much of the way."""
+    model = Points(2)
+    history = fit_adversarial(
+        model, points(correlated(20_000, 1)), points(correlated(1000, 2)), loss=LeastSquares(), epochs=5,
+        batch_size=64, schedule=hr.training.Cosine(), learning_rate=1e-3,
+    )  # fmt: skip
+    assert min(history.metrics["val_distance"]) < 0.2
+    made = model.generate(np.ones((20_000, 1), np.float32)).numpy()
+    assert made.mean(axis=0) == pytest.approx([1.0, -2.0], abs=0.2)
+
+
 def test_a_collapse_is_reported_with_numbers():
     model, held = Points(2, makes="one"), points(correlated(200, 2))
     with pytest.warns(CollapseWarning, match=r"3 epochs up to epoch 3: .* 0\.00 times") as caught:

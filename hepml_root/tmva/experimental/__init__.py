@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 _PUBLIC = {
     "AsRTensor": "hepml_root.tmva.experimental.tensors",
     "AsTensor": "hepml_root.tmva.experimental.tensors",
+    "MemoryLayout": "hepml_root.tmva.experimental.tensors",
     "Compute": "hepml_root.tmva.experimental.tensors",
     "RBDT": "hepml_root.tmva.experimental.forest",
     "RReader": "hepml_root.tmva.experimental.weight_file_reader",
@@ -26,6 +27,7 @@ __all__ = [
     "AsRTensor",
     "AsTensor",
     "Compute",
+    "MemoryLayout",
     "RReader",
     "RSofieReader",
     "RStandardScaler",
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from hepml_root.tmva.experimental.forest import RBDT
     from hepml_root.tmva.experimental.sofie_reader import RSofieReader
     from hepml_root.tmva.experimental.standard_scaler import RStandardScaler
-    from hepml_root.tmva.experimental.tensors import AsRTensor, AsTensor, Compute, RTensor
+    from hepml_root.tmva.experimental.tensors import AsRTensor, AsTensor, Compute, MemoryLayout, RTensor
     from hepml_root.tmva.experimental.weight_file_reader import RReader
     from hepml_root.tmva.experimental.xgboost_model import SaveXGBoost
 

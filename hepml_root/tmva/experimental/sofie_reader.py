@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
-from hepml_root.errors import MissingDependencyError, ShapeError, UnsupportedOperationError
-from hepml_root.inference.session import Session
+from hepml_root.errors import MissingDependencyError, SourceNotFoundError
+from hepml_root.tmva.experimental.scorer import Scorer
 
 
 class RSofieReader:
-    """Evaluates an ONNX or Keras file.
+    """Evaluates an ONNX or Keras file with one input.
 
     Arguments
     ---------
@@ -51,49 +51,36 @@ class RSofieReader:
 
     def __init__(self, path: str, shapes: Any = (), verbose: bool = False, *, engine: str = "auto") -> None:
         del shapes, verbose
-        path = str(path)
-        if Path(path).suffix in (".pt", ".pth"):
+        file = Path(str(path))
+        if file.suffix in (".pt", ".pth"):
             raise MissingDependencyError(
-                f"'{path}': TorchScript files are read by PyTorch only. Export the network with "
+                f"'{file}': TorchScript files are read by PyTorch only. Export the network with "
                 "torch.onnx.export."
             )
-        if Path(path).suffix == ".onnx":
-            self._session = Session(path, engine=engine)
-        else:
-            import onnx
-
+        model: onnx.ModelProto | Path = file
+        if file.suffix != ".onnx":
             from hepml_root.tmva.experimental.sofie_model import keras_as_onnx
 
-            with tempfile.TemporaryDirectory(prefix="hepml_root-") as folder:
-                file = Path(folder) / f"{Path(path).stem}.onnx"
-                onnx.save(keras_as_onnx(path)[0], str(file))
-                self._session = Session(file, engine=engine)
-        inputs = self._session.manifest["inputs"]
-        if len(inputs) > 1:
-            raise UnsupportedOperationError(
-                f"'{path}' has the inputs {', '.join(entry['name'] for entry in inputs)}: use hr.Session."
-            )
-        self._shape = tuple(inputs[0]["shape"])
+            model = keras_as_onnx(file)[0]
+        elif not file.is_file():
+            raise SourceNotFoundError(f"there is no model file '{file}'.")
+        self._scorer = Scorer(model, str(file), engine)
 
-    def Compute(self, x: Any) -> NDArray[np.float32]:
-        """Return the outputs of one event, one after the other, or of several.
+    def Compute(self, *x: Any) -> NDArray[np.float32]:
+        """Return the outputs of one event ``(outputs,)``, or of many ``(events, outputs)``.
 
         Arguments
         ---------
         x
-            The values of one event in one row, or an array ``(events, …)``.
+            The values of one event, in one row or one by one, or an array ``(events, …)``.
 
         Raises
         ------
         ShapeError
             An event has another number of values than the model takes.
         """
-        values = np.asarray(x, np.float32)
-        size = int(np.prod(self._shape))
-        single = values.ndim == 1
-        if values.size % size or (single and values.size != size):
-            raise ShapeError(f"an event has {size} values; given: shape {values.shape}.")
-        found = self._session.infer(values.reshape(-1, *self._shape))
-        if isinstance(found, dict):
-            found = np.concatenate([part.reshape(len(part), -1) for part in found.values()], axis=1)
-        return found[0].reshape(-1) if single else found
+        return self._scorer.compute(x)
+
+    def functor(self, count: int, kind: str) -> Any:
+        """Return what ``Compute[count, kind](reader)`` gives to RDataFrame's Define."""
+        return self._scorer.functor(count, kind)

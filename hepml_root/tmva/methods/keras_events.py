@@ -31,7 +31,7 @@ class Arrays:
     def __len__(self) -> int:
         return len(self.weights)
 
-    def take(self, rows: slice) -> Arrays:
+    def take(self, rows: slice | NDArray[np.generic]) -> Arrays:
         return Arrays(self.inputs[rows], self.wanted[rows], self.weights[rows])
 
 

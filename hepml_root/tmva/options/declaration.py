@@ -77,8 +77,8 @@ class Options(Mapping[str, Value]):
     -------
     >>> declared = (Option("NTrees", 800, "number of trees"), Option("V", False, "say more"))
     >>> options = parse(declared, "!V:NTrees=850", "BDT")
-    >>> options["NTrees"], options.given
-    (850, frozenset({'V', 'NTrees'}))
+    >>> options["NTrees"], sorted(options.given)
+    (850, ['NTrees', 'V'])
     >>> parse(declared, "NTree=850", "BDT")
     Traceback (most recent call last):
     hepml_root.errors.SettingError: BDT: no option 'NTree'. Nearest: 'NTrees'. Available: NTrees, V.

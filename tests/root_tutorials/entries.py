@@ -1,0 +1,97 @@
+"""Which tutorials are run, what they need of each other, and what a sensible result is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.root_tutorials import stand_ins
+from tests.root_tutorials.checks import Check, areas_above, equal, numbers_sum_to_one, says, spread_above
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tutorial.
+
+    Arguments
+    ---------
+    name
+        Its path below ROOT's ``tutorials/machine_learning``.
+    checks
+        What its output must show: each returns what is wrong, or nothing.
+    takes
+        ``{tutorial that runs before: files and folders of it that this one needs}``.
+    prepare
+        Makes files that nothing here can give, in the tutorial's folder; ``remark`` says so in the tally.
+    remark
+        A word for the tally.
+    network
+        Whether it reads from another machine.
+    kind
+        ``py``: run by ``python -m hepml_root.tmva``; ``C``: by ``root`` with the shim headers.
+    call
+        Of a macro: the arguments of its function, as in ``(2)``.
+    """
+
+    name: str
+    checks: tuple[Check, ...] = ()
+    takes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    prepare: Callable[[Path], None] | None = None
+    remark: str = ""
+    network: bool = False
+    kind: str = "py"
+    call: str = ""
+
+
+_HIGGS_MODEL = (("TMVA_SOFIE_Keras_HiggsModel.py", ("HiggsModel.keras", "HiggsModel.hxx", "HiggsModel.dat")),)
+_SCORES = (
+    says(r"Number of signal entries 10000", "10000 signal events are scored"),
+    says(r"Number of background entries 10000", "10000 background events are scored"),
+)
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry("TMVA_SOFIE_Keras.py", (numbers_sum_to_one(r"Inference output:\s*\{(.*)\}", 2, 2),)),
+    Entry("TMVA_SOFIE_Keras_HiggsModel.py", (says(r"^OK$", "SOFIE and Keras agree"),)),
+    Entry("TMVA_SOFIE_RDataFrame.py", _SCORES, _HIGGS_MODEL),
+    Entry(
+        "TMVA_SOFIE_Inference.py",
+        (*_SCORES, spread_above(r"result for (?:signal|background) event\s+\d+ (\S+)", 0.01)),
+        _HIGGS_MODEL,
+    ),
+    # Networks of seven variables, five epochs; TMVA's own MLP reaches 0.7055 on another half of the events.
+    Entry("TMVA_SOFIE_Models.py", (areas_above(r"ROC integral for\s+(\S+) (\S+)", 0.68, 3),)),
+    Entry("TMVA_SOFIE_ONNX.py", (says(r"^OK$", "SOFIE and ONNX Runtime agree"),)),
+    Entry("tmva100_DataPreparation.py", network=True),
+    Entry("tmva101_Training.py", prepare=stand_ins.four_leptons, remark="with made-up events"),
+    Entry(
+        "tmva102_Testing.py",
+        prepare=stand_ins.four_leptons_and_trees,
+        remark="with made-up events and trees of scikit-learn",
+    ),
+    # Keras' two outputs and TMVA's own methods on 7 variables of Higgs_data: see the areas in the README.
+    Entry(
+        "TMVA_Higgs_Classification.py",
+        (
+            areas_above(None, 0.62, 5),
+            areas_above(None, {"Likelihood": 0.68, "Fisher": 0.64, "BDT": 0.73, "PyKeras": 0.70}),
+        ),
+    ),
+    # Two widths of a Gaussian that differ by 3 %: 1600 events for training are few.
+    Entry("TMVA_CNN_Classification.py", (areas_above(None, {"BDT": 0.60, "PyKeras": 0.60}),)),
+    Entry("TMVA_RNN_Classification.py", (areas_above(None, {"BDTG": 0.60, "PyKeras_LSTM": 0.60}),)),
+    Entry("keras/GenerateModel.py", (says(r"Total params", "a model is there"),)),
+    Entry("keras/ClassificationKeras.py", (areas_above(None, {"Fisher": 0.88, "PyKeras": 0.88}),)),
+    Entry(
+        "keras/ApplicationClassificationKeras.py",
+        (equal(r"^(-?\d\.\d+(?:e-\d+)?)$", 40), spread_above(r"^(-?\d\.\d+(?:e-\d+)?)$", 0.05)),
+        (("keras/ClassificationKeras.py", ("dataset", "trainedModelClassification.keras")),),
+    ),
+    Entry("keras/RegressionKeras.py", (says(r"BDTG", "BDTG is evaluated"), says(r"PyKeras", "PyKeras, too"))),
+    Entry(
+        "keras/ApplicationRegressionKeras.py",
+        (equal(r"True/MVA value: (\S+)/\S+", 20), spread_above(r"True/MVA value: \S+/(\S+)", 1.0)),
+        (("keras/RegressionKeras.py", ("dataset", "trainedModelRegression.keras")),),
+    ),
+    Entry("keras/MulticlassKeras.py", (says(r"PyKeras", "PyKeras is evaluated"),)),
+)
