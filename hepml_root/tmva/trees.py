@@ -19,6 +19,7 @@ import numpy as np
 from hepml_root.errors import UnsupportedOperationError
 from hepml_root.tmva.graph import Forest, Graph
 from hepml_root.tmva.header import Header
+from hepml_root.tmva.preselection import PreselectionCut, add_preselection, read_preselection
 from hepml_root.tmva.xml_nodes import XmlNode
 
 DEEPEST_TREE = 200
@@ -127,11 +128,14 @@ class BoostedTrees:
         What the leaves answer: ``response``, ``purity`` or ``kind`` (±1).
     trees
         The forest.
+    preselection
+        Cuts before it, with DoPreselection.
     """
 
     boost: str
     leaf: str
     trees: tuple[Tree, ...]
+    preselection: tuple[PreselectionCut, ...] = ()
 
 
 def read_trees(node: XmlNode, header: Header) -> BoostedTrees:
@@ -142,15 +146,11 @@ def read_trees(node: XmlNode, header: Header) -> BoostedTrees:
     ModelFileError
         A tree lacks something, or there are fewer than announced.
     UnsupportedOperationError
-        Fisher cuts, preselection cuts, or a boosting that is not known.
+        Fisher cuts, or a boosting that is not known.
     """
     nodes = node.counted("BinaryTree", "NTrees")
     if not nodes:
         raise node.error("there is no tree.")
-    if header.switched_on("DoPreselection"):
-        raise UnsupportedOperationError(
-            f"{node.source}: cuts before the trees (DoPreselection) are not read. Train without them."
-        )
     boost = header.option("BoostType", "AdaBoost")
     if boost not in _BOOSTS:
         raise UnsupportedOperationError(
@@ -178,7 +178,12 @@ def read_trees(node: XmlNode, header: Header) -> BoostedTrees:
     else:
         pure = boost in ("RealAdaBoost", "AdaCost", "Grad") or header.analysis != "Classification"
         leaf = "kind" if header.switched_on("UseYesNoLeaf", True) and not pure else "purity"
-    return BoostedTrees(boost, leaf, tuple(trees))
+    cuts: tuple[PreselectionCut, ...] = ()
+    if header.analysis == "Classification":
+        cuts = read_preselection(node, len(header.variables))
+        if header.switched_on("DoPreselection") and "PreselectionLowBkgVar0" not in node.attributes:
+            raise node.error("the cuts of DoPreselection are missing.")
+    return BoostedTrees(boost, leaf, tuple(trees), cuts)
 
 
 def _float32(node: XmlNode, name: str) -> float:
@@ -220,7 +225,8 @@ def add_trees(graph: Graph, values: str, weights: BoostedTrees, header: Header) 
         return graph.add("Softmax", total, axis=1)
     if header.analysis == "Regression":
         return graph.add("Add", total, graph.constant(weights.trees[0].weight)) if grad else total
-    return graph.add("Tanh", total) if grad else total
+    result = graph.add("Tanh", total) if grad else total
+    return add_preselection(graph, values, result, weights.preselection)
 
 
 def _add_tree(forest: Forest, tree: Tree, leaf: str, target: int, factor: float) -> None:

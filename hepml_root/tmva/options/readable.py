@@ -46,7 +46,7 @@ KNOWN_OPTIONS: dict[str, frozenset[str]] = {
 NOT_READ = {
     "PDEFoam": "keeps its cells in a ROOT file beside the XML.",
     "PDERS": "searches the training events themselves, which no network can do.",
-    "KNN": "searches the training events themselves, which no network can do.",
+    "KNN": "holds all training events in a form that is not read; train it with the Factory of this package.",
     "DNN": "is not read; train the network with hepml_root, or export it from TMVA with SOFIE.",
     "DL": "is not read; train the network with hepml_root, or export it from TMVA with SOFIE.",
     "PyKeras": "keeps its network in a Keras file, which hr.attach and hr.export take.",
