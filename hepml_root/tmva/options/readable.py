@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from hepml_root.tmva.options.classical import CUTS, FISHER, LD, LIKELIHOOD
 from hepml_root.tmva.options.declaration import Option
+from hepml_root.tmva.options.networks import MLP
 from hepml_root.tmva.options.shared import SHARED
 from hepml_root.tmva.options.trees import BDT
 
@@ -23,13 +24,7 @@ _OLD_TREES = (
     *("PruneBeforeBoost", "RenormByClass", "UseWeightedTrees", "SampleFraction", "NoNegWeightsInTraining"),
     *("BaggedGrad", "UseWeightedTreesForMVA"),
 )
-_NETWORK = (
-    *("NCycles", "HiddenLayers", "NeuronType", "RandomSeed", "EstimatorType", "NeuronInputType"),
-    *("TrainingMethod", "LearningRate", "DecayRate", "TestRate", "EpochMonitoring", "Sampling"),
-    *("SamplingEpoch", "SamplingImportance", "SamplingTraining", "SamplingTesting", "ResetStep", "Tau"),
-    *("BPMode", "BatchSize", "ConvergenceImprove", "ConvergenceTests", "UseRegulator", "UpdateLimit"),
-    *("CalculateErrors", "WeightRange", "PopSize", "Steps", "CalculateErrorsOfMVA"),
-)
+_OLD_NETWORK = ("PopSize", "Steps", "CalculateErrorsOfMVA")
 
 METHODS = ("BDT", "MLP", "Fisher", "LD", "Likelihood", "Cuts")
 
@@ -40,7 +35,7 @@ def _known(declared: Sequence[Option], old: Sequence[str] = ()) -> frozenset[str
 
 KNOWN_OPTIONS: dict[str, frozenset[str]] = {
     "BDT": _known(BDT, _OLD_TREES),
-    "MLP": _known((), _NETWORK),
+    "MLP": _known(MLP, _OLD_NETWORK),
     "Fisher": _known(FISHER),
     "LD": _known(LD),
     "Likelihood": _known(LIKELIHOOD),
