@@ -28,6 +28,7 @@ import numpy as np
 
 from hepml_root.data.feed_library import import_root
 from hepml_root.errors import HepmlError, SettingError, SourceNotFoundError, unknown
+from hepml_root.tmva.methods.registry import method_class
 
 CLASSES = {
     "DataLoader": "hepml_root.tmva.dataloader",
@@ -80,6 +81,8 @@ class Conversation:
             return self._save(request["on"])
         if call == "python":
             return sys.executable
+        if call == "options":
+            return _options(*request["arguments"])
         arguments = [self._value(argument) for argument in request.get("arguments", ())]
         if "on" in request:
             target = self._object(request["on"])
@@ -119,6 +122,12 @@ class Conversation:
         file.Write("", import_root().TObject.kOverwrite)
         file.SaveSelf(True)
         file.Flush()
+
+
+def _options(type_name: str) -> list[dict[str, str]]:
+    """Return the options of a method, for a program that reads option strings itself."""
+    declared = method_class(type_name).own_options
+    return [{"name": one.name, "default": str(one.default), "help": one.help} for one in declared]
 
 
 def _opened(path: str, mode: str = "READ") -> Any:

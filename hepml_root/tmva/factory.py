@@ -187,7 +187,8 @@ class Factory:
         )
         self._console.line(f"Booking method: {title}")
         if made.options["H"] and made.summary:
-            self._console.named(title).line(made.summary)
+            for line in (made.summary, *made.help.splitlines()):
+                self._console.named(title).line(line)
         return made
 
     def DeleteAllMethods(self) -> None:

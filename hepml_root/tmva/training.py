@@ -25,10 +25,10 @@ from hepml_root.tmva.console import Console
 from hepml_root.tmva.cuts import Cuts
 from hepml_root.tmva.events import DataSet, Sample
 from hepml_root.tmva.fitting import fit_transformations, transform, transform_data
-from hepml_root.tmva.header import Header, Option
+from hepml_root.tmva.header import Header
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
 from hepml_root.tmva.mva_pdfs import fit_mva_pdfs
-from hepml_root.tmva.options.declaration import Options
+from hepml_root.tmva.options.in_files import file_options
 from hepml_root.tmva.pdf import Pdf
 from hepml_root.tmva.transformations import Transformation
 from hepml_root.tmva.weights_writer import write_weights
@@ -198,19 +198,10 @@ def _header(booking: Booking, data: DataSet, fitted: Fitted) -> Header:
         "AnalysisType": data.analysis,
     }
     return Header(
-        booking.type_name, booking.title, data.analysis, info, _written_options(booking.options),
+        booking.type_name, booking.title, data.analysis, info,
+        file_options(booking.type_name, booking.options, len(data.variables)),
         data.variables, data.spectators, data.classes, data.targets, (4, 2, 1),
     )  # fmt: skip
-
-
-def _written_options(options: Options) -> dict[str, Option]:
-    """Options as TMVA writes them: all of them, and which were given."""
-    written = {}
-    for option in options.declared:
-        written[option.name] = Option(str(options[option.name]), option.name in options.given)
-        for index, value in options.own(option.name).items():
-            written[f"{option.name}[{index}]"] = Option(str(value), True)
-    return written
 
 
 def responses(model: Path, events: NDArray[np.float32]) -> NDArray[np.float32]:
