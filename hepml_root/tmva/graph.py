@@ -43,6 +43,12 @@ class Graph:
         )
         return name
 
+    def add_several(self, operator: str, count: int, *inputs: str, **attributes: Any) -> list[str]:
+        """Add a node with several outputs; return their names."""
+        names = [f"{operator.lower()}_{len(self.nodes)}_{i}" for i in range(count)]
+        self.nodes.append(helper.make_node(operator, list(inputs), names, name=names[0], **attributes))
+        return names
+
     def constant(self, values: ArrayLike, dtype: Any = np.float32) -> str:
         """Add a constant; numbers become float32 by rounding to the nearest."""
         name = f"constant_{len(self.constants)}"

@@ -3,6 +3,7 @@
     AdaBoost, RealAdaBoost, Bagging   Σ wₜ hₜ(x) / Σ wₜ,  h the leaf's ±1 (UseYesNoLeaf) or its purity
     Grad                              2 / (1 + exp(−2 Σ hₜ(x))) − 1 = tanh Σ hₜ(x)
     regression                        Σ hₜ(x) + w₀ with Grad, Σ wₜ hₜ(x) / Σ wₜ otherwise
+    AdaBoostR2                        the weighted median of hₜ(x), and the mean of a sixth of them around it
     multiclass                        softmax over the classes, tree t belonging to class t mod classes
 
 An event goes to the right where ``x ≥ cut`` (``cType`` 1) or ``x < cut`` (``cType`` 0), both float32.
@@ -18,11 +19,13 @@ import numpy as np
 from hepml_root.errors import UnsupportedOperationError
 from hepml_root.tmva.graph import Forest, Graph
 from hepml_root.tmva.header import Header
+from hepml_root.tmva.preselection import PreselectionCut, add_preselection, read_preselection
 from hepml_root.tmva.xml_nodes import XmlNode
 
 DEEPEST_TREE = 200
 _REGRESSION = 1  # of a tree: its leaves hold a response
 _BOOSTS = ("AdaBoost", "RealAdaBoost", "Grad", "Bagging", "AdaCost", "AdaBoostR2")
+_MEDIAN = "AdaBoostR2"
 _SIDES = {"l": 0, "r": 1}
 
 
@@ -120,16 +123,19 @@ class BoostedTrees:
     Arguments
     ---------
     boost
-        ``AdaBoost``, ``RealAdaBoost``, ``Grad`` or ``Bagging``.
+        ``AdaBoost``, ``RealAdaBoost``, ``AdaCost``, ``Grad``, ``Bagging`` or ``AdaBoostR2``.
     leaf
         What the leaves answer: ``response``, ``purity`` or ``kind`` (±1).
     trees
         The forest.
+    preselection
+        Cuts before it, with DoPreselection.
     """
 
     boost: str
     leaf: str
     trees: tuple[Tree, ...]
+    preselection: tuple[PreselectionCut, ...] = ()
 
 
 def read_trees(node: XmlNode, header: Header) -> BoostedTrees:
@@ -140,22 +146,18 @@ def read_trees(node: XmlNode, header: Header) -> BoostedTrees:
     ModelFileError
         A tree lacks something, or there are fewer than announced.
     UnsupportedOperationError
-        Fisher cuts, preselection cuts, or a boosting that is not known.
+        Fisher cuts, or a boosting that is not known.
     """
     nodes = node.counted("BinaryTree", "NTrees")
     if not nodes:
         raise node.error("there is no tree.")
-    if header.switched_on("DoPreselection"):
-        raise UnsupportedOperationError(
-            f"{node.source}: cuts before the trees (DoPreselection) are not read. Train without them."
-        )
     boost = header.option("BoostType", "AdaBoost")
-    if boost not in _BOOSTS or boost == "AdaBoostR2":
+    if boost not in _BOOSTS:
         raise UnsupportedOperationError(
-            f"{node.source}: BoostType={boost[:40]} is not read; "
-            "AdaBoost, RealAdaBoost, Grad and Bagging are."
-            + (" AdaBoostR2 takes the median of its trees." if boost == "AdaBoostR2" else "")
+            f"{node.source}: BoostType={boost[:40]} is not read; {', '.join(_BOOSTS)} are."
         )
+    if boost == _MEDIAN and header.analysis != "Regression":
+        raise node.error(f"BoostType={boost} for {header.analysis}; TMVA has it for regressions.")
     if header.analysis == "Multiclass" and boost != "Grad":
         raise node.error(f"several classes with BoostType={boost}; TMVA has Grad for these.")
     if header.analysis == "Regression" and len(header.targets) != 1:
@@ -176,7 +178,12 @@ def read_trees(node: XmlNode, header: Header) -> BoostedTrees:
     else:
         pure = boost in ("RealAdaBoost", "AdaCost", "Grad") or header.analysis != "Classification"
         leaf = "kind" if header.switched_on("UseYesNoLeaf", True) and not pure else "purity"
-    return BoostedTrees(boost, leaf, tuple(trees))
+    cuts: tuple[PreselectionCut, ...] = ()
+    if header.analysis == "Classification":
+        cuts = read_preselection(node, len(header.variables))
+        if header.switched_on("DoPreselection") and "PreselectionLowBkgVar0" not in node.attributes:
+            raise node.error("the cuts of DoPreselection are missing.")
+    return BoostedTrees(boost, leaf, tuple(trees), cuts)
 
 
 def _float32(node: XmlNode, name: str) -> float:
@@ -198,6 +205,8 @@ def _purity(node: XmlNode) -> float:
 
 def add_trees(graph: Graph, values: str, weights: BoostedTrees, header: Header) -> str:
     """Add the response of a BDT; return its name."""
+    if weights.boost == _MEDIAN:
+        return _add_median(graph, values, weights)
     grad = weights.boost == "Grad"
     classes = len(header.classes) if header.analysis == "Multiclass" else 1
     unweighted = not header.switched_on("UseWeightedTrees", True)
@@ -210,19 +219,53 @@ def add_trees(graph: Graph, values: str, weights: BoostedTrees, header: Header) 
         factors = factors / norm if norm > np.finfo(np.float64).eps else np.zeros(len(factors))
     forest = Forest(classes)
     for number, (tree, factor) in enumerate(zip(weights.trees, factors.tolist(), strict=True)):
-        answers = getattr(tree, weights.leaf)
-        for row, kind in enumerate(tree.kind):
-            if kind:
-                forest.leaf(row, [(number % classes, factor * answers[row])])
-                continue
-            below, above = tree.left[row], tree.right[row]
-            if not tree.right_if_above[row]:
-                below, above = above, below
-            forest.split(row, tree.variable[row], tree.cut[row], below, above)
-        forest.finish_tree()
+        _add_tree(forest, tree, weights.leaf, number % classes, factor)
     total = forest.add_to(graph, values)
     if header.analysis == "Multiclass":
         return graph.add("Softmax", total, axis=1)
     if header.analysis == "Regression":
         return graph.add("Add", total, graph.constant(weights.trees[0].weight)) if grad else total
-    return graph.add("Tanh", total) if grad else total
+    result = graph.add("Tanh", total) if grad else total
+    return add_preselection(graph, values, result, weights.preselection)
+
+
+def _add_tree(forest: Forest, tree: Tree, leaf: str, target: int, factor: float) -> None:
+    answers = getattr(tree, leaf)
+    for row, kind in enumerate(tree.kind):
+        if kind:
+            forest.leaf(row, [(target, factor * answers[row])])
+            continue
+        below, above = tree.left[row], tree.right[row]
+        if not tree.right_if_above[row]:
+            below, above = above, below
+        forest.split(row, tree.variable[row], tree.cut[row], below, above)
+    forest.finish_tree()
+
+
+def _add_median(graph: Graph, values: str, weights: BoostedTrees) -> str:
+    """Add TMVA's answer of AdaBoost.R2: of the answers in ascending order the one where the weights of the
+    trees reach half their sum, and the mean of it and a sixth of all on both sides."""
+    count = len(weights.trees)
+    forest = Forest(count)
+    for number, tree in enumerate(weights.trees):
+        _add_tree(forest, tree, weights.leaf, number, 1.0)
+    answers = forest.add_to(graph, values)
+    ascending, order = graph.add_several(
+        "TopK", 2, answers, graph.constant([count], np.int64), axis=1, largest=0, sorted=1
+    )
+    table = np.array([tree.weight for tree in weights.trees])
+    summed = graph.add(
+        "CumSum", graph.add("Gather", graph.constant(table), order), graph.constant(1, np.int64)
+    )
+    low_ones = graph.add("LessOrEqual", summed, graph.constant(table.sum() / 2))
+    ones = graph.constant(np.ones((count, 1)))
+    before = graph.add("MatMul", graph.add("Cast", low_ones, to=1), ones)  # (events, 1)
+    around = count // 6
+    first = graph.add("Sub", before, graph.constant(float(around)))
+    first = graph.add("Max", first, graph.constant(0.0))
+    last = graph.add("Add", before, graph.constant(float(around + 1)))
+    last = graph.add("Min", last, graph.constant(float(count)))
+    places = graph.constant(np.arange(count, dtype=np.float32)[None])
+    inside = graph.add("And", graph.add("GreaterOrEqual", places, first), graph.add("Less", places, last))
+    kept = graph.add("Mul", ascending, graph.add("Cast", inside, to=1))
+    return graph.add("Div", graph.add("MatMul", kept, ones), graph.add("Sub", last, first))

@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 
 from hepml_root.errors import SettingError
 from hepml_root.output import writing
+from hepml_root.tmva import preselection
 from hepml_root.tmva.cuts import Cuts
 from hepml_root.tmva.header import Header, Variable
 from hepml_root.tmva.likelihood import Likelihood
@@ -283,6 +284,8 @@ class _Writer:
             attributes, inside = {}, self._network(found)
         elif isinstance(found, BoostedTrees):
             attributes = {"NTrees": len(found.trees), "AnalysisType": int(found.leaf == "response")}
+            if header.switched_on("DoPreselection") and header.analysis == "Classification":
+                attributes |= preselection.attributes(found.preselection, len(header.variables))
             inside = self._trees(found)
         else:
             raise SettingError(f"weights of the type {type(found).__name__} cannot be written.")

@@ -100,15 +100,15 @@ def toy_regression(train: int = 1000) -> DataSet:
     )  # fmt: skip
 
 
-def higgs(names, train: int = 7000, seed: int = 1) -> DataSet:
-    """ROOT's Higgs sample with some of its variables."""
+def higgs(names, train: int = 7000, seed: int = 100) -> DataSet:
+    """ROOT's Higgs sample with some of its variables; events are chosen as in :func:`toy`."""
     file = uproot.open(FOLDER + "Higgs_data.root")
-    rng = np.random.default_rng(seed)
+    generator = ROOT.TRandom3(seed)
     parts = []
     for tree in ("sig_tree", "bkg_tree"):
         columns = file[tree].arrays(list(names), library="np")
         values = np.stack([columns[name] for name in names], axis=1).astype(np.float32)
-        parts.append(values[rng.permutation(len(values))])
+        parts.append(values[_shuffled(generator, len(values))])
     training, test = (
         _sample([part[rows] for part in parts], [np.ones(len(part[rows])) for part in parts])
         for rows in (slice(train), slice(train, None))

@@ -189,8 +189,8 @@ def test_kernels_against_their_sum(tmp_path):
     found = scores(path, x[:, None], overwrite=True)[:, 0]
     assert found == pytest.approx(adapted[0] / (adapted[0] + adapted[1]), abs=2e-4)
 
-    # At the end of a flat sample kernels lose half of it. Mirrored events bring it back but for those that
-    # are farther than 7 bins, 1.9 widths, 3 %; renormalised kernels give ∫ K(u)/Φ(u) du from 0, which is ln 2.
+    # At the end of a flat sample kernels lose half of it. Mirrored events bring it back, but for those that
+    # are farther than 7 bins, 1.9 widths (3 %); of renormalised kernels comes ∫ K(u)/Φ(u) du from 0, ln 2.
     edge = [np.float32(-3.99)]
     flat = np.full(40, 10)
     values = {}

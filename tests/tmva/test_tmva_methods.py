@@ -10,7 +10,7 @@ from weight_files import cut, fisher, forest, leaf, linear, network, normalize, 
 
 import hepml_root as hr
 from hepml_root import tmva as TMVA
-from hepml_root.errors import UnsupportedOperationError
+from hepml_root.errors import ModelFileError, UnsupportedOperationError
 
 REGRESSION = {"analysis": "Regression", "targets": ["t"], "classes": ["Regression"]}
 THREE = {"analysis": "Multiclass", "classes": ["a", "b", "c"]}
@@ -218,12 +218,17 @@ def test_methods_that_are_not_read(tmp_path, method, why):
         TMVA.read_weights(path)
 
 
+def test_cuts_before_trees_that_are_missing(tmp_path):
+    path = weight_file(tmp_path, "BDT", forest([(1.0, STUMP)], 0), options={"DoPreselection": "True"})
+    with pytest.raises(ModelFileError, match="the cuts of DoPreselection are missing"):
+        TMVA.read_weights(path)
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"BoostType": "AdaBoostR2"}, "median"),
+        ({"BoostType": "RegBoost"}, "BoostType=RegBoost is not read"),
         ({"BoostType": "LogitBoost"}, "LogitBoost"),
-        ({"DoPreselection": "True"}, "DoPreselection"),
         ({"Colour": "red"}, "no option 'Colour'"),
     ],
 )

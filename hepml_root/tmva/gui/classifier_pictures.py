@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
-
-from hepml_root.errors import HepmlError
-from hepml_root.evaluation.overtraining import ks_test
-from hepml_root.tmva.gui.output_content import Floats, Histogram1D, MethodContent
+from hepml_root.tmva.gui.agreement import agreement, responses
+from hepml_root.tmva.gui.output_content import Histogram1D, MethodContent
 from hepml_root.tmva.gui.panels import plot_class_histograms
 from hepml_root.tmva.gui.pictures import Pictures
 from hepml_root.tmva.gui.plot_responses import (
@@ -84,13 +79,13 @@ class ClassifierPictures:
 
     def overtraining(self) -> None:
         train = {method.title: histograms for method, histograms in self._pairs("Train_")}
-        columns = _responses(self.collection)
+        columns = responses(self.dataset)
         items, binned = [], False
         for method, test in self._pairs(""):
             if method.title not in train:
                 self.collection.lack("Overtraining check", f"{method.title} has no histograms of training")
                 continue
-            p_values, from_bins = self._agreement(columns, method.title, test, train[method.title])
+            p_values, from_bins = agreement(columns, method.title, test, train[method.title])
             binned |= from_bins
             items.append(Compared(method.title, test, train[method.title], p_values))
         how = "unbinned, with weights and effective events, from TestTree and TrainTree"
@@ -104,34 +99,6 @@ class ClassifierPictures:
             " ".join(caption.split()),
             lambda part: plot_overtraining(part, self._classes, self._class("S")),
         )  # fmt: skip
-
-    def _agreement(
-        self,
-        columns: Mapping[str, Mapping[str, Any]],
-        title: str,
-        test: Mapping[str, Histogram1D],
-        train: Mapping[str, Histogram1D],
-    ) -> tuple[dict[str, float], bool]:
-        """Return p-values by class, and whether they come from histograms."""
-        found, binned = {}, False
-        for name in test:
-            samples = []
-            for part in ("TestTree", "TrainTree"):
-                table = columns.get(part, {})
-                if title not in table:
-                    break
-                chosen = table["className"] == name
-                samples.append((np.asarray(table[title])[chosen], np.asarray(table["weight"])[chosen]))
-            try:
-                if len(samples) == 2:
-                    (first, first_weights), (second, second_weights) = samples
-                    found[name] = ks_test(first, second, first_weights, second_weights).p_value
-                else:
-                    found[name] = _binned_p_value(test[name], train[name])
-                    binned = True
-            except HepmlError:  # an empty class, or weights without a positive sum
-                continue
-        return found, binned
 
     def probabilities(self) -> None:
         for kind, title, caption in (
@@ -251,35 +218,6 @@ def _efficiencies(method: MethodContent) -> Efficiencies | None:
     if signal is None or background is None or len(signal.values) != len(background.values):
         return None
     return Efficiencies(method.title, signal.centres, signal.values, background.values)
-
-
-def _responses(collection: Pictures) -> dict[str, dict[str, Any]]:
-    """Return the responses of all classifiers, weights and classes, from the trees."""
-    found: dict[str, dict[str, Any]] = {}
-    for name in ("TestTree", "TrainTree"):
-        tree = collection.dataset.folder.tree(name)
-        if tree is None:
-            continue
-        there = set(tree.keys())
-        titles = [method.title for method in collection.dataset.methods if method.title in there]
-        if {"className", "weight"} <= there:
-            columns = tree.arrays([*titles, "className", "weight"], library="np")
-            found[name] = {key: values for key, values in columns.items() if values.dtype.names is None}
-    return found
-
-
-def _binned_p_value(first: Histogram1D, second: Histogram1D) -> float:
-    """The test on the centres of bins, with the effective events of the histograms."""
-    samples: list[tuple[Floats, Floats]] = []
-    for histogram in (first, second):
-        total, squares = float(histogram.values.sum()), float((histogram.errors**2).sum())
-        events = total**2 / squares if squares > 0 else 0.0
-        filled = histogram.values > 0
-        # Equal weights that add up to the effective events in each bin.
-        counts = np.maximum(1, np.round(histogram.values[filled] / total * events).astype(int))
-        samples.append((np.repeat(histogram.centres[filled], counts), np.ones(int(counts.sum()))))
-    (a, a_weights), (b, b_weights) = samples
-    return ks_test(a, b, a_weights, b_weights).p_value
 
 
 def _density(

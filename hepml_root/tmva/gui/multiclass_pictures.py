@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from hepml_root.evaluation.pictures import file_name
+from hepml_root.tmva.gui.agreement import agreement, responses
 from hepml_root.tmva.gui.output_content import Histogram1D, MethodContent, Plane
 from hepml_root.tmva.gui.panels import plot_class_histograms
 from hepml_root.tmva.gui.pictures import Pictures
@@ -20,6 +21,7 @@ def add_multiclass(collection: Pictures) -> None:
     """Add responses of each class, their check against training, and ROC curves of one class and the rest."""
     dataset = collection.dataset
     classes = dataset.classes
+    columns = responses(dataset)
     for method in dataset.methods:
         panels, compared = [], []
         for of in classes:
@@ -27,7 +29,8 @@ def add_multiclass(collection: Pictures) -> None:
             if test:
                 panels.append((f"{method.title}, {of}", test))
             if test and train:
-                compared.append(Compared(f"{method.title}, {of}", test, train, {}))
+                p_values, _ = agreement(columns, method.title, test, train, of)
+                compared.append(Compared(f"{method.title}, {of}", test, train, p_values))
         if not panels:
             collection.lack("Classifier output", f"{method.title} has no MVA_…_Test_…_prob_for_…")
             continue
@@ -43,7 +46,8 @@ def add_multiclass(collection: Pictures) -> None:
         collection.in_pages(
             compared, _PANELS, f"overtraining_{name}", "output",
             f"Response of {method.title} on test and training events",
-            "Test events (areas) and training events (points with errors), unit area, by true class.",
+            "Test events (lines) and training events (points with errors) of each true class, unit area. p "
+            "is that of a Kolmogorov–Smirnov test of the two.",
             lambda part: plot_overtraining(part, classes, None),
         )  # fmt: skip
     _one_against_rest(collection)

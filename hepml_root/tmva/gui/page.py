@@ -95,7 +95,7 @@ def write_gui(
         collection, efficiencies = pictures_of(one, path, prefix, trees)
         collections.append(collection)
         if efficiencies:
-            cuts[f"{prefix}cuts"] = efficiencies
+            cuts[f"{collection.key}cuts"] = efficiencies
     _write(page, path, datasets, collections, cuts, overwrite)
     return page
 
@@ -133,7 +133,7 @@ def _write(
 ) -> None:
     pictures = [picture for collection in collections for picture in collection.pictures]
     sections = {
-        f"{collection.prefix}{key}": f"{collection.prefix}{title}"
+        f"{collection.key}{key}": f"{collection.prefix}{title}"
         for collection in collections
         for key, title in _SECTIONS.items()
     }

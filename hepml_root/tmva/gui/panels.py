@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINES = ("-", "--", "-.", ":")
+_PEAKED = 8.0
+_LEAST_OUTSIDE = 1e-4  # less than that share is not worth a word
 
 
 def panels(number: int, width: float, height: float, most: int) -> tuple[Figure, list[Axes]]:
@@ -65,6 +67,11 @@ def draw_classes(
     if high > low:
         axes.set_xlim(low, high)
     axes.set_ylim(0, 1.3 * (highest or 1.0))
+    occupied = np.concatenate([h.normalised()[0] for h in histograms.values()])
+    occupied = occupied[occupied > 0]
+    # Of several classes most lie in one bin: on a linear axis nothing else could be seen.
+    if len(histograms) > 2 and len(occupied) and highest > _PEAKED * float(np.median(occupied)):
+        axes.set(yscale="log", ylim=(0.3 * max(float(occupied.min()), 1e-4 * highest), 10 * highest))
     return highest
 
 
@@ -73,7 +80,7 @@ def outside(histograms: Mapping[str, Histogram1D]) -> str:
     parts = []
     for name, histogram in histograms.items():
         total = float(histogram.values.sum()) + histogram.below + histogram.above
-        if total > 0 and (histogram.below or histogram.above):
+        if total > 0 and max(abs(histogram.below), abs(histogram.above)) >= _LEAST_OUTSIDE * total:
             parts.append(
                 f"{name} {100 * histogram.below / total:.2g} / {100 * histogram.above / total:.2g} %"
             )
@@ -101,10 +108,13 @@ def plot_class_histograms(
         label = x_titles[place] if x_titles else next(iter(histograms.values())).x_title
         axis_labels(axes, shown(label), "Unit area" if place % columns == 0 else "")
         axes.locator_params(axis="x", nbins=5)
-        axes.locator_params(axis="y", nbins=4)
+        if axes.get_yscale() == "linear":
+            axes.locator_params(axis="y", nbins=4)
         if note := outside(histograms):
             axes.text(0.98, 0.97, note, transform=axes.transAxes, ha="right", va="top", fontsize=7.5)
-            axes.set_ylim(0, 1.4 * (highest or 1.0))
+            if axes.get_yscale() == "linear":
+                axes.set_ylim(0, 1.4 * (highest or 1.0))
     handles, labels = all_axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=min(6, len(labels)), fontsize=11.5)
+    if len(labels) > 1:
+        figure.legend(handles, labels, loc="outside upper right", ncols=min(6, len(labels)), fontsize=11.5)
     return figure

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _VARIABLES_A_PICTURE = 12
 _PAIRS_A_PICTURE = 12
 _MOST_PAIRS = 24
-_LINES = 300  # of a class in parallel coordinates
+_LINES = 150  # of a class in parallel coordinates
 _MOST_AXES = 24
 
 
@@ -47,7 +47,7 @@ class Pictures:
     file
         The ROOT file: weight files are looked for beside it.
     prefix
-        Put before names and keys of sections, where a file has several datasets.
+        Put before titles of sections, where a file has several datasets, such as ``dataset: ``.
     trees
         Which decision trees of each method to draw, from 0; the first, one in the middle and the last if
         None.
@@ -57,17 +57,18 @@ class Pictures:
         self, dataset: Dataset, file: Path, prefix: str = "", trees: Sequence[int] | None = None
     ) -> None:
         self.dataset, self.file, self.prefix, self.trees = dataset, file, prefix, trees
+        self.key = f"{file_name(prefix)}_" if prefix else ""
         self.pictures: list[Picture] = []
         self.missing: list[Missing] = []
 
     def add(
         self, name: str, section: str, title: str, caption: str, figure: Figure, wide: bool = True
     ) -> None:
-        key = file_name(f"{self.prefix}_{name}" if self.prefix else name)
-        self.pictures.append(Picture(key, f"{self.prefix}{section}", title, caption, figure, wide))
+        key = f"{self.key}{file_name(name)}"
+        self.pictures.append(Picture(key, f"{self.key}{section}", title, caption, figure, wide))
 
     def lack(self, name: str, why: str) -> None:
-        self.missing.append(Missing(f"{self.prefix}: {name}" if self.prefix else name, why))
+        self.missing.append(Missing(f"{self.prefix}{name}", why))
 
     def in_pages(
         self,

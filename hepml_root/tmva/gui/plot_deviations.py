@@ -62,5 +62,5 @@ def plot_mean_deviations(items: Sequence[MeanDeviation], target: str) -> Figure:
                     ha="right" if len(items) > 4 else "center")  # fmt: skip
     axes.xaxis.minorticks_off()
     axes.legend(loc="upper right", ncols=2, fontsize=10.5)
-    axis_labels(axes, "", f"√⟨(regression − target)²⟩, {shown(target)}")
+    axis_labels(axes, "", f"RMS of regression − target, {shown(target)}")
     return figure

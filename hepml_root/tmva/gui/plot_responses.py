@@ -49,8 +49,15 @@ def plot_overtraining(items: Sequence[Compared], classes: Sequence[str], signal:
             highest = max(highest, float((values + errors).max(initial=0.0)))
         handles, labels = axes.get_legend_handles_labels()
         names = [f"{label} (test)" if label in item.test else label for label in labels]
-        axes.set_ylim(0, highest * (1.15 + 0.11 * len(labels)) or 1.0)
-        axes.legend(handles, names, loc="upper left", fontsize=9, ncols=1)
+        if len(item.test) > 2:  # too many for a legend in each panel; p-values stand in the panels
+            if place == 0:
+                shorter = [name.split(", KS")[0] for name in names]
+                figure.legend(handles, shorter, loc="outside upper right", ncols=4, fontsize=11)
+            words = "\n".join(f"{name}: p = {p:.2g}" for name, p in item.p_values.items())
+            axes.text(0.5, 0.97, words, transform=axes.transAxes, ha="center", va="top", fontsize=8.5)
+        else:
+            axes.set_ylim(0, highest * (1.15 + 0.11 * len(labels)) or 1.0)
+            axes.legend(handles, names, loc="upper left", fontsize=9, ncols=1)
         small(axes, item.title)
         axis_labels(axes, f"{shown(item.title)} response", "Unit area" if place % 3 == 0 else "")
     return figure
