@@ -17,22 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepml_root.tmva.console import Console
+from hepml_root.tmva.conversion import INPUT
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.graph import Forest, Graph
-from hepml_root.tmva.methods.method import Booking, Method, Trained
-from hepml_root.tmva.methods.scikit_trees import (
-    INPUT,
-    add_tree,
+from hepml_root.tmva.methods.checks import (
     at_least,
     check_classes,
-    own_graph,
     positive,
-    probabilities,
     refuse_negative_weights,
     refused,
-    tree_of_text,
     whole_or_none,
 )
+from hepml_root.tmva.methods.method import Booking, Method, Trained
+from hepml_root.tmva.methods.scikit_trees import add_tree, own_graph, probabilities, tree_of_text
 from hepml_root.tmva.options.scikit import ADA_BOOST
 
 _LEAST = float(np.finfo(np.float64).eps)

@@ -11,21 +11,12 @@ from typing import Any
 import numpy as np
 
 from hepml_root.tmva.console import Console
+from hepml_root.tmva.conversion import INPUT, OUTPUT
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.graph import Forest, Graph
+from hepml_root.tmva.methods.checks import at_least, check_classes, positive, refused, share
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
-from hepml_root.tmva.methods.scikit_trees import (
-    INPUT,
-    OUTPUT,
-    add_tree,
-    at_least,
-    check_classes,
-    own_graph,
-    positive,
-    refused,
-    share,
-    tree_settings,
-)
+from hepml_root.tmva.methods.scikit_trees import add_tree, own_graph, tree_settings
 from hepml_root.tmva.options.scikit import GRADIENT_BOOSTING
 
 

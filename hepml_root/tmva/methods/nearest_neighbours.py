@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 
 from hepml_root.errors import EmptySelectionError, SettingError
 from hepml_root.tmva.console import Console
+from hepml_root.tmva.conversion import INPUT, OUTPUT
 from hepml_root.tmva.events import DataSet, Sample
 from hepml_root.tmva.graph import Graph
+from hepml_root.tmva.methods.checks import at_least, refused
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
-from hepml_root.tmva.methods.scikit_trees import INPUT, OUTPUT, at_least, refused
 from hepml_root.tmva.options.neighbours import NEIGHBOURS
 
 _PADDING = 2  # neighbours beyond k, for the kernels' width, as in TMVA

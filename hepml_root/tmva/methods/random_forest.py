@@ -10,18 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from hepml_root.tmva.console import Console
+from hepml_root.tmva.conversion import INPUT
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.graph import Forest, Graph
+from hepml_root.tmva.methods.checks import check_classes, refused
 from hepml_root.tmva.methods.method import Booking, Method, Trained
-from hepml_root.tmva.methods.scikit_trees import (
-    INPUT,
-    add_tree,
-    check_classes,
-    own_graph,
-    probabilities,
-    refused,
-    tree_settings,
-)
+from hepml_root.tmva.methods.scikit_trees import add_tree, own_graph, probabilities, tree_settings
 from hepml_root.tmva.options.scikit import RANDOM_FOREST
 
 _CLASS_WEIGHTS = {
