@@ -64,6 +64,10 @@ class Boost(Method):
     own_options = BOOST
     analyses = ("Classification",)
     summary = "A method that is trained several times, with more weight for what was wrong before."
+    help = """A method is trained several times, with more weight for events that were wrong before
+(AdaBoost), or on random samples (Bagging). Weak methods gain, strong ones do not: where the error is
+near 0.5 at once, take a smaller Boost_AdaBoostBeta. Linear methods need Boost_Transform=step or log: a
+sum of lines is a line."""
 
     def __init__(self, booking: Booking) -> None:
         super().__init__(booking)

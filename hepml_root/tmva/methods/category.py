@@ -62,6 +62,9 @@ class Category(Method):
     own_options = CATEGORY
     analyses = ("Classification", "Regression", "Multiclass")
     summary = "A method of its own for each region of the events."
+    help = """Regions of the events have methods of their own, with their own variables: barrel and
+endcap, numbers of jets. AddMethod(cut, variables, type, title, options) of what BookMethod returned
+adds a region. The cuts must not overlap, and may use spectators, which the Reader then needs as well."""
 
     def __init__(self, booking: Booking) -> None:
         super().__init__(booking)

@@ -44,6 +44,11 @@ class SupportVectors(Method):
     own_options = SUPPORT_VECTORS
     analyses = ("Classification", "Regression")
     summary = "A surface between the classes that the events near it decide (scikit-learn)."
+    help = """The surface between the classes is decided by the training events near it, the support
+vectors. Book it with VarTransform=N, so that all variables count the same. Gamma is one over the width
+squared of the kernel: large values follow single events. C is the cost of events on the wrong side:
+large values do, too. Search both, by HyperParameterOptimisation or on few events, since the time of
+training grows with the square of their number."""
 
     def __init__(self, booking: Booking) -> None:
         super().__init__(booking)
