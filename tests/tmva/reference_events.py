@@ -79,6 +79,23 @@ def toy(train: int = 1000, seed: int = 100) -> DataSet:
     return DataSet("dataset", "Classification", described, (), (), ("Signal", "Background"), training, test)
 
 
+@functools.cache
+def toy_in_order() -> Sample:
+    """The training events of the reference in TMVA's order: shuffled once more, all together."""
+    generator = ROOT.TRandom3(100)
+    for _, weights in _columns():
+        _shuffled(generator, len(weights))
+    events = toy().training
+    return events.take(_shuffled(generator, len(events)))
+
+
+def bagged(fraction: float, events: int, seed: int = 1234) -> np.ndarray:
+    """The rows of TMVA's first random sample for trees."""
+    generator = ROOT.TRandom3(seed)
+    times = [int(generator.PoissonD(fraction)) for _ in range(events)]
+    return np.repeat(np.arange(events, dtype=np.int32), times)
+
+
 def toy_regression(train: int = 1000) -> DataSet:
     """ROOT's regression sample: the target "fvalue" of var1 and var2."""
     file = uproot.open(FOLDER + "tmva_reg_example.root")

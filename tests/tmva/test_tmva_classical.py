@@ -300,7 +300,7 @@ def test_areas_of_other_splits(name):
 # ---- densities of the response ---------------------------------------------------------------------------
 
 
-def test_mva_pdfs_are_those_of_tmva(reference, tmp_path):
+def test_mva_pdfs_are_those_of_tmva(reference):
     """Histograms to float32, and the file holds them."""
     options = "H:!V:Fisher:CreateMVAPdfs:PDFInterpolMVAPdf=Spline2:NbinsMVAPdf=50:NsmoothMVAPdf=10"
     data = toy()
