@@ -73,7 +73,10 @@ with fewer of them, or a smaller LearningRate."""
         )
         trees, factors, errors = self._with_probabilities(data) if self._real else self._with_classes(data)
         classes = len(data.classes)
-        importance = np.average([tree.feature_importances_ for tree in trees], axis=0, weights=factors)
+        # Of trees that are near guessing as little as they tell: SAMME.R gives all the same weight.
+        inside = np.clip(errors, _LEAST, 0.5)
+        told = np.log((1.0 - inside) / inside)
+        importance = told @ np.array([tree.feature_importances_ for tree in trees])
         self._ranking = ranked(data.labels, importance / max(importance.sum(), _LEAST))
         forest = Forest(classes)
         for tree, factor in zip(trees, factors / factors.sum(), strict=True):
