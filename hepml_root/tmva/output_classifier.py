@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepml_root.tmva.classifier_evaluation import ClassifierEvaluation, evaluate_classifier
-from hepml_root.tmva.pdf import Pdf
+from hepml_root.tmva.pdf import INTERPOLATIONS, Pdf
 from hepml_root.tmva.response_curves import EFFICIENCY_BINS, PLOT_BINS, ROC_BINS, ResponseStatistics
 from hepml_root.tmva.results import MethodResult
 from hepml_root.tmva.root_objects import histogram, histogram_of, keep, normalised
@@ -98,14 +98,18 @@ def _write_densities(directory: Any, result: MethodResult) -> None:
     pdfs = result.mva_pdfs or ()
     for (side, chosen, weights), pdf in zip(_sides(result, "training"), pdfs, strict=True):
         title = f"{result.title}_tr_{side}"
-        item = histogram(title, title, (_PDF_BINS, *ends), chosen, weights, errors=True)
+        bins = histogram_bins(pdf) or _PDF_BINS
+        item = histogram(title, title, (bins, *ends), chosen, weights, errors=True)
         keep(directory, normalised(item))
         keep(directory, density_histogram(title, pdf))
 
 
 def density_histogram(name: str, pdf: Pdf) -> Any:
     """Return a density as TMVA keeps it, named after the histogram that it was made of."""
-    title = f"{name}_smoothed_hist_from_spline{2 if pdf.interpolated else 0}"
+    kind = f"spline{2 if pdf.interpolated else 0}"
+    if pdf.source is not None:
+        kind = INTERPOLATIONS[pdf.source.method].replace("Spline", "spline")
+    title = f"{name}_smoothed_hist_from_{kind}"
     contents = pdf.values
     if not pdf.uniform:  # ROOT's reader of these plots knows equal bins only
         centres = pdf.low + (np.arange(ROC_BINS * PLOT_BINS) + 0.5) * (pdf.high - pdf.low) / (
@@ -114,3 +118,8 @@ def density_histogram(name: str, pdf: Pdf) -> Any:
         inside = np.clip(np.searchsorted(pdf.edges, centres, side="right") - 1, 0, len(contents) - 1)
         contents = contents[inside]
     return histogram_of(title, title, (len(contents), pdf.low, pdf.high), contents, kind="F")
+
+
+def histogram_bins(pdf: Pdf) -> int | None:
+    """Return how many bins the histogram has that a density was made of; None if that is not known."""
+    return len(pdf.source.contents) if pdf.source is not None and pdf.source.uniform else None

@@ -200,8 +200,20 @@ def test_boosting(classification):
     assert table["boostWeight"].tolist() == [1.5, 2.5, 3.5, 4.5, 5.5]
     assert method["BoostWeightVsTree"].values().tolist() == [1.5, 2.5, 3.5, 4.5, 5.5]
     assert method["ErrFractHist"].values() == pytest.approx(np.arange(5) / 10)
-    weights = method["BoostWeight"]  # 100 bins from 1 to 30
-    assert np.flatnonzero(weights.values()).tolist() == [int((w - 1) / 0.29) for w in np.arange(5) + 1.5]
+    weights = method["BoostWeight"]  # 100 bins from 0 to 30
+    assert np.flatnonzero(weights.values()).tolist() == [int(w / 0.3) for w in np.arange(5) + 1.5]
+
+
+def test_boosting_with_small_weights_and_without_errors(written):
+    """Weights of 0.2 to 0.4 do not lie in one bin; what is not there is not written."""
+    events = gaussian_classes(20, 5)
+    data = data_set(events, events, [variable("x"), variable("y")])
+    tables = {"MonitorNtuple": {"boostWeight": np.array([0.4, 0.2])}}
+    found = result(data, events.variables[:, 0], events.variables[:, 0], monitors=tables)
+    method = written(lambda file: write_output(file, data, [found]))["dataset/Method_BDT/BDT"]
+    assert np.flatnonzero(method["BoostWeight"].values()).tolist() == [45, 90]  # of 100 up to 0.44
+    assert method["MonitorNtuple"].keys() == ["iTree", "boostWeight"]
+    assert "ErrFractHist" not in names(method)
 
 
 def test_efficiencies_by_hand(written):
@@ -362,6 +374,8 @@ def test_monitors_from_weight_files_of_tmva(written, reference, events, expected
         density = directory["myvar1_sig_smoothed_hist_from_spline2"]
         width = np.diff(density.axis().edges())[0]
         assert density.values().sum() * width == pytest.approx(1.0, rel=1e-4)
+        # As many bins as in the weight file.
+        assert len(directory["myvar1_bgd"].values()) == 20
 
 
 def test_cuts_have_the_curve_of_their_boxes(written, reference, events, expected):
