@@ -15,11 +15,11 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from hepml_root import __version__
 from hepml_root.cli.compare import add_compare
+from hepml_root.cli.config import add_config
 from hepml_root.cli.factory import add_factory
 from hepml_root.cli.generate import add_generate
 from hepml_root.cli.gui import add_gui
@@ -203,19 +203,6 @@ def _demo(options: argparse.Namespace) -> int:
     from hepml_root.cli.demo import run_demo
 
     run_demo(options.output, overwrite=options.overwrite, epochs=options.epochs)
-    return 0
-
-
-def _config(options: argparse.Namespace) -> int:
-    folder = Path(__file__).resolve().parents[1]
-    if options.include_dir:
-        print(folder / "include")
-    if options.cmake_dir:
-        print(folder / "cmake")
-    if not (options.include_dir or options.cmake_dir):
-        from hepml_root.cli.config import print_installation
-
-        print_installation()
     return 0
 
 
@@ -469,16 +456,7 @@ examples:
     demo.add_argument("--epochs", type=int, metavar="N", help="fewer epochs, for a quick look")
     overwriting(demo)
 
-    config = command(
-        "config", _config, "say what is installed, and where the C++ headers and CMake files are",
-        """\
-examples:
-  hepml-root config                                     versions, and what to install for what is missing
-  g++ -O3 -march=native -I$(hepml-root config --include-dir) analysis.cpp
-  cmake -Dhepml_root_DIR=$(hepml-root config --cmake-dir) ..""",
-    )  # fmt: skip
-    config.add_argument("--include-dir", action="store_true", help="print the folder of the C++ headers")
-    config.add_argument("--cmake-dir", action="store_true", help="print the folder of hepml_rootConfig.cmake")
+    add_config(command)
     return top
 
 

@@ -1,16 +1,25 @@
-"""What ``hepml-root config`` prints: what is installed, and what to install for what is missing."""
+"""``hepml-root config``: what is installed, what to install for what is missing, and where C++ finds it."""
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import importlib.util
 import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from hepml_root import __version__
+
+EXAMPLES = """\
+examples:
+  hepml-root config                                     versions, and what to install for what is missing
+  g++ -O3 -march=native -I$(hepml-root config --include-dir) analysis.cpp
+  cmake -Dhepml_root_DIR=$(hepml-root config --cmake-dir) ..
+  ROOT_INCLUDE_PATH=$(hepml-root config --tmva-include-dir) root -l TMVAClassification.C"""
 
 # Distribution, module, what it is for, how to get it.
 _PACKAGES = (
@@ -30,6 +39,33 @@ _PACKAGES = (
     ("fastjet", "fastjet", "simulated jets", "pip install 'hepml_root[physics]'"),
     ("distributed", "distributed", "distributed RDataFrame", "pip install 'hepml_root[distributed]'"),
 )
+
+
+def add_config(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    added = command(
+        "config", run, "say what is installed, and where the C++ headers and CMake files are", EXAMPLES
+    )
+    added.add_argument("--include-dir", action="store_true", help="print the folder of the C++ headers")
+    added.add_argument("--cmake-dir", action="store_true", help="print the folder of hepml_rootConfig.cmake")
+    added.add_argument("--tmva-include-dir", action="store_true",
+                       help="print the folder of the headers that take the place of TMVA's")  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command with its parsed options."""
+    folder = Path(__file__).resolve().parents[1]
+    asked = [
+        (options.include_dir, folder / "include"),
+        (options.cmake_dir, folder / "cmake"),
+        (options.tmva_include_dir, folder / "include" / "tmva_shim"),
+    ]
+    for wanted, path in asked:
+        if wanted:
+            print(path)
+    if not any(wanted for wanted, _ in asked):
+        print_installation()
+    return 0
 
 
 def installation() -> list[tuple[str, str, str]]:

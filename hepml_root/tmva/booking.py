@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hepml_root.errors import SettingError, unknown
+from hepml_root.tmva.configuration import gConfig
 from hepml_root.tmva.methods.method import Booking, Method
 from hepml_root.tmva.methods.registry import method_class
 from hepml_root.tmva.options.declaration import keyword_text, parse
@@ -64,11 +65,10 @@ def book(
     parts = [part.strip() for part in parts if part.strip()]
 
     def made(name: str, texts: list[str], objects: Mapping[str, Any]) -> Method:
-        found = method_class(name)
+        found, names = method_class(name), gConfig().GetIONames()
+        folder = Path(names.fWeightFileDirPrefix) / dataset / names.fWeightFileDir
         values = parse((*SHARED, *found.own_options), ":".join(texts), f"{name} '{title}'")
-        return found(
-            Booking(job, dataset, title, name, values, analysis, Path(dataset) / "weights", dict(objects))
-        )
+        return found(Booking(job, dataset, title, name, values, analysis, folder, dict(objects)))
 
     of_boost = [part for part in parts if part.lower().lstrip("! ").startswith(_BOOST)]
     if type_name == "Boost" or not any(part.lower().startswith("boost_num") for part in of_boost):

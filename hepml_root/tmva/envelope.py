@@ -111,8 +111,8 @@ class Envelope:
         """Refuse methods that cannot be here."""
         if method.booking.type_name == "Cuts":
             raise SettingError(
-                f"{type(self).__name__}: '{method.booking.title}': Cuts has a box for each signal efficiency, "
-                "and no response that could be compared."
+                f"{type(self).__name__}: '{method.booking.title}': Cuts has a box for each signal "
+                "efficiency, and no response that could be compared."
             )
         if method.booking.type_name == "Category":
             raise SettingError(
@@ -147,10 +147,6 @@ class Envelope:
     def SetVerbose(self, verbose: bool = True) -> None:
         """Say more, or less."""
         self._console.verbose = bool(verbose)
-
-    def IsSilentFile(self) -> bool:
-        """Return whether no output file is written."""
-        return True
 
     def _wished(self) -> list[Wish]:
         if not self._wishes:

@@ -19,11 +19,13 @@ from hepml_root.tmva.classifier_evaluation import (
     roc_curve,
     roc_integral,
 )
+from hepml_root.tmva.configuration import gConfig
 from hepml_root.tmva.console import Console
 from hepml_root.tmva.dataloader import DataLoader
 from hepml_root.tmva.evaluation_table import evaluation_lines, ranking_lines
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.methods.method import Method
+from hepml_root.tmva.methods.registry import method_class
 from hepml_root.tmva.mva_pdfs import probability, rarity
 from hepml_root.tmva.options.declaration import parse
 from hepml_root.tmva.options.factory import FACTORY
@@ -105,15 +107,19 @@ class Factory:
         root = import_root()
         self._console = Console(
             "Factory",
-            silent=bool(self.options["Silent"]),
+            silent=self._switch("Silent", gConfig().IsSilent()),
             verbose=bool(self.options["V"]),
-            colour=bool(self.options["Color"]) and not root.gROOT.IsBatch(),
+            colour=self._switch("Color", gConfig().UseColor()) and not root.gROOT.IsBatch(),
         )
         self._analysis: str | None = None
         if self.options["AnalysisType"] != "Auto":
             self._analysis = str(self.options["AnalysisType"])
         self._methods: dict[str, dict[str, _Booked]] = {}
         self._variables_written: set[str] = set()
+
+    def _switch(self, name: str, otherwise: bool) -> bool:
+        """Return an option, or what gConfig() says where it was not given."""
+        return bool(self.options[name]) if name in self.options.given else otherwise
 
     def GetName(self) -> str:
         """Return the job's name."""
@@ -125,7 +131,9 @@ class Factory:
 
     # -- booking ---------------------------------------------------------------------------------------------
 
-    def BookMethod(self, loader: Any, method: Any, title: Any, options: Any = "", **keywords: Any) -> Method:
+    def BookMethod(
+        self, loader: Any, method: Any, title: Any, options: Any = "", **keywords: Any
+    ) -> Method | None:
         """Book a method; its options are read and checked at once.
 
         Arguments
@@ -142,20 +150,26 @@ class Factory:
         Returns
         -------
         Method
-            What was booked; ``AddMethod`` of kCategory is called on it.
+            What was booked; ``AddMethod`` of kCategory is called on it. None, with a warning, if the method
+            does not do this analysis.
 
         Raises
         ------
         SettingError
-            There is no such method or option (the nearest are named), the title is taken, or the method does
-            not do this analysis.
+            There is no such method or option (the nearest are named), or the title is taken.
         """
         if not isinstance(loader, DataLoader):
             raise SettingError(
                 f"BookMethod(loader, type, title, options): the first argument is a {type(loader).__name__}; "
                 "a DataLoader is needed."
             )
-        booked = self._book(loader, type_name(method), str(title), options, keywords)
+        name = type_name(method)
+        analysis = self._analysis = self._analysis or loader.analysis
+        if analysis not in method_class(name).analyses:
+            # As in TMVA, whose own tutorials book Fisher for several classes.
+            self._console.warning(f"{title}: {name} does not do {_ANALYSES[analysis]}; it is not booked.")
+            return None
+        booked = self._book(loader, name, str(title), options, keywords)
         own = self._methods.setdefault(loader.name, {})
         if str(title) in own:
             raise SettingError(f"a method '{title}' is booked already for the dataset '{loader.name}'.")
@@ -167,14 +181,14 @@ class Factory:
     def _book(
         self, loader: DataLoader, name: str, title: str, options: Any, keywords: Mapping[str, Any]
     ) -> Method:
-        if self._analysis is None:
-            self._analysis = loader.analysis
+        assert self._analysis is not None
         made = book(
             name, title, options, keywords, job=self.job, dataset=loader.name, analysis=self._analysis
         )
         self._console.line(f"Booking method: {title}")
         if made.options["H"] and made.summary:
-            self._console.named(title).line(made.summary)
+            for line in (made.summary, *made.help.splitlines()):
+                self._console.named(title).line(line)
         return made
 
     def DeleteAllMethods(self) -> None:

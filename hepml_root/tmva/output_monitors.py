@@ -31,11 +31,15 @@ def write_monitors(directory: Any, result: MethodResult) -> None:
     BDT: ``MonitorNtuple`` (iTree, boostWeight, errorFraction), ``BoostWeight``, ``BoostWeightVsTree``,
     ``ErrFractHist``, ``NodesBeforePruning``, ``NodesAfterPruning``. Networks: ``estimatorHistTrain`` and
     ``estimatorHistTest``; MLP ``weights_hist<layer><next>``. Likelihood: ``<variable>_{sig,bgd}``, the same
-    with ``_nice``, and the densities ``…_smoothed_hist_from_spline…``.
+    with ``_nice``, and the densities ``…_smoothed_hist_from_spline…``. Boost: ``MonitorBoost`` (iMethod,
+    boostWeight, errorFraction), ``BoostWeight`` and ``ErrFraction``.
     """
     boosting = result.monitors.get("MonitorNtuple")
     if boosting is not None:
         _write_boosting(directory, boosting)
+    boosted = result.monitors.get("MonitorBoost")
+    if boosted is not None:
+        _write_boosted(directory, boosted)
     convergence = result.monitors.get("Convergence")
     if convergence is not None:
         _write_convergence(directory, convergence)
@@ -90,6 +94,23 @@ def _write_boosting(directory: Any, table: Table) -> None:
         "BoostWeightVsTree", "Boost weights vs tree", binning, weight, kind="F",
         labels=("#tree", "boost weight"),
     ))  # fmt: skip
+
+
+def _write_boosted(directory: Any, table: Table) -> None:
+    """Weight and error of each training of a boosted method."""
+    number = np.asarray(table["iMethod"], np.int32)
+    branches = {"iMethod": Branch(number)}
+    for name, called, title in (
+        ("boostWeight", "BoostWeight", "Boost Weight"),
+        ("errorFraction", "ErrFraction", "Error Fraction (by boosted event weights)"),
+    ):
+        values = np.asarray(table[name], np.float64)
+        branches[name] = Branch(values)
+        keep(directory, histogram_of(
+            called, title, (len(number), 0.0, float(len(number))), values, kind="F",
+            labels=("Index of boosted classifier", title),
+        ))  # fmt: skip
+    write_tree(directory, "MonitorBoost", branches, title="Boost variables")
 
 
 def _write_convergence(directory: Any, table: Table) -> None:

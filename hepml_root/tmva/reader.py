@@ -24,7 +24,7 @@ from hepml_root.tmva.options.factory import READER
 from hepml_root.tmva.own_model import OwnModel
 from hepml_root.tmva.weights_xml import WeightFile, read_weights
 
-_NOT_A_NUMBER = -999.0  # what TMVA answers to an event with NaN
+NOT_A_NUMBER = np.float32(-999)  # what TMVA answers to an event with NaN
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,8 @@ class Reader:
         """
         self._add("spectator", self._spectators, expression, address)
 
-    def _add(self, kind: str, declared: list[_Declared], expression: str, address: Any) -> None:
+    def _add(self, kind: str, declared: list[_Declared], expression: Any, address: Any) -> None:
+        expression = str(expression)  # a TString as well
         if self._methods:
             raise SettingError(
                 f"the {kind} '{expression}' comes after BookMVA: declare all variables and spectators before."
@@ -128,7 +129,7 @@ class Reader:
             _value(address, expression)
         declared.append(_Declared(formula.strip(), label.strip(), address))
 
-    def BookMVA(self, tag: str, file: str | os.PathLike[str]) -> None:
+    def BookMVA(self, tag: Any, file: Any) -> None:
         """Read a weight file, and compile it if it is not in the cache.
 
         Arguments
@@ -136,7 +137,7 @@ class Reader:
         tag
             The name to evaluate it by.
         file
-            The file ``*.weights.xml``.
+            The file ``*.weights.xml``: a text, a TString or a path.
 
         Raises
         ------
@@ -150,7 +151,7 @@ class Reader:
         tag = str(tag)
         if tag in self._methods:
             raise SettingError(f"a method '{tag}' is booked already.")
-        weights = read_weights(file)
+        weights = read_weights(str(file))
         self._match("variable", "AddVariable", self._variables, weights.header.variables, weights)
         self._match("spectator", "AddSpectator", self._spectators, weights.header.spectators, weights)
         for entry in self._taken(weights):
@@ -210,7 +211,8 @@ class Reader:
         """Return the response of a classifier for one event.
 
         ``EvaluateMVA(tag[, aux])`` takes the event from the addresses, ``EvaluateMVA(values, tag[, aux])``
-        from a list. ``aux`` is the signal efficiency of the method Cuts. An event with NaN gives −999.
+        from a list. ``aux`` is the signal efficiency of the method Cuts. An event with NaN gives −999. A
+        regression with one target gives its value.
 
         Raises
         ------
@@ -219,9 +221,9 @@ class Reader:
         ShapeError
             ``values`` are not as many as variables.
         """
-        booked, values, aux = self._asked("EvaluateMVA", "Classification", arguments)
+        booked, values, aux = self._asked("EvaluateMVA", "Classification", arguments, regression=True)
         if np.isnan(values).any():
-            return _NOT_A_NUMBER
+            return float(NOT_A_NUMBER)
         return float(self._evaluated(booked, values, aux)[0])
 
     def EvaluateRegression(self, *arguments: Any) -> list[float]:
@@ -276,10 +278,13 @@ class Reader:
         return booked.weights.mva_pdfs, self._evaluated(booked, values, None), fraction
 
     def _asked(
-        self, call: str, analysis: str, arguments: tuple[Any, ...]
+        self, call: str, analysis: str, arguments: tuple[Any, ...], regression: bool = False
     ) -> tuple[_Booked, NDArray[np.float32], float | None]:
-        """Return the method, the event and the auxiliary value of a call."""
-        from_list = bool(arguments) and not isinstance(arguments[0], (str, os.PathLike))
+        """Return the method, the event and the auxiliary value of a call.
+
+        ``regression``: one with a single target will do.
+        """
+        from_list = bool(arguments) and not _is_text(arguments[0])
         rest = arguments[1:] if from_list else arguments
         if not rest or len(rest) > 2:
             raise SettingError(f"{call}(tag[, aux]) or {call}(values, tag[, aux]).")
@@ -288,7 +293,8 @@ class Reader:
             raise SettingError(unknown("method", tag, self._methods, "Book it with BookMVA(tag, file)."))
         booked = self._methods[tag]
         found = booked.weights.header.analysis
-        if found != analysis:
+        single = found == "Regression" and len(booked.weights.header.targets) == 1
+        if found != analysis and not (regression and single):
             calls = {"Classification": "MVA", "Regression": "Regression", "Multiclass": "Multiclass"}
             raise SettingError(f"'{tag}' is a {found.lower()} method: call Evaluate{calls[found]}.")
         if from_list:
@@ -326,6 +332,11 @@ class Reader:
         found = booked.sessions[box].infer(values[None])
         assert isinstance(found, np.ndarray)
         return found[0]
+
+
+def _is_text(value: Any) -> bool:
+    """Return whether a value is a text: also a TString, a std::string or a path."""
+    return isinstance(value, (str, os.PathLike)) or hasattr(value, "Data") or hasattr(value, "c_str")
 
 
 def _plain(expression: str) -> str:

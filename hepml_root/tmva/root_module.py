@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -116,14 +115,9 @@ def root_has_tmva() -> bool:
     >>> root_has_tmva()
     False
     """
-    import ROOT
+    from hepml_root.export.sofie import has_library
 
-    folders = [Path(entry) for entry in getattr(ROOT, "__path__", [])]
-    return any(
-        list(folder.glob(pattern))
-        for folder in (*folders, *(folder.parent for folder in folders))
-        for pattern in ("libTMVA.*", "lib/libTMVA.*", "lib/root/libTMVA.*")
-    )
+    return has_library("libTMVA")
 
 
 def _after_setup(ROOT: Any, action: Any) -> None:
@@ -160,9 +154,3 @@ def _prepare(ROOT: Any) -> None:
 
     classes[0].GetConfigFeatures = get_config_features
     classes[1].GetFromPipe = get_from_pipe
-
-
-def _uninstalled() -> bool:
-    """Whether nothing was provided in this program yet."""
-    ROOT = sys.modules.get("ROOT")
-    return ROOT is None or not isinstance(vars(ROOT).get("TMVA"), _Namespace)

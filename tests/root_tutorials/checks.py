@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 Check = Callable[[str], str]
 
-# A line of TMVA's last table, such as "     : dataset       BDT            : 0.754".
-_AREA = r"^\s*:?\s*\S+\s+(\S+)\s*:\s+([01]\.\d+)\s*$"
+# A line of TMVA's table of areas, such as "Factory       : dataset       BDT            : 0.754".
+_AREA = r"^\w*\s*: \S+\s+(\S+)\s*: ([01]\.\d+)\s*$"
 
 
 def says(pattern: str, meaning: str) -> Check:

@@ -79,6 +79,23 @@ def toy(train: int = 1000, seed: int = 100) -> DataSet:
     return DataSet("dataset", "Classification", described, (), (), ("Signal", "Background"), training, test)
 
 
+@functools.cache
+def toy_in_order() -> Sample:
+    """The training events of the reference in TMVA's order: shuffled once more, all together."""
+    generator = ROOT.TRandom3(100)
+    for _, weights in _columns():
+        _shuffled(generator, len(weights))
+    events = toy().training
+    return events.take(_shuffled(generator, len(events)))
+
+
+def bagged(fraction: float, events: int, seed: int = 1234) -> np.ndarray:
+    """The rows of TMVA's first random sample for trees."""
+    generator = ROOT.TRandom3(seed)
+    times = [int(generator.PoissonD(fraction)) for _ in range(events)]
+    return np.repeat(np.arange(events, dtype=np.int32), times)
+
+
 def toy_regression(train: int = 1000) -> DataSet:
     """ROOT's regression sample: the target "fvalue" of var1 and var2."""
     file = uproot.open(FOLDER + "tmva_reg_example.root")
@@ -100,15 +117,15 @@ def toy_regression(train: int = 1000) -> DataSet:
     )  # fmt: skip
 
 
-def higgs(names, train: int = 7000, seed: int = 1) -> DataSet:
-    """ROOT's Higgs sample with some of its variables."""
+def higgs(names, train: int = 7000, seed: int = 100) -> DataSet:
+    """ROOT's Higgs sample with some of its variables; events are chosen as in :func:`toy`."""
     file = uproot.open(FOLDER + "Higgs_data.root")
-    rng = np.random.default_rng(seed)
+    generator = ROOT.TRandom3(seed)
     parts = []
     for tree in ("sig_tree", "bkg_tree"):
         columns = file[tree].arrays(list(names), library="np")
         values = np.stack([columns[name] for name in names], axis=1).astype(np.float32)
-        parts.append(values[rng.permutation(len(values))])
+        parts.append(values[_shuffled(generator, len(values))])
     training, test = (
         _sample([part[rows] for part in parts], [np.ones(len(part[rows])) for part in parts])
         for rows in (slice(train), slice(train, None))

@@ -339,6 +339,40 @@ def test_a_method_that_is_never_wrong_decides_alone():
     assert (answers == np.where(data.test.classes == 0, 1.0, -1.0)).all()
 
 
+def test_the_output_file_of_boosted_methods(tmp_path):
+    """Their monitors are in the output file: the tree of TMVA's Boost, and that of boosted trees."""
+    from hepml_root.tmva.envelope import tried
+    from hepml_root.tmva.output_file import write_output
+
+    data = normal_data(events=200)
+    results = []
+    for type_name, title, options in (
+        ("Fisher", "Boosted", "Boost_Num=4:Boost_AdaBoostBeta=0.2:Boost_Transform=linear"),
+        ("PyAdaBoost", "Ada", "NEstimators=5:RandomState=1"),
+        ("PyAdaBoost", "Samme", "NEstimators=5:RandomState=1:Algorithm=SAMME"),
+    ):
+        results.append(tried(made(type_name, options, title), data, Console(title, silent=True))[1])
+    file = ROOT.TFile.Open(str(tmp_path / "out.root"), "RECREATE")
+    write_output(file, data, results)
+    monitor = file.Get("normal/Method_Boost/Boosted/MonitorBoost")
+    assert monitor.GetEntries() == len(results[0].monitors["MonitorBoost"]["iMethod"]) >= 2
+    errors = file.Get("normal/Method_Boost/Boosted/ErrFraction")
+    for number, (weight, error) in enumerate(
+        zip(
+            *(results[0].monitors["MonitorBoost"][name] for name in ("boostWeight", "errorFraction")),
+            strict=True,
+        )
+    ):
+        monitor.GetEntry(number)
+        assert (monitor.boostWeight, monitor.errorFraction) == (weight, error)
+        assert errors.GetBinContent(number + 1) == pytest.approx(error, rel=1e-6)
+    for result in results[1:]:
+        tree = file.Get(f"normal/Method_PyAdaBoost/{result.title}/MonitorNtuple")
+        assert tree.GetEntries() == 5
+        assert all(0.0 < entry.errorFraction < 0.5 for entry in tree)
+    file.Close()
+
+
 def test_the_best_cut_of_equal_answers():
     assert best_cut(np.zeros(4), np.array([True, True, False, False]), np.ones(4)) == (-1.0, 1.0)
 

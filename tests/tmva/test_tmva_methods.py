@@ -227,6 +227,7 @@ def test_cuts_before_trees_that_are_missing(tmp_path):
 @pytest.mark.parametrize(
     ("options", "why"),
     [
+        ({"BoostType": "RegBoost"}, "BoostType=RegBoost is not read"),
         ({"BoostType": "LogitBoost"}, "LogitBoost"),
         ({"Colour": "red"}, "no option 'Colour'"),
     ],

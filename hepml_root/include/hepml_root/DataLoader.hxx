@@ -56,10 +56,10 @@ public:
 
    void AddTree(TTree* tree, const TString& name, double weight = 1, const TCut& cut = "",
                 Types::ETreeType type = Types::kMaxTreeType) {
-      fRemote.Call("AddTree", {TreeTransfer::Describe(tree), name, weight, Text(cut), type});
+      AddDescribed(tree, name, weight, cut, type);
    }
    void AddTree(TTree* tree, const TString& name, double weight, const TCut& cut, const TString& type) {
-      fRemote.Call("AddTree", {TreeTransfer::Describe(tree), name, weight, Text(cut), type});
+      AddDescribed(tree, name, weight, cut, type);
    }
    void AddSignalTree(TTree* tree, double weight = 1, Types::ETreeType type = Types::kMaxTreeType) {
       AddTree(tree, "Signal", weight, "", type);
@@ -154,6 +154,12 @@ public:
    const RemoteObject& remote() const { return fRemote; }
 
 private:
+   void AddDescribed(TTree* tree, const TString& name, double weight, const TCut& cut, const Argument& type) {
+      // By itself: the interpreter of ROOT 6.40 crashes on an exception inside the braces.
+      const Argument described = TreeTransfer::Describe(tree);
+      fRemote.Call("AddTree", {described, name, weight, Text(cut), type});
+   }
+
    static const char* Text(const TCut& cut) { return cut.GetTitle(); }
 
    /// To TMVA's type 'D' all numbers are float, too.

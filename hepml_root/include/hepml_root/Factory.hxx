@@ -93,7 +93,9 @@ inline std::unique_ptr<TGraph> GraphOf(const Json& json) {
 class OutputFile {
 public:
    explicit OutputFile(TDirectory* to)
-       : fTo(to), fPath(to ? Conversation::Instance().TemporaryFile(".root") : "") {}
+       : fTo(to), fPath(to ? Conversation::Instance().TemporaryFile(".root") : "") {
+      RequireWritable();
+   }
 
    Argument AsArgument() const {
       return fTo ? Argument::Of("output", Json::Quoted(fPath)) : Argument::OfJson("null");
@@ -102,6 +104,7 @@ public:
    void Fetch() const {
       if (!fTo)
          return;
+      RequireWritable();
       Conversation::Instance().Call(fPath, "save");
       const TDirectory::TContext context;
       const std::unique_ptr<TFile> file(TFile::Open(fPath.c_str()));
@@ -111,6 +114,12 @@ public:
    }
 
 private:
+   void RequireWritable() const {
+      if (fTo && !fTo->IsWritable())
+         throw std::runtime_error(std::string("hepml_root: the output file '") + fTo->GetName() +
+                                  "' is not open for writing");
+   }
+
    TDirectory* fTo;
    std::string fPath;
 };

@@ -36,6 +36,7 @@ from hepml_root.tmva.methods.scikit_trees import (
 from hepml_root.tmva.options.scikit import ADA_BOOST
 
 _LEAST = float(np.finfo(np.float64).eps)
+_Boosted = tuple[list[Any], NDArray[np.float64], NDArray[np.float64]]  # trees, their weights, their errors
 
 
 class AdaBoost(Method):
@@ -65,7 +66,7 @@ class AdaBoost(Method):
         refuse_negative_weights(
             self.booking, data, "Boosting multiplies weights, and takes them as probabilities."
         )
-        trees, factors = self._with_probabilities(data) if self._real else self._with_classes(data)
+        trees, factors, errors = self._with_probabilities(data) if self._real else self._with_classes(data)
         classes = len(data.classes)
         forest = Forest(classes)
         for tree, factor in zip(trees, factors / factors.sum(), strict=True):
@@ -81,14 +82,14 @@ class AdaBoost(Method):
         graph = Graph(INPUT)
         decision = forest.add_to(graph, INPUT)
         result = own_graph(graph, self.booking.title, data, graph.add("Softmax", decision, axis=1))
-        weights = {"iTree": np.arange(len(trees)), "boostWeight": np.asarray(factors)}
-        return Trained(result, {"MonitorNtuple": weights})
+        boosting = {"iTree": np.arange(len(trees)), "boostWeight": factors, "errorFraction": errors}
+        return Trained(result, {"MonitorNtuple": boosting})
 
     @property
     def _real(self) -> bool:
         return bool(self.options["Algorithm"] == "SAMME.R")
 
-    def _with_probabilities(self, data: DataSet) -> tuple[list[Any], NDArray[np.float64]]:
+    def _with_probabilities(self, data: DataSet) -> _Boosted:
         from sklearn.tree import DecisionTreeClassifier
 
         sample, classes = data.training, len(data.classes)
@@ -96,19 +97,21 @@ class AdaBoost(Method):
         codes = np.where(np.eye(classes)[sample.classes] > 0, 1.0, -1.0 / (classes - 1))
         random = np.random.RandomState(self._seed)
         trees: list[Any] = []
+        errors = []
         for _ in range(self._count):
             tree = DecisionTreeClassifier(**{"random_state": random.randint(2**31 - 1)} | self._tree)
             tree.fit(sample.variables, sample.classes, weights)
             trees.append(tree)
             shares = np.clip(probabilities(tree.tree_)[tree.apply(sample.variables)], _LEAST, None)
-            if not weights[shares.argmax(axis=1) != sample.classes].sum() > 0.0:
+            errors.append(float(weights[shares.argmax(axis=1) != sample.classes].sum()))
+            if not errors[-1] > 0.0:
                 break  # nothing is left to learn
             score = (codes * np.log(shares)).sum(axis=1)
             weights = weights * np.exp(-self._rate * (classes - 1.0) / classes * score)
             weights /= weights.sum()
-        return trees, np.ones(len(trees))
+        return trees, np.ones(len(trees)), np.array(errors)
 
-    def _with_classes(self, data: DataSet) -> tuple[list[Any], NDArray[np.float64]]:
+    def _with_classes(self, data: DataSet) -> _Boosted:
         from sklearn.ensemble import AdaBoostClassifier
         from sklearn.tree import DecisionTreeClassifier
 
@@ -117,4 +120,5 @@ class AdaBoost(Method):
             DecisionTreeClassifier(**self._tree), n_estimators=self._count, learning_rate=self._rate,
             random_state=self._seed,
         ).fit(sample.variables, sample.classes, sample.weights)  # fmt: skip
-        return model.estimators_, model.estimator_weights_[: len(model.estimators_)]
+        trees = model.estimators_
+        return trees, model.estimator_weights_[: len(trees)], model.estimator_errors_[: len(trees)]

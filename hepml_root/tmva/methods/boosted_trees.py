@@ -19,6 +19,7 @@ from hepml_root.tmva.methods.method import Booking, Method, Trained, positive_pa
 from hepml_root.tmva.negative_weights import paired
 from hepml_root.tmva.options.declaration import Options, Value
 from hepml_root.tmva.options.trees import BDT, NO_PRUNING
+from hepml_root.tmva.preselection import PreselectionCut, decided, find_cuts
 from hepml_root.tmva.tree_boosting import (
     AdaBoostSettings,
     Bagging,
@@ -107,6 +108,9 @@ Linear correlations need many cuts: VarTransform=D helps."""
                 f"'{title}': {len(data.targets)} targets; a BDT learns one. Book one for each."
             )
         events = self._events(data)
+        cuts: tuple[PreselectionCut, ...] = ()
+        if options["DoPreselection"] and data.analysis == "Classification":
+            cuts, events = self._preselected(events, data, console)
         weights = self._normalised(events, data)
         growth = self._growth(data, len(events))
         whole = [variable.kind == "I" for variable in data.variables]
@@ -128,7 +132,7 @@ Linear correlations need many cuts: VarTransform=D helps."""
                 "errorFraction": np.array(found.errors),
             }
         }
-        return Trained(BoostedTrees(str(options["BoostType"]), leaf, tuple(found.trees)), monitors)
+        return Trained(BoostedTrees(str(options["BoostType"]), leaf, tuple(found.trees), cuts), monitors)
 
     def ranking(self) -> list[tuple[str, float]] | None:
         return getattr(self, "_ranking", None)
@@ -178,6 +182,24 @@ Linear correlations need many cuts: VarTransform=D helps."""
             )
         return events
 
+    def _preselected(
+        self, events: Sample, data: DataSet, console: Console
+    ) -> tuple[tuple[PreselectionCut, ...], Sample]:
+        """Return the cuts beyond which there is one class only, and the events that are left for trees."""
+        signal = events.classes == data.signal
+        cuts = find_cuts(events.variables, signal, events.weights)
+        for cut in cuts:
+            what = "signal" if cut.answer > 0 else "background"
+            sign = ">" if cut.above else "<"
+            console.line(f"found cut: {what} if {data.labels[cut.variable]} {sign} {cut.cut:g}")
+        left = events.take(decided(cuts, events.variables) == 0)
+        if len(np.unique(left.classes)) < 2:
+            raise EmptySelectionError(
+                f"'{self.booking.title}': DoPreselection tells the classes apart by itself, leaving nothing "
+                "to learn for trees. Cut on these variables in the analysis."
+            )
+        return cuts, left
+
     def _normalised(self, events: Sample, data: DataSet) -> NDArray[np.float64]:
         """Return weights whose sum is the number of events; those of signal and background are balanced."""
         weights = events.weights.astype(np.float64)
@@ -188,8 +210,8 @@ Linear correlations need many cuts: VarTransform=D helps."""
         sums = [float(weights[mask].sum()) for mask in (signal, ~signal)]
         if not min(sums) > 0:
             raise WeightError(
-                f"'{self.booking.title}': the weights add up to {sums[0]:g} for the signal and {sums[1]:g} for "
-                "the background in training."
+                f"'{self.booking.title}': the weights add up to {sums[0]:g} for the signal and {sums[1]:g} "
+                "for the background in training."
             )
         ratio = float(self.options["SigToBkgFraction"])
         shares = (ratio / (1.0 + ratio), 1.0 / (1.0 + ratio))
@@ -227,7 +249,10 @@ Linear correlations need many cuts: VarTransform=D helps."""
         settings = AdaBoostSettings(
             kind, trees, float(options["AdaBoostBeta"]), self._leaf() == "kind",
             options["NegWeightTreatment"] == "InverseBoostNegWeights",
-            (float(options["Css"]), float(options["Cts_sb"]), float(options["Ctb_ss"]), float(options["Cbb"])),
+            costs=(
+                float(options["Css"]), float(options["Cts_sb"]), float(options["Ctb_ss"]),
+                float(options["Cbb"]),
+            ),
         )  # fmt: skip
         return ada_boost(forester, count, signal, weights, settings, bagging)
 

@@ -43,6 +43,7 @@ Method=Mahalanobis takes the covariance of all events together."""
         events = positive_part(data, self.options)
         signal = events.classes == data.signal
         values = events.variables.astype(np.float64)
+        refuse_constant(values, data.labels, self.booking.title)
         sums, means, covariances = [], [], []
         for name, mask in (("signal", signal), ("background", ~signal)):
             weights = events.weights[mask]
@@ -78,6 +79,19 @@ Method=Mahalanobis takes the covariance of all events together."""
         return getattr(self, "_ranking", None)
 
 
+def refuse_constant(values: NDArray[np.float64], labels: Sequence[str], title: str) -> None:
+    """Raise if a variable has one value only.
+
+    Raises
+    ------
+    SettingError
+        It has.
+    """
+    constant = [label for label, column in zip(labels, values.T, strict=True) if np.ptp(column) == 0]
+    if constant:
+        raise SettingError(f"'{title}': {', '.join(constant)} is constant in training. Leave it out.")
+
+
 def solve(
     matrix: NDArray[np.float64], side: NDArray[np.float64], labels: Sequence[str], title: str
 ) -> NDArray[np.float64]:
@@ -86,12 +100,10 @@ def solve(
     Raises
     ------
     SettingError
-        It is singular: a variable is constant, or a linear function of others.
+        It is singular: a variable is a linear function of others.
     """
     scale = np.sqrt(np.abs(np.diag(matrix)))
-    constant = [label for label, size in zip(labels, scale, strict=True) if not size > 0]
-    if constant:
-        raise SettingError(f"'{title}': {', '.join(constant)} is constant in training. Leave it out.")
+    scale = np.where(scale > 0, scale, 1.0)
     correlations = matrix / np.outer(scale, scale)
     if np.abs(np.linalg.eigvalsh(correlations)).min() < _SINGULAR:
         raise SettingError(

@@ -14,7 +14,7 @@ from hepml_root.errors import WeightError
 from hepml_root.tmva.console import Console
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.linear import Linear
-from hepml_root.tmva.methods.fisher import print_coefficients, solve
+from hepml_root.tmva.methods.fisher import print_coefficients, refuse_constant, solve
 from hepml_root.tmva.methods.method import Method, Trained, positive_part, ranked
 from hepml_root.tmva.options.classical import LD
 
@@ -43,6 +43,7 @@ It needs no tuning. What is not linear in the variables escapes it: transform th
         else:
             wanted = (events.classes == data.signal).astype(np.float64)[:, None]
         values = events.variables.astype(np.float64)
+        refuse_constant(values, data.labels, self.booking.title)
         mean, middle = weights @ values / total, weights @ wanted / total
         centred = values - mean
         covariance = (centred * weights[:, None]).T @ centred / total

@@ -132,7 +132,8 @@ TransformOutput spreads a response that crowds at 0 and 1."""
         if least < 0 or most < 0:
             least = most = max(smoothings, 0)
         kernels = Kernels(
-            1, _ITERATIONS[str(self._of("KDEiter", i, suffix))], _BORDERS[str(self._of("KDEborder", i, suffix))],
+            1, _ITERATIONS[str(self._of("KDEiter", i, suffix))],
+            _BORDERS[str(self._of("KDEborder", i, suffix))],
             float(str(self._of("KDEFineFactor", i, suffix))),
         )  # fmt: skip
         label = "sig" if suffix == "Sig" else "bgd"

@@ -45,7 +45,8 @@ The response is 1 inside the box: ask the Reader with the signal efficiency, Eva
             )
         if self.options["EffMethod"] != "EffSel":
             raise SettingError(
-                f"'{title}': EffMethod={self.options['EffMethod']}: efficiencies are counted here. Take EffSel."
+                f"'{title}': EffMethod={self.options['EffMethod']}: efficiencies are counted here. Take "
+                "EffSel."
             )
         if self._tries() < 0:
             raise SettingError(f"'{title}': the numbers of FitMethod={method} have to be positive.")
@@ -97,7 +98,6 @@ The response is 1 inside the box: ask the Reader with the signal efficiency, Eva
                 f"{found.background_efficiency[box]:.4f})"
             )
             for i, variable in enumerate(data.variables):
-                console.line(
-                    f"Cut[{i:2}]: {found.least[box, i]:>10.6g} < {variable.label} <= {found.most[box, i]:>10.6g}"
-                )
+                low, high = found.least[box, i], found.most[box, i]
+                console.line(f"Cut[{i:2}]: {low:>10.6g} < {variable.label} <= {high:>10.6g}")
         return Trained(found)

@@ -29,6 +29,7 @@ METHODS: dict[str, tuple[str, str]] = {
 
 # What TMVA has and this does not, as the end of a sentence that begins with the name.
 NOT_THERE = {
+    "CrossValidation": "is what TMVA.CrossValidation makes of the methods that it books.",
     "PDERS": "searches the training events for every event; kKNN does the like.",
     "PDEFoam": "is not trained here; kLikelihood and kKNN estimate densities.",
     "HMatrix": "is not trained here; kFisher is the same idea with the right covariance.",

@@ -167,8 +167,8 @@ HEPML = (
     Option("Model", "dense", "A model of the zoo, or a generator of showers."),
     Option("Preset", "default", "Settings of that model that belong together."),
     Option("Loss", "", "By default the cross entropy; significance, asimov, … with their settings."),
-    Option("Signal", 0.0, "Expected signal events of a loss that counts; 0: the sum of the test weights."),
-    Option("Background", 0.0, "Expected background events of a loss that counts."),
+    Option("Signal", 0.0, "Expected signal events, for a loss that counts events."),
+    Option("Background", 0.0, "Expected background events, likewise."),
     Option("Systematic", 0.0, "Relative uncertainty of the background, of a loss that has one."),
     Option("Optimizer", "adam", "A name of Keras."),
     Option("LearningRate", 1e-3, "Of the optimizer."),
@@ -185,5 +185,5 @@ HEPML = (
     Option("Padding", "", "A constituent is there where this feature is not zero; by default where any is."),
     Option("Geometry", "", "Of generators: a calorimeter by name, such as lar-3."),
     Option("Conditions", "", "Of generators: spectators that a shower depends on, separated by commas."),
-    Option("Class", "", "Of generators: the class whose showers are learnt; by default the signal."),
+    Option("Class", "", "The class that an autoencoder learns (background) or a generator (signal)."),
 )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from hepml_root.tmva.options.classical import CUTS, FISHER, LD, LIKELIHOOD
 from hepml_root.tmva.options.declaration import Option
+from hepml_root.tmva.options.networks import MLP
 from hepml_root.tmva.options.shared import SHARED
 from hepml_root.tmva.options.trees import BDT
 
@@ -23,13 +24,7 @@ _OLD_TREES = (
     *("PruneBeforeBoost", "RenormByClass", "UseWeightedTrees", "SampleFraction", "NoNegWeightsInTraining"),
     *("BaggedGrad", "UseWeightedTreesForMVA"),
 )
-_NETWORK = (
-    *("NCycles", "HiddenLayers", "NeuronType", "RandomSeed", "EstimatorType", "NeuronInputType"),
-    *("TrainingMethod", "LearningRate", "DecayRate", "TestRate", "EpochMonitoring", "Sampling"),
-    *("SamplingEpoch", "SamplingImportance", "SamplingTraining", "SamplingTesting", "ResetStep", "Tau"),
-    *("BPMode", "BatchSize", "ConvergenceImprove", "ConvergenceTests", "UseRegulator", "UpdateLimit"),
-    *("CalculateErrors", "WeightRange", "PopSize", "Steps", "CalculateErrorsOfMVA"),
-)
+_OLD_NETWORK = ("PopSize", "Steps", "CalculateErrorsOfMVA")
 
 METHODS = ("BDT", "MLP", "Fisher", "LD", "Likelihood", "Cuts")
 
@@ -40,7 +35,7 @@ def _known(declared: Sequence[Option], old: Sequence[str] = ()) -> frozenset[str
 
 KNOWN_OPTIONS: dict[str, frozenset[str]] = {
     "BDT": _known(BDT, _OLD_TREES),
-    "MLP": _known((), _NETWORK),
+    "MLP": _known(MLP, _OLD_NETWORK),
     "Fisher": _known(FISHER),
     "LD": _known(LD),
     "Likelihood": _known(LIKELIHOOD),
@@ -51,7 +46,7 @@ KNOWN_OPTIONS: dict[str, frozenset[str]] = {
 NOT_READ = {
     "PDEFoam": "keeps its cells in a ROOT file beside the XML.",
     "PDERS": "searches the training events themselves, which no network can do.",
-    "KNN": "searches the training events themselves, which no network can do.",
+    "KNN": "holds all training events in a form that is not read; train it with the Factory of this package.",
     "DNN": "is not read; train the network with hepml_root, or export it from TMVA with SOFIE.",
     "DL": "is not read; train the network with hepml_root, or export it from TMVA with SOFIE.",
     "PyKeras": "keeps its network in a Keras file, which hr.attach and hr.export take.",
