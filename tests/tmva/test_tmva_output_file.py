@@ -7,6 +7,7 @@ import pytest
 import uproot
 from method_results import data_set, gaussian_classes, result, sample, variable
 
+from hepml_root import tmva as TMVA
 from hepml_root.errors import NonFiniteInputError, OutputWriteError, SettingError, ShapeError
 from hepml_root.tmva.output_file import write_output
 from hepml_root.tmva.output_variables import TransformedVariables, correlation, write_input_variables
@@ -265,6 +266,33 @@ def test_many_variables_have_no_scatter_plots(written):
     data = data_set(training, training, [variable(f"x{i}") for i in range(21)])
     file = written(lambda file: write_output(file, data, []))["dataset"]
     assert "CorrelationPlots" not in names(file["InputVariables_Id"])
+
+
+def test_bins_of_gconfig(written):
+    training = gaussian_classes(200, 4)
+    data = data_set(training, training, [variable("x"), variable("y")])
+    found = result(data, training.variables[:, 0], training.variables[:, 0])
+    plotting = TMVA.gConfig().GetVariablePlotting()
+    try:
+        plotting.fNbins1D, plotting.fTimesRMS, plotting.fNbins2D = 17, 1.5, 50
+        plotting.fNbinsMVAoutput, plotting.fNbinsXOfROCCurve = 12, 10
+        file = written(lambda file: write_output(file, data, [found]))["dataset"]
+        x, weights = np.float64(training.variables[:, 0]), training.weights
+        histogram = file["InputVariables_Id/x__Signal_Id"]
+        assert len(histogram.values()) == 17
+        mean = np.average(x, weights=weights)
+        spread = np.sqrt(np.average((x - mean) ** 2, weights=weights))
+        assert histogram.axis().low == pytest.approx(mean - 1.5 * spread)
+        below = weights[(training.classes == 0) & (x < mean - 1.5 * spread)].sum()
+        assert histogram.values(flow=True)[0] == pytest.approx(below)
+        assert file["InputVariables_Id/CorrelationPlots/scat_y_vs_x_Signal_Id"].values().shape == (50, 50)
+        assert len(file["Method_BDT/BDT/MVA_BDT_S"].values()) == 12
+        assert len(file["Method_BDT/BDT/MVA_BDT_rejBvsS"].values()) == 10
+        plotting.fMaxNumOfAllowedVariablesForScatterPlots = 1
+        without = written(lambda file: write_output(file, data, [found]))["dataset"]
+        assert "CorrelationPlots" not in names(without["InputVariables_Id"])
+    finally:
+        TMVA.gConfig().DestroyInstance()
 
 
 def test_several_classes(written):
