@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,8 @@ class Phase:
         Strength of a penalty ``L1`` (Σ|w|) or ``L2`` (Σ w²); none without one of these.
     drop
         Part of the values that is left out before each layer.
+    of_optimizers
+        Names and values of what single optimizers take, such as ``("ADAM_beta1", 0.9)``.
     """
 
     learning_rate: float = 1e-3
@@ -38,6 +42,12 @@ class Phase:
     weight_decay: float = 0.0
     regularization: str = "NONE"
     drop: tuple[float, ...] = ()
+    of_optimizers: tuple[tuple[str, float], ...] = ()
+
+    def of_optimizer(self) -> dict[str, float]:
+        """Return what the phase's own optimizer takes: ``{"beta1": 0.9}``."""
+        start = f"{self.optimizer}_"
+        return {name[len(start) :]: value for name, value in self.of_optimizers if name.startswith(start)}
 
 
 OPTIMIZERS = ("SGD", "ADAM", "ADAGRAD", "RMSPROP", "ADADELTA")
@@ -51,6 +61,11 @@ _SETTINGS: dict[str, tuple[str, type, float, float]] = {
     "ConvergenceSteps": ("patience", int, 1, 1e9),
     "WeightDecay": ("weight_decay", float, 0.0, 1e6),
 }
+# Of single optimizers: the largest value that each may have (0 is the smallest).
+_OF_OPTIMIZERS = {
+    "ADAM_beta1": 0.99999, "ADAM_beta2": 0.99999, "ADAM_eps": 1.0, "ADADELTA_rho": 0.99999,
+    "ADADELTA_eps": 1.0, "ADAGRAD_eps": 1.0, "RMSPROP_rho": 0.99999, "RMSPROP_eps": 1.0,
+}  # fmt: skip
 # What TMVA's kDL reads and does not use, either.
 _UNUSED = ("Repetitions", "DropRepetitions", "Renormalize", "Multithreading")
 
@@ -76,13 +91,28 @@ def parse_strategy(text: str, what: str = "DL") -> list[Phase]:
         if not block:
             raise SettingError(f"{where}: it is empty.")
         values: dict[str, Any] = {}
-        for part in filter(None, (part.strip() for part in block.split(","))):
+        for part in filter(None, (part.strip() for part in _with_commas(block, where).split(","))):
             name, equals, given = (piece.strip() for piece in part.partition("="))
             if not equals or not given:
                 raise SettingError(f"{where}: '{part}': name=value is needed.")
-            values |= _setting(name, given, where)
+            found = _setting(name, given, where)
+            if "of_optimizers" in found:
+                found["of_optimizers"] = (*values.get("of_optimizers", ()), *found["of_optimizers"])
+            values |= found
         phases.append(Phase(**values))
     return phases
+
+
+def _with_commas(block: str, where: str) -> str:
+    """Return a phase with the commas that were forgotten between a number and the next setting.
+
+    TMVA reads ``MaxEpochs=10Optimizer=ADAM``, which is in ROOT's own tutorial of recurrent networks.
+    """
+    names = "|".join((*_SETTINGS, *_OF_OPTIMIZERS, "Optimizer", "Regularization", "DropConfig", *_UNUSED))
+    forgotten = rf"(?<=[0-9.])\s*(?=({names})\s*=)"
+    for name in re.findall(forgotten, block):
+        warnings.warn(f"{where}: there is no comma before '{name}'; it is read as if.", stacklevel=4)
+    return re.sub(forgotten, ",", block)
 
 
 def _setting(name: str, given: str, where: str) -> dict[str, Any]:
@@ -99,19 +129,31 @@ def _setting(name: str, given: str, where: str) -> dict[str, Any]:
         return {"regularization": given.upper()}
     if lower == "dropconfig":
         return {"drop": _drop(given, where)}
+    special = [known for known in _OF_OPTIMIZERS if known.lower() == lower]
+    if special:
+        value = _number(given)
+        if not 0 <= value <= _OF_OPTIMIZERS[special[0]]:
+            raise SettingError(
+                f"{where}: {special[0]}={given}: a number from 0 to {_OF_OPTIMIZERS[special[0]]:g} is needed."
+            )
+        return {"of_optimizers": ((special[0], value),)}
     found = [known for known in _SETTINGS if known.lower() == lower]
     if not found:
-        known = [*_SETTINGS, "Optimizer", "Regularization", "DropConfig", *_UNUSED]
+        known = [*_SETTINGS, *_OF_OPTIMIZERS, "Optimizer", "Regularization", "DropConfig", *_UNUSED]
         raise SettingError(f"{where}: {unknown('setting', name, known)}")
     target, kind, least, most = _SETTINGS[found[0]]
-    try:
-        value = float(given)
-    except ValueError:
-        value = float("nan")
+    value = _number(given)
     if not least <= value <= most or (kind is int and value != int(value)):
         wanted = "a whole number" if kind is int else "a number"
         raise SettingError(f"{where}: {found[0]}={given}: {wanted} from {least:g} to {most:g} is needed.")
     return {target: kind(value)}
+
+
+def _number(given: str) -> float:
+    try:
+        return float(given)
+    except ValueError:
+        return float("nan")
 
 
 def _drop(given: str, where: str) -> tuple[float, ...]:
