@@ -50,7 +50,7 @@ class ResponseStatistics:
     @property
     def upper_edge(self) -> float:
         """Upper edge of the histograms."""
-        return self.high + _MARGIN
+        return max(self.high + _MARGIN, math.nextafter(self.high, math.inf))
 
     @property
     def significance(self) -> float:

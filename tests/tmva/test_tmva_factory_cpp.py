@@ -26,20 +26,23 @@ from hepml_root.tmva.factory import Factory
 INCLUDE = Path(__file__).resolve().parents[2] / "hepml_root" / "include"
 
 
+def answers_of(call: str, folder: Path, include: Path) -> dict[str, str]:
+    """Run a macro of this folder in ROOT's own program; return what it says after "> "."""
+    program = Path(str(ROOT.TROOT.GetBinDir())) / "root.exe"
+    done = subprocess.run(
+        [str(program), "-l", "-b", "-q", str(Path(__file__).with_name(call))],
+        cwd=folder, capture_output=True, text=True, check=False,
+        env=os.environ | {"HEPML_ROOT_PYTHON": sys.executable, "ROOT_INCLUDE_PATH": str(include)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr + done.stdout
+    return dict(line[2:].split(" ", 1) for line in done.stdout.splitlines() if line.startswith("> "))
+
+
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory) -> tuple[Path, dict[str, str]]:
     """The folder that the macro has worked in, and its answers."""
     folder = tmp_path_factory.mktemp("factory_cpp")
-    macro = Path(__file__).with_name("factory_calls.C")
-    program = Path(str(ROOT.TROOT.GetBinDir())) / "root.exe"
-    done = subprocess.run(
-        [str(program), "-l", "-b", "-q", f'{macro}("{folder}")'],
-        cwd=folder, capture_output=True, text=True, check=False,
-        env=os.environ | {"HEPML_ROOT_PYTHON": sys.executable, "ROOT_INCLUDE_PATH": str(INCLUDE)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr + done.stdout
-    lines = [line[2:].split(" ", 1) for line in done.stdout.splitlines() if line.startswith("> ")]
-    return folder, dict(lines)
+    return folder, answers_of(f'factory_calls.C("{folder}")', folder, INCLUDE)
 
 
 def test_the_same_events_give_the_same_weights(calls, monkeypatch):
@@ -108,6 +111,24 @@ def test_curves_and_methods(calls):
     _, answers = calls
     assert answers["curves"] == "1 2 Signal efficiency (Sensitivity)"
     assert answers["booked"] == "10"
+
+
+def test_cross_validation_with_the_names_of_tmva(tmp_path):
+    answers = answers_of("cross_validation_calls.C", tmp_path, INCLUDE / "tmva_shim")
+    first, second, mean, spread, folds = map(float, answers["areas"].split())
+    # Two Gaussians of width 1 at ±1: AUC = Phi(sqrt 2) = 0.921, ± 0.014 of 200 + 200 events a fold.
+    assert abs(first - 0.921) < 0.06
+    assert abs(second - 0.921) < 0.06
+    assert mean == pytest.approx((first + second) / 2, abs=1e-5)
+    assert spread == pytest.approx(abs(first - second) / 2**0.5, abs=1e-5)
+    assert folds == 2
+    assert answers["method"] == "Fisher 2 100"
+    assert "FoldFileOutput is not done from C++" in answers["files"]
+    values = answers["reader"].split()
+    assert values[0] == values[2] != values[1] == values[3]
+    assert answers["parts"] == "4 bc d"
+    with uproot.open(tmp_path / "cv.root") as file:
+        assert "folds" in file.keys(recursive=False, cycle=False)
 
 
 def test_the_constants_are_those_of_python():

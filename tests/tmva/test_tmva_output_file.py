@@ -381,6 +381,21 @@ def test_cuts_have_the_curve_of_their_boxes(written, reference, events, expected
     assert curve.mean() == pytest.approx(0.79, abs=0.06)
 
 
+def test_names_that_collide_or_end_a_leaf(written):
+    """A method called like a variable; a class with a slash and a colon."""
+    events = sample(np.arange(4)[:, None], [0, 1, 0, 1])
+    data = data_set(events, events, [variable("x")])
+    found = result(data, [5, 6, 7, 8], [5, 6, 7, 8], title="x")
+    tree = written(lambda file: write_output(file, data, [found], variables=False))["dataset/TestTree"]
+    assert tree["x"].array(library="np").tolist() == [0, 1, 2, 3]
+    assert tree["MVA_x"].array(library="np").tolist() == [5, 6, 7, 8]
+    several = data_set(events, events, [variable("x")], analysis="Multiclass", classes=("a/b", "c:d"))
+    found = result(several, np.ones((4, 2)), np.zeros((4, 2)), title="DL", type_name="DL")
+    tree = written(lambda file: write_output(file, several, [found], variables=False))["dataset/TestTree"]
+    assert tree["DL"].array(library="np").dtype.names == ("a_b", "c_d")
+    assert tree["className"].array(library="np").tolist() == ["a/b", "c:d", "a/b", "c:d"]
+
+
 def test_a_second_writing_replaces(written):
     events = gaussian_classes(40, 6)
     data = data_set(events, events, [variable("x"), variable("y")])
