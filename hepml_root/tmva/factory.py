@@ -332,7 +332,10 @@ class Factory:
                 if booked.method.booking.analysis == "Classification":
                     booked.evaluation = evaluate_classifier(self._tested(booked))
                     evaluations[booked.method.booking.title] = booked.evaluation
-            for line in evaluation_lines(results, evaluations):
+            for line in evaluation_lines(
+                results, evaluations, roc=bool(self.options["ROC"]),
+                correlations=bool(self.options["Correlations"]),
+            ):  # fmt: skip
                 self._console.line(line)
             if self._output:
                 data = results[0].data
