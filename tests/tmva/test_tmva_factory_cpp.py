@@ -57,7 +57,7 @@ def test_the_same_events_give_the_same_weights(calls, monkeypatch):
     """From a file, from memory, and with a friend and aliases the events are the same; so they are in
     Python."""
     folder, answers = calls
-    # Two Gaussians of widths 1, 2 x 0.5 apart in x and in y: AUC = Phi(1) = 0.841, ± 0.018 of 500 events; 4 times that.
+    # Two Gaussians of widths 1, 2 x 0.5 apart in x and in y: AUC = Phi(1) = 0.841, ± 0.018.
     assert abs(float(answers["from_file"]) - 0.841) < 0.07
     assert answers["in_memory"] == answers["from_file"] == answers["with_friend"]
     found = [
