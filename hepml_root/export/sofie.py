@@ -45,9 +45,16 @@ def why_not() -> str:
 
     ROOT is looked for, not started.
     """
+    if importlib.util.find_spec("ROOT") is None:
+        return "ROOT is not installed."
+    return "" if has_library(LIBRARY) else f"this ROOT has no SOFIE ({LIBRARY} is not there)."
+
+
+def has_library(name: str) -> bool:
+    """Return whether ROOT has a library, such as ``libTMVA``; ROOT is looked for, not started."""
     found = importlib.util.find_spec("ROOT")
     if found is None or found.origin is None:
-        return "ROOT is not installed."
+        return False
     folder = Path(found.origin).parent
     folders = [folder, folder.parent, folder / "lib", folder.parent / "lib"]
     if os.environ.get("ROOTSYS"):
@@ -55,9 +62,7 @@ def why_not() -> str:
     if shutil.which("root-config"):
         said = subprocess.run(["root-config", "--libdir"], capture_output=True, text=True, check=False)
         folders.append(Path(said.stdout.strip() or folder))
-    if any(next(place.glob(f"{LIBRARY}.*"), None) for place in folders if place.is_dir()):
-        return ""
-    return f"this ROOT has no SOFIE ({LIBRARY} is not there)."
+    return any(next(place.glob(f"{name}.*"), None) for place in folders if place.is_dir())
 
 
 def generate(

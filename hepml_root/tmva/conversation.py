@@ -28,6 +28,7 @@ import numpy as np
 
 from hepml_root.data.feed_library import import_root
 from hepml_root.errors import HepmlError, SettingError, SourceNotFoundError, unknown
+from hepml_root.tmva.cross_validation_result import CrossValidationResult
 from hepml_root.tmva.methods.registry import method_class
 
 CLASSES = {
@@ -169,6 +170,8 @@ def _plain(value: Any) -> Any:
     """Return a result as JSON takes it."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, CrossValidationResult):
+        return _folds(value)
     if isinstance(value, np.generic):
         return value.item()
     if hasattr(value, "GetListOfGraphs"):
@@ -178,9 +181,23 @@ def _plain(value: Any) -> Any:
             np.frombuffer(axis, np.float64, value.GetN()).tolist() for axis in (value.GetX(), value.GetY())
         ]
         return {"title": str(value.GetTitle()), "name": str(value.GetName()), "x": points[0], "y": points[1]}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(entry) for name, entry in value.items()}
     if isinstance(value, (Sequence, np.ndarray)):
         return [_plain(entry) for entry in value]
     return None
+
+
+def _folds(result: CrossValidationResult) -> dict[str, Any]:
+    """Return the numbers of a cross validation by the names of their calls, and its curves."""
+    calls = [name for name in dir(result) if name.startswith("Get") and name.endswith("Values")]
+    numbers = {name: list(getattr(result, name)()) for name in calls if name != "GetROCValues"}
+    curves = [] if result.analysis == "Regression" else _plain(result.GetROCCurves())
+    average = _plain(result.GetAvgROCCurve()) if curves else None
+    return {
+        "title": result.title, "values": numbers | {"GetROCValues": list(result.GetROCValues().values())},
+        "curves": curves, "average": average,
+    }  # fmt: skip
 
 
 def converse(descriptor: int) -> None:

@@ -44,8 +44,9 @@ def write_output(
 
     In the directory ``<dataset>/``: ``CorrelationMatrixS``, ``…B``; ``InputVariables_<T>/`` for each
     transformation; ``Method_<Type>/<Title>/`` with ``TrainingPath``, ``WeightFileName`` and the histograms of
-    the method; ``TestTree`` and ``TrainTree`` with the events and the responses of all methods. Objects with
-    the same names are replaced; the file stays open, and what else it holds stays.
+    the method; ``TestTree`` and ``TrainTree`` with the events and the responses of all methods (of a method
+    called like a variable as ``MVA_<Title>``). Objects with the same names are replaced; the file stays open,
+    and what else it holds stays.
 
     Arguments
     ---------
@@ -165,4 +166,6 @@ def _branches(data: DataSet, results: Sequence[MethodResult], part: str) -> dict
         else:
             leaves = tuple(target.internal or target.label for target in data.targets)
             responses[result.title] = Branch(values, leaves)
-    return branches | {name: responses[name] for name in sorted(responses)}
+    # A method called like a variable would hide it.
+    named = {name if name not in branches else f"MVA_{name}": values for name, values in responses.items()}
+    return branches | {name: named[name] for name in sorted(named)}

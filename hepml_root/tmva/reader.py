@@ -24,7 +24,7 @@ from hepml_root.tmva.options.factory import READER
 from hepml_root.tmva.own_model import OwnModel
 from hepml_root.tmva.weights_xml import WeightFile, read_weights
 
-_NOT_A_NUMBER = -999.0  # what TMVA answers to an event with NaN
+NOT_A_NUMBER = np.float32(-999)  # what TMVA answers to an event with NaN
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ class Reader:
         """
         booked, values, aux = self._asked("EvaluateMVA", "Classification", arguments, regression=True)
         if np.isnan(values).any():
-            return _NOT_A_NUMBER
+            return float(NOT_A_NUMBER)
         return float(self._evaluated(booked, values, aux)[0])
 
     def EvaluateRegression(self, *arguments: Any) -> list[float]:

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import importlib
 import re
-import sys
 import types
 from pathlib import Path
 from typing import Any
 
-from hepml_root.errors import MissingDependencyError, SettingError
+from hepml_root.errors import MissingDependencyError, SettingError, unknown
 
 SHIM = Path(__file__).resolve().parents[1] / "include" / "tmva_shim"
 
@@ -35,13 +34,13 @@ class _Namespace(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        try:
-            return getattr(importlib.import_module(self._package), name)
-        except AttributeError as error:
-            found = self._declared(name)
-            if found is None:
-                raise AttributeError(str(error)) from None
-            return found
+        package = importlib.import_module(self._package)
+        if name in dir(package):
+            return getattr(package, name)
+        found = self._declared(name)
+        if found is None:
+            raise AttributeError(unknown(f"name in {self._cpp_name}", name, dir(package)))
+        return found
 
     def _declared(self, name: str) -> Any:
         """What C++ code that was declared put into the namespace."""
@@ -116,14 +115,9 @@ def root_has_tmva() -> bool:
     >>> root_has_tmva()
     False
     """
-    import ROOT
+    from hepml_root.export.sofie import has_library
 
-    folders = [Path(entry) for entry in getattr(ROOT, "__path__", [])]
-    return any(
-        list(folder.glob(pattern))
-        for folder in (*folders, *(folder.parent for folder in folders))
-        for pattern in ("libTMVA.*", "lib/libTMVA.*", "lib/root/libTMVA.*")
-    )
+    return has_library("libTMVA")
 
 
 def _after_setup(ROOT: Any, action: Any) -> None:
@@ -160,9 +154,3 @@ def _prepare(ROOT: Any) -> None:
 
     classes[0].GetConfigFeatures = get_config_features
     classes[1].GetFromPipe = get_from_pipe
-
-
-def _uninstalled() -> bool:
-    """Whether nothing was provided in this program yet."""
-    ROOT = sys.modules.get("ROOT")
-    return ROOT is None or not isinstance(vars(ROOT).get("TMVA"), _Namespace)

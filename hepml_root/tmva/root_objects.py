@@ -7,6 +7,7 @@ what a loop of ``Fill`` gives. A tree is filled by a small compiled loop over th
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -324,6 +325,21 @@ def write_tree(
         root.gInterpreter.Declare(_FILLER)
     context = root.TDirectory.TContext(directory)
     tree = root.TTree(name, title or name)
+    try:
+        _fill_tree(root, tree, branches, class_names)
+        if tree.Write("", root.TObject.kOverwrite) <= 0:
+            raise OutputWriteError(f"ROOT could not write the tree '{name}': the disk may be full.")
+    finally:
+        tree.SetDirectory(root.nullptr)
+        context.__destruct__()
+
+
+def _fill_tree(
+    root: Any,
+    tree: Any,
+    branches: Mapping[str, Branch],
+    class_names: tuple[str, Sequence[str], NDArray[np.int32]] | None,
+) -> None:
     filler = root.hepml_root_tmva.Filler(tree)
     held = []  # what the compiled loop reads has to stay alive
     events = 0
@@ -331,7 +347,9 @@ def write_tree(
         values = np.ascontiguousarray(branch.values)
         events = len(values)
         letter = _LEAF[values.dtype.name]
-        leaves = ":".join(f"{leaf}/{letter}" for leaf in (branch.leaves or (label,)))
+        # A colon or a slash would end the leaf's name.
+        names = [re.sub(r"[:/]", "_", leaf) for leaf in (branch.leaves or (label,))]
+        leaves = ":".join(f"{leaf}/{letter}" for leaf in names)
         size = values.dtype.itemsize * max(1, len(branch.leaves))
         filler.column(label, leaves, size, values.ctypes.data)
         held.append(values)
@@ -339,7 +357,5 @@ def write_tree(
             which = np.ascontiguousarray(class_names[2], np.int32)
             held.append(which)
             filler.class_names(class_names[0], list(class_names[1]), which.ctypes.data)
-    if filler.fill(events) < 0 or tree.Write("", root.TObject.kOverwrite) <= 0:
-        raise OutputWriteError(f"ROOT could not write the tree '{name}': the disk may be full.")
-    tree.SetDirectory(root.nullptr)
-    context.__destruct__()
+    if filler.fill(events) < 0:
+        raise OutputWriteError(f"ROOT could not fill the tree '{tree.GetName()}': the disk may be full.")

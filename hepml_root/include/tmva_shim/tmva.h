@@ -8,6 +8,7 @@
 #define HEPML_ROOT_TMVA_SHIM_ALL
 
 #include "TMVA/Config.h"
+#include "TMVA/CrossValidation.h"
 #include "TMVA/DataLoader.h"
 #include "TMVA/Factory.h"
 #include "TMVA/MethodCategory.h"

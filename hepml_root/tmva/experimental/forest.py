@@ -13,23 +13,21 @@ from numpy.typing import NDArray
 
 from hepml_root.errors import CorruptFileError, ModelFileError, SettingError, unknown
 from hepml_root.output import writing
-from hepml_root.tmva.experimental.root_objects import open_file, read_object, tmva_class, write_object
+from hepml_root.tmva.experimental.root_objects import (
+    open_file,
+    read_object,
+    read_standard,
+    tmva_class,
+    write_object,
+)
 from hepml_root.tmva.experimental.scorer import Scorer
 from hepml_root.tmva.graph import Forest, Graph
 
 _CLASS = "TMVA::Experimental::RBDT"
 OBJECTIVES = ("identity", "logistic", "softmax")
 # Of the files before ROOT 6.32, below the name of the model.
-_OLD_PARTS = (
-    "max_depth",
-    "num_trees",
-    "num_inputs",
-    "num_outputs",
-    "objective",
-    "inputs",
-    "outputs",
-    "thresholds",
-)
+_OLD_INTEGERS = ("max_depth", "num_trees", "num_inputs", "num_outputs", "inputs", "outputs")
+_OLD_PARTS = {"thresholds": "std::vector<float>", "objective": "std::string"}
 
 
 @dataclass(frozen=True)
@@ -201,14 +199,17 @@ def read_model(key: str, filename: str | os.PathLike[str]) -> TreeModel:
     with open_file(filename, "READ") as file:
         folder = file.GetDirectory(key)
         if folder and folder.GetKey("thresholds"):
-            parts = {name: file.Get(f"{key}/{name}") for name in _OLD_PARTS}
-            missing = [name for name, part in parts.items() if not part]
+            parts = {
+                name: read_standard(file, f"{key}/{name}", _OLD_PARTS.get(name, "std::vector<int>"))
+                for name in (*_OLD_INTEGERS, *_OLD_PARTS)
+            }
+            missing = [name for name, part in parts.items() if part is None]
             if missing:
                 raise CorruptFileError(f"'{filename}': the model '{key}' lacks {', '.join(missing)}.")
-            objective = str(parts.pop("objective"))
-            return _old_model(
-                {name: np.array(part) for name, part in parts.items()}, objective, str(filename)
-            )
+            text = parts.pop("objective")
+            objective = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+            arrays = {name: np.array(part) for name, part in parts.items()}
+            return _old_model(arrays, objective, str(filename))
         stored = read_object(file, key, kind)
         arrays = {
             name: np.array(getattr(stored, f"f{name}"))

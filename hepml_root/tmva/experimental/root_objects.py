@@ -23,8 +23,15 @@ from hepml_root.tmva.root_module import SHIM, root_has_tmva
 
 _GET = """
 #include <TFile.h>
+#include <memory>
+#include <string>
+#include <vector>
 namespace hepml_root_tmva {
-template <class T> T* Get(TFile& file, const char* name) { return file.Get<T>(name); }
+// A copy, or nothing: PyROOT's own Get() ends the process at std::vector and std::string.
+template <class T> std::vector<T> Get(TFile& file, const char* name) {
+   const std::unique_ptr<T> found(file.Get<T>(name));
+   return found ? std::vector<T>{*found} : std::vector<T>{};
+}
 template <class T> int Write(TFile& file, T& object, const char* name) {
    return file.WriteObject(&object, name);
 }
@@ -111,16 +118,32 @@ def read_object(file: Any, name: str, kind: Any) -> Any:
     """
     import cppyy
 
-    found = None
     key = file.GetKey(name)
+    found = []
     if key and str(key.GetClassName()) == kind.__cpp_name__:
         found = cppyy.gbl.hepml_root_tmva.Get[kind](file, name)
-    if not found:
-        names = [f"{entry.GetName()} ({entry.GetClassName()})" for entry in file.GetListOfKeys()]
+    if not len(found):
+        names = [str(entry.GetName()) for entry in file.GetListOfKeys()]
         raise SourceNotFoundError(
             f"'{file.GetName()}': {unknown(kind.__cpp_name__ + ' called', name, names)}"
         )
-    return found
+    return found[0]
+
+
+def read_standard(file: Any, name: str, kind: str) -> Any:
+    """Return a ``std::vector`` or ``std::string`` of a file, or None if it has none of that name and type.
+
+    Arguments
+    ---------
+    name
+        With the folders that it is in.
+    kind
+        C++ name of the type. :func:`tmva_class` has to be called before.
+    """
+    import cppyy
+
+    found = cppyy.gbl.hepml_root_tmva.Get[kind](file, name)
+    return found[0] if len(found) else None
 
 
 def write_object(file: Any, thing: Any, name: str) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepml_root.errors import UnsupportedOperationError
-from hepml_root.tmva.conversion import emit
+from hepml_root.tmva.conversion import emit, inputs
 from hepml_root.tmva.cuts import Cuts
 from hepml_root.tmva.experimental.scorer import Scorer
+from hepml_root.tmva.reader import NOT_A_NUMBER
 from hepml_root.tmva.weights_xml import read_weights
 
 
@@ -19,7 +20,8 @@ class RReader:
     """Evaluates a weight file, of TMVA or of this package.
 
     Shapes: events are ``(events, variables)`` or ``(variables,)``. Responses of one event are ``(outputs,)``;
-    of many ``(events,)`` of a classifier or a regression with one target, ``(events, outputs)`` of others.
+    of many ``(events,)`` of a classifier or a regression with one target, ``(events, outputs)`` of others. A
+    classifier answers −999 to an event with NaN, as TMVA's Reader.
 
     Arguments
     ---------
@@ -58,7 +60,7 @@ class RReader:
             raise UnsupportedOperationError(
                 f"'{file}': Cuts needs a signal efficiency: use TMVA.Reader's EvaluateMVA(tag, aux)."
             )
-        self._header = weights.header
+        self._header, self._inputs = weights.header, inputs(weights)
         self._scorer = Scorer(emit(weights), file, engine)
 
     def Compute(self, *x: Any) -> NDArray[np.float32]:
@@ -67,7 +69,8 @@ class RReader:
         Arguments
         ---------
         x
-            The variables of one event, in one row or one by one, or an array ``(events, variables)``.
+            The variables of one event, in one row or one by one, or an array ``(events, variables)``. Behind
+            them the spectators that a category looks at; see :meth:`GetVariables`.
 
         Raises
         ------
@@ -75,6 +78,9 @@ class RReader:
             An event has another number of variables.
         """
         found = self._scorer.compute(x)
+        if self._header.analysis == "Classification":
+            values = np.asarray(x[0] if len(x) == 1 else x, np.float32)
+            found = np.where(np.isnan(values).any(axis=-1, keepdims=True), NOT_A_NUMBER, found)
         return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
 
     def GetVariableNames(self) -> list[str]:
@@ -82,8 +88,8 @@ class RReader:
         return [variable.title or variable.label for variable in self._header.variables]
 
     def GetVariables(self) -> list[str]:
-        """Return the expressions of the variables, as RDataFrame may compute them."""
-        return [variable.expression for variable in self._header.variables]
+        """Return the expressions of what :meth:`Compute` takes, as RDataFrame may compute them."""
+        return [variable.expression for variable in self._inputs]
 
     def GetSpectatorNames(self) -> list[str]:
         """Return the titles of the spectators, or their labels where they have none."""

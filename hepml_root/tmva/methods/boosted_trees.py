@@ -19,6 +19,7 @@ from hepml_root.tmva.methods.method import Booking, Method, Trained, positive_pa
 from hepml_root.tmva.negative_weights import paired
 from hepml_root.tmva.options.declaration import Options, Value
 from hepml_root.tmva.options.trees import BDT, NO_PRUNING
+from hepml_root.tmva.preselection import PreselectionCut, decided, find_cuts
 from hepml_root.tmva.tree_boosting import (
     AdaBoostSettings,
     Bagging,
@@ -107,6 +108,9 @@ Linear correlations need many cuts: VarTransform=D helps."""
                 f"'{title}': {len(data.targets)} targets; a BDT learns one. Book one for each."
             )
         events = self._events(data)
+        cuts: tuple[PreselectionCut, ...] = ()
+        if options["DoPreselection"] and data.analysis == "Classification":
+            cuts, events = self._preselected(events, data, console)
         weights = self._normalised(events, data)
         growth = self._growth(data, len(events))
         whole = [variable.kind == "I" for variable in data.variables]
@@ -128,7 +132,7 @@ Linear correlations need many cuts: VarTransform=D helps."""
                 "errorFraction": np.array(found.errors),
             }
         }
-        return Trained(BoostedTrees(str(options["BoostType"]), leaf, tuple(found.trees)), monitors)
+        return Trained(BoostedTrees(str(options["BoostType"]), leaf, tuple(found.trees), cuts), monitors)
 
     def ranking(self) -> list[tuple[str, float]] | None:
         return getattr(self, "_ranking", None)
@@ -180,6 +184,24 @@ Linear correlations need many cuts: VarTransform=D helps."""
                 "NegWeightTreatment=IgnoreNegWeightsInTraining leaves negative ones out."
             )
         return events
+
+    def _preselected(
+        self, events: Sample, data: DataSet, console: Console
+    ) -> tuple[tuple[PreselectionCut, ...], Sample]:
+        """Return the cuts beyond which there is one class only, and the events that are left for trees."""
+        signal = events.classes == data.signal
+        cuts = find_cuts(events.variables, signal, events.weights)
+        for cut in cuts:
+            what = "signal" if cut.answer > 0 else "background"
+            sign = ">" if cut.above else "<"
+            console.line(f"found cut: {what} if {data.labels[cut.variable]} {sign} {cut.cut:g}")
+        left = events.take(decided(cuts, events.variables) == 0)
+        if len(np.unique(left.classes)) < 2:
+            raise EmptySelectionError(
+                f"'{self.booking.title}': DoPreselection tells the classes apart by itself, leaving nothing "
+                "to learn for trees. Cut on these variables in the analysis."
+            )
+        return cuts, left
 
     def _normalised(self, events: Sample, data: DataSet) -> NDArray[np.float64]:
         """Return weights whose sum is the number of events; those of signal and background are balanced."""

@@ -5,8 +5,8 @@
 with a kernel K of :mod:`hepml_root.tmva.methods.vector_kernels`. Kernels compare the
 variables as VarTransform leaves them: book it with VarTransform=N, which brings all to −1…1. The cost C of an
 event is multiplied with its weight, of which the mean in each class is made 1, and with n_small / n_class, so
-that both classes cost as much in all. (TMVA has the cost of numbers of events alone, and of a signal larger
-than the background makes it larger still.) scikit-learn trains.
+that both classes cost as much in all. (TMVA multiplies C with the weight as it is, and with n_S / n_B for the
+background of a smaller signal, but also for the signal of a smaller background.) scikit-learn trains.
 """
 
 from __future__ import annotations
@@ -17,24 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepml_root.errors import SettingError, unknown
+from hepml_root.tmva import training
 from hepml_root.tmva.console import Console
+from hepml_root.tmva.conversion import INPUT, OUTPUT
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.graph import Graph
+from hepml_root.tmva.methods.checks import at_least, check_classes, positive, refuse_negative_weights, refused
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
-from hepml_root.tmva.methods.scikit_trees import (
-    INPUT,
-    OUTPUT,
-    at_least,
-    check_classes,
-    positive,
-    refuse_negative_weights,
-    refused,
-)
-from hepml_root.tmva.methods.vector_kernels import KERNELS, POLYNOMIAL, Kernel
+from hepml_root.tmva.methods.vector_kernels import KERNELS, Kernel
 from hepml_root.tmva.options.neighbours import SUPPORT_VECTORS
 
 _REGRESSION_COST = 0.002
-_MOST_ROUNDING = 1e-3
+_MOST_ROUNDING = 1e-3  # of the response
+_EVENTS_TO_COMPARE = 200
+_MOST_BOUND = 0.9  # of the events of a regression: the function is nearly constant then
 _MOST_OF_A_TABLE = 20_000  # events, where the kernels of all pairs are kept (3 GB)
 
 
@@ -48,6 +44,11 @@ class SupportVectors(Method):
     own_options = SUPPORT_VECTORS
     analyses = ("Classification", "Regression")
     summary = "A surface between the classes that the events near it decide (scikit-learn)."
+    help = """The surface between the classes is decided by the training events near it, the support
+vectors. Book it with VarTransform=N, so that all variables count the same. Gamma is one over the width
+squared of the kernel: large values follow single events. C is the cost of events on the wrong side:
+large values do, too. Search both, by HyperParameterOptimisation or on few events, since the time of
+training grows with the square of their number."""
 
     def __init__(self, booking: Booking) -> None:
         super().__init__(booking)
@@ -102,28 +103,34 @@ class SupportVectors(Method):
                 "was reached: give more, or VarTransform=N."
             )
         console.line(f"{len(model.support_)} of {len(data.training)} training events are support vectors.")
+        if data.analysis == "Regression" and len(model.support_) > _MOST_BOUND * len(data.training):
+            console.warning(
+                f"{len(model.support_)} of {len(data.training)} events are farther off than Tol, since "
+                f"the cost C={model.C:g} is small: give a larger C."
+            )
         graph = Graph(INPUT)
         vectors = data.training.variables[model.support_].astype(np.float64)
         alphas = model.dual_coef_[0] * scale
-        self._warn_of_rounding(data, kernel, vectors, alphas / scale, console)
         result = kernel.add_decision(graph, INPUT, vectors, alphas)
         result = graph.add("Add", result, graph.constant(model.intercept_ * scale + offset))
         if data.analysis == "Classification":
             result = graph.add("Sigmoid", result)
-        return Trained(OwnGraph(graph.model(self.booking.title, variables, result, OUTPUT, 1)))
+        found = OwnGraph(graph.model(self.booking.title, variables, result, OUTPUT, 1))
+        if data.analysis == "Classification":
+            self._warn_of_rounding(
+                data, lambda x: 1 / (1 + np.exp(-model.decision_function(x))), found, console
+            )
+        else:
+            self._warn_of_rounding(data, lambda x: model.predict(x) * scale + offset, found, console)
+        return Trained(found)
 
-    def _warn_of_rounding(
-        self,
-        data: DataSet,
-        kernel: Kernel,
-        vectors: NDArray[np.float64],
-        alphas: NDArray[np.float64],
-        console: Console,
-    ) -> None:
+    def _warn_of_rounding(self, data: DataSet, machine: Any, found: OwnGraph, console: Console) -> None:
         """Of a large C, a small decision is the difference of large sums, and the graph has float32."""
-        events = data.training.variables[:200].astype(np.float64)
-        rounding = float((kernel(events, vectors) @ np.abs(alphas)).max()) * float(np.finfo(np.float32).eps)
-        if rounding > _MOST_ROUNDING and POLYNOMIAL not in kernel.names:
+        events = data.training.variables[:_EVENTS_TO_COMPARE]
+        values = training.graph_responses(found.model, events)[:, 0].astype(np.float64)
+        wanted = machine(events.astype(np.float64))
+        rounding = float(np.abs(values - wanted).max())
+        if rounding > _MOST_ROUNDING * max(1.0, float(np.ptp(wanted))):
             console.warning(f"the response is rounded by up to {rounding:.1g}: take a smaller C.")
 
     def _fit(self, data: DataSet, kernel: Kernel) -> tuple[Any, float, float]:

@@ -5,8 +5,10 @@
     K = (x·z + θ)ⁿ                   Polynomial
     K = K₁ K₂ …  or  K₁ + K₂ + …     products and sums
 
-What is added up of a decision Σᵢ αᵢ K(xᵢ, x) cancels. A polynomial is therefore multiplied out beforehand, in
-double precision: its graph has a coefficient for each product of variables, and no support vectors.
+What is added up of a decision Σᵢ αᵢ K(xᵢ, x) cancels, and the graph has float32. A polynomial is therefore
+multiplied out beforehand, in double precision: its graph has a coefficient for each product of variables, and
+no support vectors. Of other kernels the mean over the vectors is taken off, which changes nothing since
+Σᵢ αᵢ = 0, and the rest is added in groups of mixed signs.
 """
 
 from __future__ import annotations
@@ -101,13 +103,32 @@ class Kernel:
         order = self.order * (len(names) - len(gaussian))
         if order and not gaussian and math.comb(len(self.gammas) + order, order) <= _MOST_MONOMIALS:
             return _polynomial(graph, values, vectors, alphas, order, self.theta)
+        vectors, alphas, groups = _grouped(vectors, alphas)
         parts = []
         if gaussian:
             parts.append(_gaussian(graph, values, vectors, np.sqrt(sum(gaussian))))
         if order:
             base = graph.affine(values, vectors.T, np.full(len(vectors), self.theta))
             parts += [base] * order
-        return graph.affine(_chained(graph, "Mul", parts), alphas[:, None])
+        kernels = _chained(graph, "Mul", parts)
+        mean = graph.add("ReduceMean", kernels, graph.constant([1], np.int64), keepdims=1)
+        terms = graph.add("Mul", graph.add("Sub", kernels, mean), graph.constant(alphas))
+        shape = graph.constant([0, groups, len(alphas) // groups], np.int64)
+        sums = graph.add(
+            "ReduceSum", graph.add("Reshape", terms, shape), graph.constant([2], np.int64), keepdims=0
+        )
+        return graph.add("ReduceSum", sums, graph.constant([1], np.int64), keepdims=1)
+
+
+def _grouped(
+    vectors: NDArray[np.float64], alphas: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Shuffle vectors, and fill them up with some of weight 0 to groups of one size, as many as it is."""
+    order = np.random.default_rng(1).permutation(len(alphas))
+    groups = math.isqrt(len(alphas) - 1) + 1
+    missing = -len(alphas) % groups
+    vectors = np.concatenate([vectors[order], np.repeat(vectors[:1], missing, axis=0)])
+    return vectors, np.concatenate([alphas[order], np.zeros(missing)]), groups
 
 
 def _chained(graph: Graph, operator: str, parts: list[str]) -> str:

@@ -139,8 +139,12 @@ def parse(
     Raises
     ------
     SettingError
-        There is no such option (the nearest are named), the value is none of it, or it is given twice with
-        two values.
+        There is no such option (the nearest are named), or the value is none of it.
+
+    Warns
+    -----
+    IgnoredOptionWarning
+        An option is given twice with two values: the last one counts, as in TMVA.
     """
     by_name = {option.name.lower(): option for option in declared}
     values: dict[str, Value] = {}
@@ -171,7 +175,10 @@ def parse(
         value = option.read(given, what)
         place, key = (indexed.setdefault(option.name, {}), int(found[2])) if found else (values, option.name)
         if key in place and place[key] != value:  # type: ignore[index]
-            raise SettingError(f"{what}: {name} is given twice: {place[key]} and {value}.")  # type: ignore[index]
+            warnings.warn(
+                f"{what}: {name} is given twice: {place[key]} and {value}. The last one counts.",  # type: ignore[index]
+                IgnoredOptionWarning, 3,
+            )  # fmt: skip
         place[key] = value  # type: ignore[index]
         if not option.honoured and value != option.default and (what, option.name) not in _warned:
             _warned.add((what, option.name))

@@ -64,9 +64,7 @@ BDT = (
     Option(
         "DoPreselection",
         False,
-        "Cut first where there is only one class.",
-        honoured=False,
-        instead="The trees find such cuts themselves.",
+        "Cut first where there is only one class; the answer is 1 or -1 there.",
     ),
     Option("SigToBkgFraction", 1.0, "Signal over background in training."),
     Option(
