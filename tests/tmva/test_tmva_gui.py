@@ -18,6 +18,7 @@ from hepml_root.cli.commands import main
 from hepml_root.errors import CorruptFileError, OutputExistsError, SettingError, SourceNotFoundError
 from hepml_root.tmva.gui.output_content import Plane, read_output
 from hepml_root.tmva.gui.page import pictures_of, write_gui
+from hepml_root.tmva.gui.panels import named
 from hepml_root.tmva.gui.plot_responses import Efficiencies
 from hepml_root.tmva.gui.plot_training import tree_depth
 from hepml_root.tmva.gui.plot_variables import coarser, correlation_of
@@ -334,3 +335,27 @@ def test_coarser_bins():
 )
 def test_titles(text, wanted):
     assert shown(text) == wanted
+
+
+def test_strange_names(tmp_path):
+    """Markup, dollars, underscores and braces in names of methods and classes are shown as they are."""
+    path = tmp_path / "strange.root"
+    title = "<b>$x_{1}$ _{"
+    file = ROOT.TFile(str(path), "RECREATE")
+    top = file.mkdir("<script>")
+    tmva_file.input_variables(top, "Id", ("<b>", "100 % #pi^{0}"))
+    tmva_file.classifier(top, "MLP", title, text="../../<i>.xml")
+    file.Close()
+    _, _, found = pictures(path)
+    labels = [text.get_text() for text in found["variables_id_1"].figure.legends[0].get_texts()]
+    assert named("_hidden") == " _hidden"  # which matplotlib would leave out
+    assert labels == ["<b>", r"$\mathrm{100\ \%\ \pi^{0}}$"]
+    page = write_gui(path, tmp_path / "page.html")
+    text = page.read_text(encoding="utf-8")
+    body = re.sub(r"data:image[^\"]*", "", text)
+    assert "<b>" not in body.replace("<b>Contents</b>", "").replace("<figcaption><b>Figure", "")
+    assert "<i>" not in body
+    assert body.count("<script") == 2  # those of the page itself
+    assert "&lt;b&gt;$x_{1}$ _{" in body
+    content = json.loads(re.search(r'id="efficiencies">(.*?)</script>', text, re.S)[1])
+    assert content["cuts"][0]["title"] == title
