@@ -19,6 +19,7 @@ from hepml_root.errors import CorruptFileError, OutputExistsError, SettingError,
 from hepml_root.tmva.gui.output_content import Plane, read_output
 from hepml_root.tmva.gui.page import pictures_of, write_gui
 from hepml_root.tmva.gui.panels import named
+from hepml_root.tmva.gui.pictures import Pictures
 from hepml_root.tmva.gui.plot_responses import Efficiencies
 from hepml_root.tmva.gui.plot_training import tree_depth
 from hepml_root.tmva.gui.plot_variables import coarser, correlation_of
@@ -310,6 +311,26 @@ def test_many_variables_show_the_strongest_pairs(tmp_path):
     assert sections["correlations"][:2] == ["Correlations, Signal (1 of 2)", "Correlations, Signal (2 of 2)"]
     assert "Of 28 pairs the 24 with the strongest" in found["scatter_id_signal_1"].caption
     assert missing["Plots of methods"] == "the file has no directory Method_…"
+
+
+def test_very_many_variables(tmp_path):
+    """Of 125 variables, of which the last alone tells classes apart, 120 are shown, that one with them."""
+    generator = np.random.default_rng(1)
+    table = generator.normal(size=(300, 125)).astype(np.float32)
+    table[::2, -1] += 5
+    events = sample(table, np.arange(300) % 2)
+    data = data_set(events, events, [variable(f"x{i}") for i in range(125)])
+    file = ROOT.TFile.Open(str(tmp_path / "TMVA.root"), "RECREATE")
+    write_output(file, data, [])
+    file.Close()
+    _, datasets = read_output(tmp_path / "TMVA.root")
+    collection = Pictures(datasets[0], tmp_path / "TMVA.root")
+    collection.variables()
+    shown_variables = [one for one in collection.pictures if one.section == "variables"]
+    assert len(shown_variables) == 10
+    assert "Of 125 variables the 120 whose classes differ most" in shown_variables[0].caption
+    assert shown_variables[-1].figure.axes[-1].get_xlabel() == "x124"
+    assert "the file's order" in collection.pictures[-1].caption
 
 
 def test_coarser_bins():
