@@ -215,13 +215,12 @@ class CrossValidation(Envelope):
         booking = replace(parts[0].booking, title=wish.title, type_name=_TYPE, options=options, extra={})
         every = replace(data, test=data.training)
         weight_file = booking.folder / f"{self.job}_{wish.title}.weights.xml"
-        if not self.options["ModelPersistence"]:
-            pass
-        elif average or formula is not None:
+        known = average or formula is not None
+        if known and self.options["ModelPersistence"]:
             graph = _of_all(wish.title, parts, data, None if average else formula, self._folds)
             files = training.write(booking, every, training.Fitted((), Trained(graph), seconds))
             self._console.line(f"Creating xml weight file: {files.weights}")
-        else:
+        elif not known:
             self._console.line(
                 f"No weight file of all folds of {wish.title} is written: folds are random, so that nobody "
                 "knows the fold of a new event. Give SplitExpr, or OutputEnsembling=Avg."

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 
-from hepml_root.errors import EmptySelectionError, ExpressionError, SettingError
+from hepml_root.errors import EmptySelectionError, ExpressionError, SettingError, StatisticsWarning
 from hepml_root.tmva.composite import named_columns
 from hepml_root.tmva.events import DataSet, Sample
 from hepml_root.tmva.formula import Formula, read_formula
 
 # What TMVA's expressions call the number of folds.
 COUNTS = ("NumFolds", "numFolds")
+_EXACT = float(2**24)
 
 
 def check_folds(folds: int, events: int) -> None:
@@ -77,6 +80,14 @@ def folds_of_formula(formula: Formula, data: DataSet, folds: int) -> NDArray[np.
     table = np.hstack([sample.variables, sample.spectators])
     columns = {name: table[:, place] for name, place in named_columns(data).items()}
     columns |= {name: np.full(len(sample), folds, np.float32) for name in COUNTS}
+    for name in formula.names:
+        if name not in COUNTS and float(np.abs(columns[name]).max()) >= _EXACT:
+            warnings.warn(
+                f"SplitExpr={formula.text}: '{name}' is up to {np.abs(columns[name]).max():.3g}. Numbers of "
+                f"events are float32, whole up to {_EXACT:.0f}: neighbouring events fall into the same fold. "
+                f"Take AddSpectator('{name} := {name} % 4096').",
+                StatisticsWarning, 3,
+            )  # fmt: skip
     values = formula.values(columns)
     found = np.round(values).astype(np.int64)
     wrong = ~(np.abs(values - found) < 1e-5) | (found < 0) | (found >= folds)

@@ -112,6 +112,20 @@ def test_what_is_learned(type_name, options):
     assert 0.84 < found < 0.91
 
 
+@pytest.mark.parametrize("type_name", ["PyRandomForest", "PyGTB", "PyAdaBoost"])
+def test_the_ranking(type_name):
+    """Only the second variable separates."""
+    data = normal_data(events=600)
+    data.training.variables[:, [0, 2]] = np.random.default_rng(5).normal(size=(600, 2))
+    method = booked(type_name, "RandomState=1:NEstimators=20", data)
+    assert method.ranking() is None
+    method.train(data, Console("m", silent=True))
+    ranking = method.ranking()
+    assert ranking[0][0] == "x1"
+    assert sum(value for _, value in ranking) == pytest.approx(1.0)
+    assert method.help.count("\n") >= 2
+
+
 def test_the_compiled_engine(tmp_path):
     data = normal_data()
     found = trained("PyGTB", "RandomState=1", data)

@@ -17,22 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepml_root.tmva.console import Console
+from hepml_root.tmva.conversion import INPUT
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.graph import Forest, Graph
-from hepml_root.tmva.methods.method import Booking, Method, Trained
-from hepml_root.tmva.methods.scikit_trees import (
-    INPUT,
-    add_tree,
+from hepml_root.tmva.methods.checks import (
     at_least,
     check_classes,
-    own_graph,
     positive,
-    probabilities,
     refuse_negative_weights,
     refused,
-    tree_of_text,
     whole_or_none,
 )
+from hepml_root.tmva.methods.method import Booking, Method, Trained, ranked
+from hepml_root.tmva.methods.scikit_trees import add_tree, own_graph, probabilities, tree_of_text
 from hepml_root.tmva.options.scikit import ADA_BOOST
 
 _LEAST = float(np.finfo(np.float64).eps)
@@ -46,9 +43,13 @@ class AdaBoost(Method):
     own_options = ADA_BOOST
     analyses = ("Classification", "Multiclass")
     summary = "Small trees, each trained with more weight where the last ones were wrong (scikit-learn)."
+    help = """Each tree is trained with more weight for events that the trees before it took wrong. Trees
+of one cut (BaseEstimator=None) cannot use correlations: take DecisionTreeClassifier(max_depth=2) or 3,
+with fewer of them, or a smaller LearningRate."""
 
     def __init__(self, booking: Booking) -> None:
         super().__init__(booking)
+        self._ranking: list[tuple[str, float]] | None = None
         from sklearn.tree import DecisionTreeClassifier
 
         self._rate = positive(booking, "LearningRate")
@@ -61,6 +62,10 @@ class AdaBoost(Method):
             text = booking.options["BaseEstimator"]
             raise refused(booking, "BaseEstimator", text, f"another value ({str(error)[:120]})") from error
 
+    def ranking(self) -> list[tuple[str, float]] | None:
+        """Return the variables by how much their cuts have lowered the impurity, the best first."""
+        return self._ranking
+
     def train(self, data: DataSet, console: Console) -> Trained:
         check_classes(self.booking, data)
         refuse_negative_weights(
@@ -68,6 +73,11 @@ class AdaBoost(Method):
         )
         trees, factors, errors = self._with_probabilities(data) if self._real else self._with_classes(data)
         classes = len(data.classes)
+        # Of trees that are near guessing as little as they tell: SAMME.R gives all the same weight.
+        inside = np.clip(errors, _LEAST, 0.5)
+        told = np.log((1.0 - inside) / inside)
+        importance = told @ np.array([tree.feature_importances_ for tree in trees])
+        self._ranking = ranked(data.labels, importance / max(importance.sum(), _LEAST))
         forest = Forest(classes)
         for tree, factor in zip(trees, factors / factors.sum(), strict=True):
             shares = probabilities(tree.tree_)

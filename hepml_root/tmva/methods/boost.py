@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from hepml_root.errors import SettingError
 from hepml_root.tmva import training
 from hepml_root.tmva.console import Console
+from hepml_root.tmva.conversion import INPUT, OUTPUT
 from hepml_root.tmva.events import DataSet, Sample
 from hepml_root.tmva.graph import Graph
+from hepml_root.tmva.methods.checks import at_least, positive, refuse_negative_weights
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
-from hepml_root.tmva.methods.scikit_trees import INPUT, OUTPUT, at_least, positive, refuse_negative_weights
 from hepml_root.tmva.options.neighbours import BOOST
 
 _NOT_BOOSTED = ("Cuts", "Category", "Boost", "PyKeras", "HepML")
@@ -63,6 +64,10 @@ class Boost(Method):
     own_options = BOOST
     analyses = ("Classification",)
     summary = "A method that is trained several times, with more weight for what was wrong before."
+    help = """A method is trained several times, with more weight for events that were wrong before
+(AdaBoost), or on random samples (Bagging). Weak methods gain, strong ones do not: where the error is
+near 0.5 at once, take a smaller Boost_AdaBoostBeta. Linear methods need Boost_Transform=step or log: a
+sum of lines is a line."""
 
     def __init__(self, booking: Booking) -> None:
         super().__init__(booking)

@@ -21,12 +21,12 @@ from hepml_root.tmva import training
 from hepml_root.tmva.booking import book, type_name
 from hepml_root.tmva.composite import add_choice, named_columns
 from hepml_root.tmva.console import Console
+from hepml_root.tmva.conversion import INPUT, OUTPUT
 from hepml_root.tmva.events import DataSet, Sample
 from hepml_root.tmva.formula import Formula, read_formula
 from hepml_root.tmva.graph import Graph
 from hepml_root.tmva.header import Variable
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
-from hepml_root.tmva.methods.scikit_trees import INPUT, OUTPUT
 from hepml_root.tmva.options.neighbours import CATEGORY
 
 _LEAST_EVENTS = 10
@@ -62,6 +62,9 @@ class Category(Method):
     own_options = CATEGORY
     analyses = ("Classification", "Regression", "Multiclass")
     summary = "A method of its own for each region of the events."
+    help = """Regions of the events have methods of their own, with their own variables: barrel and
+endcap, numbers of jets. AddMethod(cut, variables, type, title, options) of what BookMethod returned
+adds a region. The cuts must not overlap, and may use spectators, which the Reader then needs as well."""
 
     def __init__(self, booking: Booking) -> None:
         super().__init__(booking)

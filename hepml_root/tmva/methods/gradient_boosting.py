@@ -11,21 +11,12 @@ from typing import Any
 import numpy as np
 
 from hepml_root.tmva.console import Console
+from hepml_root.tmva.conversion import INPUT, OUTPUT
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.graph import Forest, Graph
-from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
-from hepml_root.tmva.methods.scikit_trees import (
-    INPUT,
-    OUTPUT,
-    add_tree,
-    at_least,
-    check_classes,
-    own_graph,
-    positive,
-    refused,
-    share,
-    tree_settings,
-)
+from hepml_root.tmva.methods.checks import at_least, check_classes, positive, refused, share
+from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained, ranked
+from hepml_root.tmva.methods.scikit_trees import add_tree, own_graph, tree_settings
 from hepml_root.tmva.options.scikit import GRADIENT_BOOSTING
 
 
@@ -36,9 +27,13 @@ class GradientBoosting(Method):
     own_options = GRADIENT_BOOSTING
     analyses = ("Classification", "Multiclass")
     summary = "Small trees that are added along the gradient of a loss (scikit-learn)."
+    help = """Each tree is fitted to what the sum of the trees before it leaves over. A LearningRate of
+0.1 or less with more trees (NEstimators), MaxDepth of 2 to 4 and Subsample of 0.5 or so are good places
+to begin. Compare training and test: where training is much better, take fewer trees."""
 
     def __init__(self, booking: Booking) -> None:
         super().__init__(booking)
+        self._ranking: list[tuple[str, float]] | None = None
         exponential = self.options["Loss"] == "exponential"
         if exponential and booking.analysis == "Multiclass":
             raise refused(booking, "Loss", "exponential", "for several classes deviance")
@@ -60,11 +55,16 @@ class GradientBoosting(Method):
             classes = (classes == data.signal).astype(np.int32)
         return GradientBoostingClassifier(**self._settings).fit(sample.variables, classes, sample.weights)
 
+    def ranking(self) -> list[tuple[str, float]] | None:
+        """Return the variables by how much their cuts have lowered the impurity, the best first."""
+        return self._ranking
+
     def train(self, data: DataSet, console: Console) -> Trained:
         model = self.fit(data)
         console.line(
             f"Loss in training, first and last: {model.train_score_[0]:.4f}, {model.train_score_[-1]:.4f}"
         )
+        self._ranking = ranked(data.labels, model.feature_importances_)
         trees = model.estimators_  # (stages, classes), or one column of two classes
         targets = trees.shape[1]
         forest, rate = Forest(targets), self._settings["learning_rate"]

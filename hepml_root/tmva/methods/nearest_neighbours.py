@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 
 from hepml_root.errors import EmptySelectionError, SettingError
 from hepml_root.tmva.console import Console
+from hepml_root.tmva.conversion import INPUT, OUTPUT
 from hepml_root.tmva.events import DataSet, Sample
 from hepml_root.tmva.graph import Graph
+from hepml_root.tmva.methods.checks import at_least, refused
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
-from hepml_root.tmva.methods.scikit_trees import INPUT, OUTPUT, at_least, refused
 from hepml_root.tmva.options.neighbours import NEIGHBOURS
 
 _PADDING = 2  # neighbours beyond k, for the kernels' width, as in TMVA
@@ -69,6 +70,11 @@ class NearestNeighbours(Method):
     own_options = NEIGHBOURS
     analyses = ("Classification", "Regression")
     summary = "The share of signal among the nearest training events."
+    help = """The response is the share of signal among the training events nearest to an event. Few
+neighbours (nkNN below 10) follow fluctuations of the training events, many (above 100) wash out what is
+local. It suits few variables: in many dimensions no event is near. Variables that do not separate add
+noise: leave them out. UseKernel gives near neighbours more weight. Evaluation compares with every
+training event, and takes its time."""
 
     def __init__(self, booking: Booking) -> None:
         super().__init__(booking)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hepml_root.errors import EmptySelectionError, SettingError, WeightError
 from hepml_root.export.trees import float32_thresholds
+from hepml_root.tmva.conversion import OUTPUT
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.graph import Forest, Graph
+from hepml_root.tmva.methods.checks import at_least, refused, share, whole_or_none
 from hepml_root.tmva.methods.method import Booking, OwnGraph
-
-INPUT, OUTPUT = "features", "score"
 
 
 def add_tree(forest: Forest, tree: Any, answers: NDArray[np.float64]) -> None:
@@ -50,32 +48,6 @@ def own_graph(graph: Graph, title: str, data: DataSet, classes: str) -> OwnGraph
     return OwnGraph(graph.model(title, variables, result, OUTPUT, data.outputs))
 
 
-def check_classes(booking: Booking, data: DataSet) -> None:
-    """Make sure that every class has training events.
-
-    Raises
-    ------
-    EmptySelectionError
-        One has none.
-    """
-    counts = np.bincount(data.training.classes, minlength=len(data.classes))
-    for name, count in zip(data.classes, counts, strict=True):
-        if not count:
-            raise EmptySelectionError(
-                f"{booking.type_name} '{booking.title}': the class {name} has no training event."
-            )
-
-
-def refuse_negative_weights(booking: Booking, data: DataSet, why: str) -> None:
-    """Raise a WeightError where training events have negative weights."""
-    negative = int((data.training.weights < 0).sum())
-    if negative:
-        raise WeightError(
-            f"{booking.type_name} '{booking.title}': {negative} of {len(data.training)} training events have "
-            f"negative weights. {why} Book it with IgnoreNegWeightsInTraining."
-        )
-
-
 def tree_settings(booking: Booking) -> dict[str, Any]:
     """Return the settings that all methods of trees have, checked.
 
@@ -95,51 +67,6 @@ def tree_settings(booking: Booking) -> dict[str, Any]:
         "random_state": whole_or_none(booking, "RandomState", 0),
         "verbose": at_least(booking, "Verbose", 0),
     }
-
-
-def refused(booking: Booking, name: str, value: Any, needed: str) -> SettingError:
-    """Return the error that says which value an option needs."""
-    return SettingError(f"{booking.type_name} '{booking.title}': {name}={value}: {needed} is needed.")
-
-
-def at_least(booking: Booking, name: str, least: float) -> Any:
-    """Return an option that is a number, not below ``least``."""
-    value = booking.options[name]
-    if not (math.isfinite(value) and value >= least):
-        raise refused(booking, name, value, f"at least {least:g}")
-    return value
-
-
-def positive(booking: Booking, name: str) -> float:
-    """Return an option that is a number above 0."""
-    value = float(booking.options[name])
-    if not (math.isfinite(value) and value > 0.0):
-        raise refused(booking, name, value, "a number above 0")
-    return value
-
-
-def share(booking: Booking, name: str, least: float, most: float, *, lowest_too: bool = False) -> float:
-    """Return an option that is a number in a range, with or without its lower end."""
-    value = float(booking.options[name])
-    if not (least <= value <= most) or (value == least and not lowest_too):
-        raise refused(
-            booking, name, value, f"a number {'from' if lowest_too else 'above'} {least:g} to {most:g}"
-        )
-    return value
-
-
-def whole_or_none(booking: Booking, name: str, least: int) -> int | None:
-    """Return an option that is a whole number or None."""
-    text = str(booking.options[name]).strip()
-    if text == "None":
-        return None
-    try:
-        value = int(text)
-    except ValueError:
-        value = least - 1
-    if value < least:
-        raise refused(booking, name, text, f"None, or a whole number from {least}")
-    return value
 
 
 def _max_features(booking: Booking) -> str | int | float | None:

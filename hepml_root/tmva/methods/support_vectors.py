@@ -5,8 +5,8 @@
 with a kernel K of :mod:`hepml_root.tmva.methods.vector_kernels`. Kernels compare the
 variables as VarTransform leaves them: book it with VarTransform=N, which brings all to −1…1. The cost C of an
 event is multiplied with its weight, of which the mean in each class is made 1, and with n_small / n_class, so
-that both classes cost as much in all. (TMVA has the cost of numbers of events alone, and of a signal larger
-than the background makes it larger still.) scikit-learn trains.
+that both classes cost as much in all. (TMVA multiplies C with the weight as it is, and with n_S / n_B for the
+background of a smaller signal, but also for the signal of a smaller background.) scikit-learn trains.
 """
 
 from __future__ import annotations
@@ -19,18 +19,11 @@ from numpy.typing import NDArray
 from hepml_root.errors import SettingError, unknown
 from hepml_root.tmva import training
 from hepml_root.tmva.console import Console
+from hepml_root.tmva.conversion import INPUT, OUTPUT
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.graph import Graph
+from hepml_root.tmva.methods.checks import at_least, check_classes, positive, refuse_negative_weights, refused
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
-from hepml_root.tmva.methods.scikit_trees import (
-    INPUT,
-    OUTPUT,
-    at_least,
-    check_classes,
-    positive,
-    refuse_negative_weights,
-    refused,
-)
 from hepml_root.tmva.methods.vector_kernels import KERNELS, Kernel
 from hepml_root.tmva.options.neighbours import SUPPORT_VECTORS
 
@@ -51,6 +44,11 @@ class SupportVectors(Method):
     own_options = SUPPORT_VECTORS
     analyses = ("Classification", "Regression")
     summary = "A surface between the classes that the events near it decide (scikit-learn)."
+    help = """The surface between the classes is decided by the training events near it, the support
+vectors. Book it with VarTransform=N, so that all variables count the same. Gamma is one over the width
+squared of the kernel: large values follow single events. C is the cost of events on the wrong side:
+large values do, too. Search both, by HyperParameterOptimisation or on few events, since the time of
+training grows with the square of their number."""
 
     def __init__(self, booking: Booking) -> None:
         super().__init__(booking)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +26,8 @@ class Phase:
         Strength of a penalty ``L1`` (Σ|w|) or ``L2`` (Σ w²); none without one of these.
     drop
         Part of the values that is left out before each layer.
-    of_optimizers
-        Names and values of what single optimizers take, such as ``("ADAM_beta1", 0.9)``.
+    constants
+        Those of its optimizer, as Keras calls them.
     """
 
     learning_rate: float = 1e-3
@@ -42,12 +40,7 @@ class Phase:
     weight_decay: float = 0.0
     regularization: str = "NONE"
     drop: tuple[float, ...] = ()
-    of_optimizers: tuple[tuple[str, float], ...] = ()
-
-    def of_optimizer(self) -> dict[str, float]:
-        """Return what the phase's own optimizer takes: ``{"beta1": 0.9}``."""
-        start = f"{self.optimizer}_"
-        return {name[len(start) :]: value for name, value in self.of_optimizers if name.startswith(start)}
+    constants: tuple[tuple[str, float], ...] = ()
 
 
 OPTIMIZERS = ("SGD", "ADAM", "ADAGRAD", "RMSPROP", "ADADELTA")
@@ -61,11 +54,17 @@ _SETTINGS: dict[str, tuple[str, type, float, float]] = {
     "ConvergenceSteps": ("patience", int, 1, 1e9),
     "WeightDecay": ("weight_decay", float, 0.0, 1e6),
 }
-# Of single optimizers: the largest value that each may have (0 is the smallest).
-_OF_OPTIMIZERS = {
-    "ADAM_beta1": 0.99999, "ADAM_beta2": 0.99999, "ADAM_eps": 1.0, "ADADELTA_rho": 0.99999,
-    "ADADELTA_eps": 1.0, "ADAGRAD_eps": 1.0, "RMSPROP_rho": 0.99999, "RMSPROP_eps": 1.0,
-}  # fmt: skip
+# Constants of optimizers: TMVA's name, and Keras's.
+_CONSTANTS = {
+    "ADAM_beta1": "beta_1",
+    "ADAM_beta2": "beta_2",
+    "ADAM_eps": "epsilon",
+    "ADAGRAD_eps": "epsilon",
+    "RMSPROP_rho": "rho",
+    "RMSPROP_eps": "epsilon",
+    "ADADELTA_rho": "rho",
+    "ADADELTA_eps": "epsilon",
+}
 # What TMVA's kDL reads and does not use, either.
 _UNUSED = ("Repetitions", "DropRepetitions", "Renormalize", "Multithreading")
 
@@ -91,28 +90,22 @@ def parse_strategy(text: str, what: str = "DL") -> list[Phase]:
         if not block:
             raise SettingError(f"{where}: it is empty.")
         values: dict[str, Any] = {}
-        for part in filter(None, (part.strip() for part in _with_commas(block, where).split(","))):
+        constants: dict[str, float] = {}
+        for part in filter(None, (part.strip() for part in block.split(","))):
             name, equals, given = (piece.strip() for piece in part.partition("="))
             if not equals or not given:
                 raise SettingError(f"{where}: '{part}': name=value is needed.")
-            found = _setting(name, given, where)
-            if "of_optimizers" in found:
-                found["of_optimizers"] = (*values.get("of_optimizers", ()), *found["of_optimizers"])
-            values |= found
-        phases.append(Phase(**values))
+            known = [constant for constant in _CONSTANTS if constant.lower() == name.lower()]
+            if known:
+                constants[known[0]] = _constant(known[0], given, where)
+            else:
+                values |= _setting(name, given, where)
+        optimizer = values.get("optimizer", Phase.optimizer)
+        own = tuple(
+            (_CONSTANTS[name], value) for name, value in constants.items() if name.startswith(f"{optimizer}_")
+        )
+        phases.append(Phase(**values, constants=own))
     return phases
-
-
-def _with_commas(block: str, where: str) -> str:
-    """Return a phase with the commas that were forgotten between a number and the next setting.
-
-    TMVA reads ``MaxEpochs=10Optimizer=ADAM``, which is in ROOT's own tutorial of recurrent networks.
-    """
-    names = "|".join((*_SETTINGS, *_OF_OPTIMIZERS, "Optimizer", "Regularization", "DropConfig", *_UNUSED))
-    forgotten = rf"(?<=[0-9.])\s*(?=({names})\s*=)"
-    for name in re.findall(forgotten, block):
-        warnings.warn(f"{where}: there is no comma before '{name}'; it is read as if.", stacklevel=4)
-    return re.sub(forgotten, ",", block)
 
 
 def _setting(name: str, given: str, where: str) -> dict[str, Any]:
@@ -129,31 +122,29 @@ def _setting(name: str, given: str, where: str) -> dict[str, Any]:
         return {"regularization": given.upper()}
     if lower == "dropconfig":
         return {"drop": _drop(given, where)}
-    special = [known for known in _OF_OPTIMIZERS if known.lower() == lower]
-    if special:
-        value = _number(given)
-        if not 0 <= value <= _OF_OPTIMIZERS[special[0]]:
-            raise SettingError(
-                f"{where}: {special[0]}={given}: a number from 0 to {_OF_OPTIMIZERS[special[0]]:g} is needed."
-            )
-        return {"of_optimizers": ((special[0], value),)}
     found = [known for known in _SETTINGS if known.lower() == lower]
     if not found:
-        known = [*_SETTINGS, *_OF_OPTIMIZERS, "Optimizer", "Regularization", "DropConfig", *_UNUSED]
+        known = [*_SETTINGS, "Optimizer", "Regularization", "DropConfig", *_CONSTANTS, *_UNUSED]
         raise SettingError(f"{where}: {unknown('setting', name, known)}")
     target, kind, least, most = _SETTINGS[found[0]]
-    value = _number(given)
+    try:
+        value = float(given)
+    except ValueError:
+        value = float("nan")
     if not least <= value <= most or (kind is int and value != int(value)):
         wanted = "a whole number" if kind is int else "a number"
         raise SettingError(f"{where}: {found[0]}={given}: {wanted} from {least:g} to {most:g} is needed.")
     return {target: kind(value)}
 
 
-def _number(given: str) -> float:
+def _constant(name: str, given: str, where: str) -> float:
     try:
-        return float(given)
+        value = float(given)
     except ValueError:
-        return float("nan")
+        value = float("nan")
+    if not 0.0 < value < 1.0:
+        raise SettingError(f"{where}: {name}={given}: a number between 0 and 1 is needed.")
+    return value
 
 
 def _drop(given: str, where: str) -> tuple[float, ...]:
