@@ -24,7 +24,7 @@ demo: env
 
 # A worker that dies is not replaced: pytest-xdist 3.8 waits for ever for some replacements.
 test: env
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test-slow: env
 	$(BIN)/python -m pytest -m slow

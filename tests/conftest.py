@@ -32,3 +32,18 @@ def _a_crash_is_told(pytestconfig: pytest.Config) -> None:
         ROOT.gInterpreter.Declare("")
     faulthandler.disable()
     faulthandler.enable(file=pytestconfig.stash[fault_handler_stderr_fd_key])
+
+
+# Parts of the paths of files that take a worker long: they are begun first, so that none is waited for.
+_LONG = (
+    "tutorials/test_tutorials.py", "tests/test_documentation.py", "simulation/test_stop.py",
+    "cli/test_demo.py", "cli/test_commands.py", "inference/test_cmake.py", "inference/test_macros.py",
+    "inference/test_define", "export/test_zoo_parity.py", "export/test_cpp_", "tests/nodes/", "tests/feed/",
+    "tests/benchmarks/", "tmva/test_tmva_reader_cpp.py", "tmva/test_tmva_factory_cpp.py",
+    "tmva/test_tmva_gui.py", "tmva/test_tmva_deep.py", "tmva/test_tmva_keras_file.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of long files first; within a file the order stays."""
+    items.sort(key=lambda item: not any(part in item.path.as_posix() for part in _LONG))

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from hepml_root.errors import EmptySelectionError, HepmlError, SettingError, unknown
+from hepml_root.tmva.configuration import gConfig
 from hepml_root.tmva.cuts import Cuts
 from hepml_root.tmva.events import Sample
 from hepml_root.tmva.response_curves import (
-    PLOT_BINS,
-    ROC_BINS,
     Floats,
     ResponseStatistics,
     background_against_signal,
     background_at,
     binned_area,
+    centres,
     cut_at,
     cut_efficiency,
     response_statistics,
@@ -47,7 +47,7 @@ class ClassifierEvaluation:
     roc_integral
         Unbinned, weighted area under the ROC curve of the test events; of Cuts that of its boxes.
     area
-        The mean background rejection at 100 bins of the signal efficiency, by which methods are ranked.
+        The mean background rejection at (100) bins of the signal efficiency, by which methods are ranked.
     signal_efficiencies, errors, training_efficiencies_at
         At background efficiencies of 0.01, 0.10 and 0.30: of the test events with binomial errors, and of
         the training events.
@@ -58,7 +58,7 @@ class ClassifierEvaluation:
     statistics
         Means, standard deviations and range; None of Cuts.
     curve, training_curve
-        Background efficiency in 100 bins of the signal efficiency.
+        Background efficiency in (100) bins of the signal efficiency.
     efficiencies, training_efficiencies
         Of signal and background at 10 000 cuts; empty of Cuts.
     """
@@ -114,9 +114,13 @@ def _classifier(result: MethodResult) -> ClassifierEvaluation:
         shares(training[train_signal], train_weights[train_signal]),
         shares(training[~train_signal], train_weights[~train_signal]),
     )
-    curve, training_curve = background_against_signal(*efficiencies), background_against_signal(*in_training)
+    plotting = gConfig().GetVariablePlotting()
+    curve, training_curve = (
+        background_against_signal(*shares_of, plotting.fNbinsXOfROCCurve)
+        for shares_of in (efficiencies, in_training)
+    )
     contents = [
-        np.histogram(test[chosen], PLOT_BINS, (low, high), weights=weights[chosen])[0]
+        np.histogram(test[chosen], plotting.fNbinsMVAoutput, (low, high), weights=weights[chosen])[0]
         for chosen in (signal, ~signal)
     ]
     at, errors = _quoted(curve, float(weights[signal].sum()))
@@ -179,7 +183,7 @@ def _curve_of_boxes(boxes: Cuts, sample: Sample, variables: Any, signal: int) ->
         passed = [float(sample.weights[inside & chosen].sum()) for chosen in (of_signal, ~of_signal)]
         points.append((passed[0] / sums[0], passed[1] / sums[1]))
     found = np.array(sorted(points))
-    return background_at(found[:, 0], found[:, 1], (np.arange(ROC_BINS) + 0.5) / ROC_BINS)
+    return background_at(found[:, 0], found[:, 1], centres(gConfig().GetVariablePlotting().fNbinsXOfROCCurve))
 
 
 def _class_index(result: MethodResult, which: int | str | None) -> int:
@@ -244,7 +248,7 @@ def roc_arrays(
         _class_index(result, which)
         evaluated = evaluate_classifier(result)
         curve = evaluated.curve if part == "test" else evaluated.training_curve
-        signal = np.concatenate([[0.0], (np.arange(ROC_BINS) + 0.5) / ROC_BINS, [1.0]])
+        signal = np.concatenate([[0.0], centres(len(curve)), [1.0]])
         return signal, 1.0 - np.concatenate([[0.0], curve, [1.0]])
     signal, background = roc_points(*_binary(result, which, part))
     return signal, 1.0 - background

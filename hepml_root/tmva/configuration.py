@@ -47,10 +47,20 @@ class IONames(_Settings):
 
 
 class VariablePlotting(_Settings):
-    """Bins of the histograms in the output file; they have TMVA's numbers, which cannot be changed."""
+    """Bins of the histograms in the output file.
+
+    ``fTimesRMS``: how many standard deviations from the mean the distributions of variables end.
+    """
+
+    fTimesRMS: float
+    fNbins1D: int
+    fNbins2D: int
+    fMaxNumOfAllowedVariablesForScatterPlots: int
+    fNbinsMVAoutput: int
+    fNbinsXOfROCCurve: int
 
     _defaults: ClassVar = {
-        "fTimesRMS": 4.0,
+        "fTimesRMS": 8.0,
         "fNbins1D": 40,
         "fNbins2D": 300,
         "fMaxNumOfAllowedVariablesForScatterPlots": 20,
@@ -58,7 +68,7 @@ class VariablePlotting(_Settings):
         "fNbinsXOfROCCurve": 100,
         "fUsePaperStyle": False,
     }
-    _ignored = frozenset(_defaults)
+    _ignored = frozenset({"fUsePaperStyle"})
 
 
 class Config:

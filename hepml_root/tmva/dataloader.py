@@ -11,6 +11,7 @@ import numpy as np
 
 from hepml_root.errors import EmptySelectionError, SettingError, ShapeError, unknown
 from hepml_root.tmva.console import Console
+from hepml_root.tmva.data_set_info import DataSetInfo
 from hepml_root.tmva.declared_columns import DeclaredColumn, described, width
 from hepml_root.tmva.event_pool import EITHER, TEST, TRAINING, EventClass, EventPool, SourceTree, both
 from hepml_root.tmva.events import DataSet, Sample
@@ -63,6 +64,18 @@ class DataLoader:
     def GetName(self) -> str:
         """Return the name."""
         return self.name
+
+    def GetDataSetInfo(self) -> DataSetInfo:
+        """Return what was added so far: names of variables, numbers of classes."""
+        return DataSetInfo(
+            self.name,
+            tuple(self._variables),
+            tuple(self._spectators),
+            tuple(self._targets),
+            (*self._classes,),
+        )
+
+    DefaultDataSetInfo = GetDataSetInfo
 
     # -- columns ---------------------------------------------------------------------------------------------
 

@@ -240,6 +240,11 @@ class Factory:
             booking, data = booked.method.booking, self._data(booked)
             self._console.line(f"Train method: {booking.title} for {_ANALYSES[booking.analysis]}")
             console = self._console.named(booking.title)
+            if booked.method.makes_events:
+                for path in booked.method.train_generator(data, console):
+                    console.line(f"Creating {path}")
+                self._console.line("Training finished")
+                continue
             fitted = training.fit(booked.method, data, console)
             booked.fitted = training.with_mva_pdfs(booking, data, fitted)
             console.line(
@@ -278,6 +283,10 @@ class Factory:
         if not self._methods:
             self._console.line("...nothing found to test")
         for booked in self._all():
+            if booked.method.makes_events:
+                title = booked.method.booking.title
+                self._console.line(f"'{title}' makes events: there is no response to test")
+                continue
             if booked.files is None or booked.fitted is None:
                 raise SettingError(
                     f"the method '{booked.method.booking.title}' is not trained: call TrainAllMethods before."
@@ -325,14 +334,20 @@ class Factory:
             The output file is closed, or the disk is full.
         """
         self._console.line("Evaluate all methods")
-        for name, methods in self._methods.items():
-            results = [self._tested(booked) for booked in methods.values()]
+        for name in self._methods:
+            methods = self._judging(name)
+            if not methods:
+                continue
+            results = [self._tested(booked) for booked in methods]
             evaluations = {}
-            for booked in methods.values():
+            for booked in methods:
                 if booked.method.booking.analysis == "Classification":
                     booked.evaluation = evaluate_classifier(self._tested(booked))
                     evaluations[booked.method.booking.title] = booked.evaluation
-            for line in evaluation_lines(results, evaluations):
+            for line in evaluation_lines(
+                results, evaluations, roc=bool(self.options["ROC"]),
+                correlations=bool(self.options["Correlations"]),
+            ):  # fmt: skip
                 self._console.line(line)
             if self._output:
                 data = results[0].data
@@ -385,7 +400,11 @@ class Factory:
         name = _name(dataset)
         if name not in self._methods:
             raise SettingError(unknown("dataset", name, self._methods))
-        return [self._tested(booked) for booked in self._methods[name].values()]
+        return [self._tested(booked) for booked in self._judging(name)]
+
+    def _judging(self, dataset: str) -> list[_Booked]:
+        """Return the methods of a dataset that have a response."""
+        return [booked for booked in self._methods[dataset].values() if not booked.method.makes_events]
 
     def result(self, dataset: Any, title: Any) -> MethodResult:
         """Return all that is known of a tested method: its responses, files and monitors."""

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepml_root.tmva.classifier_evaluation import ClassifierEvaluation, evaluate_classifier
-from hepml_root.tmva.pdf import Pdf
-from hepml_root.tmva.response_curves import EFFICIENCY_BINS, PLOT_BINS, ROC_BINS, ResponseStatistics
+from hepml_root.tmva.configuration import gConfig
+from hepml_root.tmva.pdf import INTERPOLATIONS, Pdf
+from hepml_root.tmva.response_curves import EFFICIENCY_BINS, ResponseStatistics
 from hepml_root.tmva.results import MethodResult
 from hepml_root.tmva.root_objects import histogram, histogram_of, keep, normalised
 
 _PDF_BINS = 60
+_STEPS = 4000  # equal bins in place of others
 _SIDES = ("S", "B")
 _UNIT = (0.0, 1.0)
 
@@ -34,11 +36,15 @@ def write_classifier(
             for side, chosen in zip(_SIDES, (signal, ~signal), strict=True):
                 title = f"{name}_{kind}_{side}"
                 item = histogram(
-                    title, title, (PLOT_BINS, *_UNIT), values[chosen], test.weights[chosen], errors=True
+                    title, title, (_bins(), *_UNIT), values[chosen], test.weights[chosen], errors=True
                 )
                 keep(directory, normalised(item))
     if result.mva_pdfs is not None:
         _write_densities(directory, result)
+
+
+def _bins() -> int:
+    return gConfig().GetVariablePlotting().fNbinsMVAoutput
 
 
 def _sides(result: MethodResult, part: str) -> list[tuple[str, NDArray[Any], NDArray[Any]]]:
@@ -57,7 +63,7 @@ def _write_responses(directory: Any, name: str, result: MethodResult, statistics
     for part, prefix in (("test", name), ("training", f"{name}_Train")):
         for side, values, weights in _sides(result, part):
             title = f"{prefix}_{side}"
-            item = histogram(title, title, (PLOT_BINS, *ends), values, weights, errors=True)
+            item = histogram(title, title, (_bins(), *ends), values, weights, errors=True)
             keep(directory, normalised(item))
             if part == "test":
                 title += "_high"
@@ -76,7 +82,7 @@ def _write_curves(directory: Any, name: str, found: ClassifierEvaluation) -> Non
             for side, text, contents in zip(_SIDES, classes, efficiencies, strict=True):
                 title = f"{name} ({text})"
                 keep(directory, histogram_of(f"{name}_{prefix}{side}", title, binning, contents))
-    binning = (ROC_BINS, *_UNIT)
+    binning = (len(found.curve), *_UNIT)
     test, training = found.curve, found.training_curve
     inverse = np.divide(1.0, test, out=np.zeros_like(test), where=test > np.finfo(np.float64).eps)
     signal = "Signal eff"
@@ -98,19 +104,26 @@ def _write_densities(directory: Any, result: MethodResult) -> None:
     pdfs = result.mva_pdfs or ()
     for (side, chosen, weights), pdf in zip(_sides(result, "training"), pdfs, strict=True):
         title = f"{result.title}_tr_{side}"
-        item = histogram(title, title, (_PDF_BINS, *ends), chosen, weights, errors=True)
+        bins = histogram_bins(pdf) or _PDF_BINS
+        item = histogram(title, title, (bins, *ends), chosen, weights, errors=True)
         keep(directory, normalised(item))
         keep(directory, density_histogram(title, pdf))
 
 
 def density_histogram(name: str, pdf: Pdf) -> Any:
     """Return a density as TMVA keeps it, named after the histogram that it was made of."""
-    title = f"{name}_smoothed_hist_from_spline{2 if pdf.interpolated else 0}"
+    kind = f"spline{2 if pdf.interpolated else 0}"
+    if pdf.source is not None:
+        kind = INTERPOLATIONS[pdf.source.method].replace("Spline", "spline")
+    title = f"{name}_smoothed_hist_from_{kind}"
     contents = pdf.values
     if not pdf.uniform:  # ROOT's reader of these plots knows equal bins only
-        centres = pdf.low + (np.arange(ROC_BINS * PLOT_BINS) + 0.5) * (pdf.high - pdf.low) / (
-            ROC_BINS * PLOT_BINS
-        )
+        centres = pdf.low + (np.arange(_STEPS) + 0.5) * (pdf.high - pdf.low) / _STEPS
         inside = np.clip(np.searchsorted(pdf.edges, centres, side="right") - 1, 0, len(contents) - 1)
         contents = contents[inside]
     return histogram_of(title, title, (len(contents), pdf.low, pdf.high), contents, kind="F")
+
+
+def histogram_bins(pdf: Pdf) -> int | None:
+    """Return how many bins the histogram has that a density was made of; None if that is not known."""
+    return len(pdf.source.contents) if pdf.source is not None and pdf.source.uniform else None

@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from hepml_root.errors import HepmlError
 from hepml_root.tmva.likelihood import Likelihood
 from hepml_root.tmva.network import Network
-from hepml_root.tmva.output_classifier import density_histogram
+from hepml_root.tmva.output_classifier import density_histogram, histogram_bins
 from hepml_root.tmva.results import MethodResult
 from hepml_root.tmva.root_objects import Branch, histogram, histogram_of, keep, matrix, write_tree
 from hepml_root.tmva.trees import BoostedTrees
 from hepml_root.tmva.weights_xml import WeightFile, read_weights
 
-_BOOST_BINNING = (100, 1.0, 30.0)
+_BOOST_BINS, _BOOST_HIGH = 100, 30.0
 _EVENTS_A_BIN = 50
 _FEWEST_BINS, _MOST_BINS = 10, 100
+_NICE = 5  # so many of too many bins become one
 
 Table = Mapping[str, NDArray[Any]]
 
@@ -72,25 +73,26 @@ def _weights(result: MethodResult) -> WeightFile | None:
 
 def _write_boosting(directory: Any, table: Table) -> None:
     weight = np.asarray(table["boostWeight"], np.float64)
-    error = np.asarray(table["errorFraction"], np.float64)
     number = np.asarray(table.get("iTree", np.arange(len(weight))), np.int32)
-    branches = {
-        "iTree": Branch(number),
-        "boostWeight": Branch(weight),
-        "errorFraction": Branch(error),
-    }
-    write_tree(directory, "MonitorNtuple", branches, title="BDT variables")
+    branches = {"iTree": Branch(number), "boostWeight": Branch(weight)}
     binning = (len(weight), 0.0, float(len(weight)))
+    if "errorFraction" in table:
+        error = np.asarray(table["errorFraction"], np.float64)
+        branches["errorFraction"] = Branch(error)
+        keep(directory, histogram_of(
+            "ErrFractHist", "error fraction vs tree number", binning, error, kind="F",
+            labels=("#tree", "error fraction"),
+        ))  # fmt: skip
+    write_tree(directory, "MonitorNtuple", branches, title="BDT variables")
+    # Logarithms of ratios of small trees would all lie in the first of the bins up to 30.
+    largest = float(weight.max(initial=0.0))
+    high = _BOOST_HIGH if largest > 0.1 * _BOOST_HIGH else 1.1 * largest or 1.0
     keep(directory, histogram(
-        "BoostWeight", "BoostWeight", _BOOST_BINNING, weight, kind="F", labels=("boost weight", ""),
+        "BoostWeight", "BoostWeight", (_BOOST_BINS, 0.0, high), weight, kind="F", labels=("boost weight", ""),
     ))  # fmt: skip
     keep(directory, histogram_of(
         "BoostWeightVsTree", "Boost weights vs tree", binning, weight, kind="F",
         labels=("#tree", "boost weight"),
-    ))  # fmt: skip
-    keep(directory, histogram_of(
-        "ErrFractHist", "error fraction vs tree number", binning, error, kind="F",
-        labels=("#tree", "error fraction"),
     ))  # fmt: skip
 
 
@@ -142,16 +144,20 @@ def _write_references(directory: Any, result: MethodResult, file: WeightFile, we
 
             of_class = file.header.signal if which == 0 else file.header.background
             variables = transform(file.transformations, variables, of_class)
-        events, bins = variables[chosen], int(chosen.sum()) // _EVENTS_A_BIN
-        bins = min(max(bins, _FEWEST_BINS), _MOST_BINS)
+        events, weights_of = variables[chosen], data.training.weights[chosen]
         for place, densities in enumerate(weights.densities):
+            pdf = densities[which]
             label = file.header.variables[place].internal or data.variables[place].label
-            name = f"{label}_{ending}"
-            binning = (bins, densities[which].low, densities[which].high)
+            name, title = f"{label}_{ending}", f"{label} {'signal' if which == 0 else 'background'} training"
+            bins = histogram_bins(pdf)
+            if bins is None:
+                bins = min(max(len(events) // _EVENTS_A_BIN, _FEWEST_BINS), _MOST_BINS)
             item = histogram(
-                name, f"{label} {'signal' if which == 0 else 'background'} training", binning,
-                events[:, place], data.training.weights[chosen], kind="F", errors=True,
-            )  # fmt: skip
+                name, title, (bins, pdf.low, pdf.high), events[:, place], weights_of, kind="F", errors=True
+            )
             keep(directory, item)
+            if bins > _MOST_BINS and bins % _NICE == 0:
+                item.Rebin(_NICE)
+                item.Scale(1.0 / _NICE)
             keep(directory, item, f"{name}_nice")
-            keep(directory, density_histogram(name, densities[which]))
+            keep(directory, density_histogram(name, pdf))

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from hepml_root.errors import EmptySelectionError
-from hepml_root.tmva.response_curves import PLOT_BINS, roc_points
+from hepml_root.tmva.configuration import gConfig
+from hepml_root.tmva.response_curves import roc_points
 from hepml_root.tmva.results import MethodResult
 from hepml_root.tmva.root_objects import graph, histogram, keep, normalised
 
@@ -22,7 +23,7 @@ def write_multiclass(directory: Any, result: MethodResult) -> None:
     ``…_rejBvsS_<c>`` the ROC curve of c against all others, ``…_1v1rejBvsS_<c>_vs_<d>`` against d alone. A
     curve of a class without events is left out.
     """
-    data = result.data
+    data, bins = result.data, gConfig().GetVariablePlotting().fNbinsMVAoutput
     for part, sample, values in (
         ("Test", data.test, result.test),
         ("Train", data.training, result.training),
@@ -33,7 +34,7 @@ def write_multiclass(directory: Any, result: MethodResult) -> None:
             for of, name in enumerate(data.classes):
                 title = f"{prefix}_{name}_prob_for_{true_name}"
                 item = histogram(
-                    title, title, (PLOT_BINS, _LOW, _HIGH), values[chosen, of], sample.weights[chosen],
+                    title, title, (bins, _LOW, _HIGH), values[chosen, of], sample.weights[chosen],
                     kind="F",
                 )  # fmt: skip
                 keep(directory, normalised(item))

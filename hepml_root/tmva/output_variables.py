@@ -16,15 +16,12 @@ from numpy.typing import NDArray
 
 from hepml_root.errors import SettingError, unknown
 from hepml_root.evaluation import correlations
+from hepml_root.tmva.configuration import gConfig
 from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.header import Variable
 from hepml_root.tmva.response_curves import separation
 from hepml_root.tmva.root_objects import folder, histogram, histogram_2d, keep, matrix, profile
 
-PLOT_BINS = 40
-SCATTER_BINS = 300
-MOST_FOR_SCATTER = 20  # variables and targets; more would make a file of gigabytes
-_MOST_RMS = 8.0
 _MOST_WHOLE_NUMBERS = 10_000
 _SHORT = {"I": "Id", "N": "Norm", "D": "Deco", "P": "PCA", "U": "Uniform", "G": "Gauss"}
 _SUFFIX = re.compile(r"(?:_[^,(]*)?(?:\(.*\))?\Z", re.S)
@@ -51,11 +48,11 @@ class TransformedVariables:
 def chains(specification: str) -> list[str]:
     """Return the chains of an option ``Transformations``, identity first, each once.
 
-    >>> chains("D;I;G,D;D")
-    ['I', 'D', 'G,D']
+    >>> chains("D;I;G,D;D"), chains("None")
+    (['I', 'D', 'G,D'], ['I'])
     """
-    parts = [part.strip() for part in re.split(r";", specification) if part.strip()]
-    return list(dict.fromkeys(["I", *parts]))
+    parts = [part.strip() for part in re.split(r";", specification)]
+    return list(dict.fromkeys(["I", *(part for part in parts if part and part.lower() != "none")]))
 
 
 def chain_name(chain: str) -> str:
@@ -136,13 +133,15 @@ class _Column:
             first, last = round(low), round(high + 1)
             if 0 < last - first <= _MOST_WHOLE_NUMBERS:
                 return last - first, float(first), float(last)
-        low = max(low, self.mean - _MOST_RMS * self.rms)
-        high = min(high, self.mean + _MOST_RMS * self.rms)
+        plotting = gConfig().GetVariablePlotting()
+        low = max(low, self.mean - plotting.fTimesRMS * self.rms)
+        high = min(high, self.mean + plotting.fTimesRMS * self.rms)
         if low >= high:
             high = low * 1.1
         if low >= high:
             high = low + 1.0
-        return PLOT_BINS, low, high + (high - low) / PLOT_BINS  # the largest value lies inside
+        bins = plotting.fNbins1D
+        return bins, low, high + (high - low) / bins  # the largest value lies inside
 
 
 def _columns(data: DataSet, transformed: TransformedVariables) -> list[_Column]:
@@ -191,7 +190,7 @@ def write_input_variables(
         if data.analysis == "Classification" and not column.target:
             value = separation(contents[0], contents[1], binning[1], binning[2])
             separations.append((column.plain_title, value))
-    if len(columns) <= MOST_FOR_SCATTER:
+    if len(columns) <= gConfig().GetVariablePlotting().fMaxNumOfAllowedVariablesForScatterPlots:
         _write_pairs(folder(directory, "CorrelationPlots"), data, columns, members, weights, suffix)
     return sorted(separations, key=lambda entry: -entry[1])
 
@@ -209,6 +208,8 @@ def _write_pairs(
     suffix: str,
 ) -> None:
     """Scatter and profile plots: variables against those before them, and against the targets."""
+    plotting = gConfig().GetVariablePlotting()
+    bins, fine = plotting.fNbins1D, plotting.fNbins2D
     pairs = [(x, y) for place, x in enumerate(columns) for y in columns[place + 1 :] if x.target == y.target]
     pairs += [(x, y) for x in columns if x.target for y in columns if not y.target]
     for x, y in pairs:
@@ -219,11 +220,11 @@ def _write_pairs(
             labels = (x.axis, y.axis)
             first, second = x.values[chosen], y.values[chosen]
             keep(directory, histogram_2d(
-                f"scat_{named}", title, (SCATTER_BINS, *x.range), (SCATTER_BINS, *y.range),
+                f"scat_{named}", title, (fine, *x.range), (fine, *y.range),
                 first, second, weights[index], labels=labels,
             ))  # fmt: skip
             keep(directory, profile(
-                f"prof_{named}", f"profile {title}", (PLOT_BINS, *x.range), first, second, weights[index],
+                f"prof_{named}", f"profile {title}", (bins, *x.range), first, second, weights[index],
                 labels=labels,
             ))  # fmt: skip
 

@@ -1,7 +1,7 @@
 """What TMVA computes of a classifier's response: ranges, cut efficiencies, background against signal.
 
 Efficiencies are step functions of 10 000 bins, straight lines through the centres of these in between; ROC
-histograms have 100 bins of the signal efficiency. The area that :func:`roc_area` gives is unbinned.
+histograms have bins of the signal efficiency (TMVA: 100). The area that :func:`roc_area` gives is unbinned.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from hepml_root.evaluation.roc import auc
 from hepml_root.tmva.pdf import FINE_BINS, SMALLEST
 from hepml_root.tmva.splines import SPLINES
 
-PLOT_BINS = 40
 EFFICIENCY_BINS = 10_000
-ROC_BINS = 100
 _MOST_RMS = 10.0  # a plot's range ends that many standard deviations from the means
 _MARGIN = 0.00001  # so that the largest response lies inside
 _STEPS = 1000  # in which TMVA walks along a ROC curve
@@ -129,15 +127,15 @@ def cut_efficiency(values: Floats, weights: Floats, low: float, high: float, upw
     return shares / max(float(np.finfo(np.float64).eps), float(shares.max()))
 
 
-def background_against_signal(signal: Floats, background: Floats) -> Floats:
-    """Return the background efficiency at the centres of 100 bins of the signal efficiency ``(bins,)``.
+def background_against_signal(signal: Floats, background: Floats, bins: int = 100) -> Floats:
+    """Return the background efficiency at the centres of bins of the signal efficiency ``(bins,)``.
 
     ``signal`` and ``background`` are those of :func:`cut_efficiency`. The cut is the tightest one that
     reaches a signal efficiency.
     """
     if signal[0] < signal[-1]:  # loosest cut last: turn it round
         signal, background = signal[::-1], background[::-1]
-    return background_at(signal[::-1], background[::-1], (np.arange(ROC_BINS) + 0.5) / ROC_BINS)
+    return background_at(signal[::-1], background[::-1], centres(bins))
 
 
 def background_at(signal: Floats, background: Floats, targets: Floats) -> Floats:
@@ -149,20 +147,24 @@ def background_at(signal: Floats, background: Floats, targets: Floats) -> Floats
     return background[place - 1] + part * (background[place] - background[place - 1])
 
 
+def centres(bins: int) -> Floats:
+    """Return the centres of equal bins from 0 to 1."""
+    return np.asarray((np.arange(bins) + 0.5) / bins, np.float64)
+
+
 def cut_at(signal: Floats, low: float, high: float, target: float) -> float:
     """Return the tightest cut with a signal efficiency, from efficiencies at 10 000 bins."""
-    centres = low + (np.arange(len(signal)) + 0.5) * (high - low) / len(signal)
+    cuts = low + centres(len(signal)) * (high - low)
     if signal[0] >= signal[-1]:
-        signal, centres = signal[::-1], centres[::-1]
-    return float(background_at(signal, centres, np.array([target]))[0])
+        signal, cuts = signal[::-1], cuts[::-1]
+    return float(background_at(signal, cuts, np.array([target]))[0])
 
 
 def _along(curve: Floats) -> tuple[Floats, Floats]:
-    """Walk along background efficiencies at 100 bins in 1000 steps, by straight lines continued outwards."""
-    centres = (np.arange(len(curve)) + 0.5) / len(curve)
-    signal = (np.arange(_STEPS) + 0.5) / _STEPS
+    """Walk along background efficiencies at bins in 1000 steps, by straight lines continued outwards."""
+    signal = centres(_STEPS)
     _, _, straight = SPLINES[0]
-    return signal, straight(centres, curve, signal)
+    return signal, straight(centres(len(curve)), curve, signal)
 
 
 def signal_at(curve: Floats, background: float) -> float:
@@ -186,10 +188,9 @@ def binned_area(curve: Floats) -> float:
 def working_point(curve: Floats) -> float:
     """Return the signal efficiency that equals the background rejection there."""
     steps = 5000
-    centres = (np.arange(len(curve)) + 0.5) / len(curve)
-    signal = (np.arange(steps) + 0.5) / steps
+    signal = centres(steps)
     _, _, straight = SPLINES[0]
-    difference = signal - (1.0 - straight(centres, curve, signal))
+    difference = signal - (1.0 - straight(centres(len(curve)), curve, signal))
     passed = np.flatnonzero(difference[1:] * difference[:-1] < 0)
     place = int(passed[0]) if len(passed) else steps - 2
     return 0.5 * float(signal[place] + signal[place + 1])

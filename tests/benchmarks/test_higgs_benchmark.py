@@ -9,6 +9,7 @@ import pytest
 from benchmarks import higgs, result_page
 
 
+@pytest.mark.slow
 def test_the_fast_comparison_is_complete_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{result_page.BEGIN}\nold\n{result_page.END}\nafter\n")

@@ -22,6 +22,7 @@ def compare(output: Path, *arguments: str) -> list[dict]:
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
+@pytest.mark.slow
 def test_one_network_is_trained_and_kept(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("Before\n<!-- table -->\nold\n<!-- end of table -->\nafter\n")

@@ -9,7 +9,7 @@ from trained_methods import auc, book, class_example, data_set, higgs, quiet, re
 
 from hepml_root.errors import IgnoredOptionWarning, SettingError, WeightError
 from hepml_root.tmva.methods.deep import _optimizer
-from hepml_root.tmva.methods.training_strategy import OPTIMIZERS, Phase
+from hepml_root.tmva.methods.training_strategy import OPTIMIZERS, Phase, parse_strategy
 
 FAST = "TrainingStrategy=LearningRate=1e-2,BatchSize=100,MaxEpochs=15,ConvergenceSteps=5,TestRepetitions=1"
 
@@ -114,6 +114,8 @@ def test_optimizers(tmp_path) -> None:
     made = {name: _optimizer(Phase(0.5, 0.25, name)) for name in OPTIMIZERS}
     assert [type(optimizer).__name__.upper() for optimizer in made.values()] == list(OPTIMIZERS)
     assert all(float(optimizer.learning_rate) == 0.5 for optimizer in made.values())
+    tuned = _optimizer(parse_strategy("Optimizer=ADAM,ADAM_beta1=0.8,ADAM_eps=1e-6")[0])
+    assert (tuned.beta_1, tuned.epsilon) == (0.8, 1e-6)
     assert made["SGD"].momentum == made["RMSPROP"].momentum == 0.25
     data = class_example(300)
     text = (

@@ -110,6 +110,8 @@ def test_strategies_of_the_tutorials() -> None:
     ]
     old = "LearningRate=1e-1,Renormalize=L2,DropRepetitions=5,Multithreading=True|Regularization=l2"
     assert [phase.regularization for phase in parse_strategy(old)] == ["NONE", "L2"]
+    higgs = "Optimizer=ADAM,ADAM_beta1=0.8,ADAM_beta2=0.99,ADAM_eps=1.E-7,RMSPROP_rho=0.5"
+    assert parse_strategy(higgs)[0].constants == (("beta_1", 0.8), ("beta_2", 0.99), ("epsilon", 1e-7))
     assert parse_strategy("DropConfig=.5+.25")[0].drop == (0.5, 0.25)
 
 
@@ -123,6 +125,7 @@ def test_strategies_of_the_tutorials() -> None:
         ("Regularization=L3", "None, L1 or L2"),
         ("DropConfig=0.5+1.0", "parts from 0 to below 1"),
         ("DropConfig=a", "parts from 0 to below 1"),
+        ("ADAM_beta1=1.5", "ADAM_beta1=1.5: a number between 0 and 1"),
         ("LearningRate", "name=value is needed"),
         ("LearningRate=1||LearningRate=2", "phase 2: it is empty"),
         ("MaxEpochs=nan", "a whole number from"),

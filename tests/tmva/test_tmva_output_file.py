@@ -7,6 +7,7 @@ import pytest
 import uproot
 from method_results import data_set, gaussian_classes, result, sample, variable
 
+from hepml_root import tmva as TMVA
 from hepml_root.errors import NonFiniteInputError, OutputWriteError, SettingError, ShapeError
 from hepml_root.tmva.output_file import write_output
 from hepml_root.tmva.output_variables import TransformedVariables, correlation, write_input_variables
@@ -200,8 +201,20 @@ def test_boosting(classification):
     assert table["boostWeight"].tolist() == [1.5, 2.5, 3.5, 4.5, 5.5]
     assert method["BoostWeightVsTree"].values().tolist() == [1.5, 2.5, 3.5, 4.5, 5.5]
     assert method["ErrFractHist"].values() == pytest.approx(np.arange(5) / 10)
-    weights = method["BoostWeight"]  # 100 bins from 1 to 30
-    assert np.flatnonzero(weights.values()).tolist() == [int((w - 1) / 0.29) for w in np.arange(5) + 1.5]
+    weights = method["BoostWeight"]  # 100 bins from 0 to 30
+    assert np.flatnonzero(weights.values()).tolist() == [int(w / 0.3) for w in np.arange(5) + 1.5]
+
+
+def test_boosting_with_small_weights_and_without_errors(written):
+    """Weights of 0.2 to 0.4 do not lie in one bin; what is not there is not written."""
+    events = gaussian_classes(20, 5)
+    data = data_set(events, events, [variable("x"), variable("y")])
+    tables = {"MonitorNtuple": {"boostWeight": np.array([0.4, 0.2])}}
+    found = result(data, events.variables[:, 0], events.variables[:, 0], monitors=tables)
+    method = written(lambda file: write_output(file, data, [found]))["dataset/Method_BDT/BDT"]
+    assert np.flatnonzero(method["BoostWeight"].values()).tolist() == [45, 90]  # of 100 up to 0.44
+    assert method["MonitorNtuple"].keys() == ["iTree", "boostWeight"]
+    assert "ErrFractHist" not in names(method)
 
 
 def test_efficiencies_by_hand(written):
@@ -253,6 +266,33 @@ def test_many_variables_have_no_scatter_plots(written):
     data = data_set(training, training, [variable(f"x{i}") for i in range(21)])
     file = written(lambda file: write_output(file, data, []))["dataset"]
     assert "CorrelationPlots" not in names(file["InputVariables_Id"])
+
+
+def test_bins_of_gconfig(written):
+    training = gaussian_classes(200, 4)
+    data = data_set(training, training, [variable("x"), variable("y")])
+    found = result(data, training.variables[:, 0], training.variables[:, 0])
+    plotting = TMVA.gConfig().GetVariablePlotting()
+    try:
+        plotting.fNbins1D, plotting.fTimesRMS, plotting.fNbins2D = 17, 1.5, 50
+        plotting.fNbinsMVAoutput, plotting.fNbinsXOfROCCurve = 12, 10
+        file = written(lambda file: write_output(file, data, [found]))["dataset"]
+        x, weights = np.float64(training.variables[:, 0]), training.weights
+        histogram = file["InputVariables_Id/x__Signal_Id"]
+        assert len(histogram.values()) == 17
+        mean = np.average(x, weights=weights)
+        spread = np.sqrt(np.average((x - mean) ** 2, weights=weights))
+        assert histogram.axis().low == pytest.approx(mean - 1.5 * spread)
+        below = weights[(training.classes == 0) & (x < mean - 1.5 * spread)].sum()
+        assert histogram.values(flow=True)[0] == pytest.approx(below)
+        assert file["InputVariables_Id/CorrelationPlots/scat_y_vs_x_Signal_Id"].values().shape == (50, 50)
+        assert len(file["Method_BDT/BDT/MVA_BDT_S"].values()) == 12
+        assert len(file["Method_BDT/BDT/MVA_BDT_rejBvsS"].values()) == 10
+        plotting.fMaxNumOfAllowedVariablesForScatterPlots = 1
+        without = written(lambda file: write_output(file, data, [found]))["dataset"]
+        assert "CorrelationPlots" not in names(without["InputVariables_Id"])
+    finally:
+        TMVA.gConfig().DestroyInstance()
 
 
 def test_several_classes(written):
@@ -362,6 +402,8 @@ def test_monitors_from_weight_files_of_tmva(written, reference, events, expected
         density = directory["myvar1_sig_smoothed_hist_from_spline2"]
         width = np.diff(density.axis().edges())[0]
         assert density.values().sum() * width == pytest.approx(1.0, rel=1e-4)
+        # As many bins as in the weight file.
+        assert len(directory["myvar1_bgd"].values()) == 20
 
 
 def test_cuts_have_the_curve_of_their_boxes(written, reference, events, expected):

@@ -16,7 +16,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[2] / "tutorials"
 SCRIPTS = sorted(FOLDER.glob("hepml[0-9]*.py"))
 # Trainings of a kind that others, or the tests of the benchmarks, do as well.
-SLOW = ("hepml006", "hepml111", "hepml120", "hepml310", "hepml320")
+SLOW = ("hepml006", "hepml110", "hepml111", "hepml120", "hepml310", "hepml320")
 
 
 @pytest.fixture(scope="module")

@@ -222,14 +222,14 @@ class _Watch(keras.callbacks.Callback):
 
 
 def _optimizer(phase: Phase) -> keras.optimizers.Optimizer:
-    rate = phase.learning_rate
+    rate, constants = phase.learning_rate, dict(phase.constants)
     if phase.optimizer == "SGD":
         return keras.optimizers.SGD(rate, momentum=phase.momentum)
     if phase.optimizer == "RMSPROP":
-        return keras.optimizers.RMSprop(rate, momentum=phase.momentum)
+        return keras.optimizers.RMSprop(rate, momentum=phase.momentum, **constants)
     made = {
         "ADAM": keras.optimizers.Adam,
         "ADAGRAD": keras.optimizers.Adagrad,
         "ADADELTA": keras.optimizers.Adadelta,
     }
-    return made[phase.optimizer](rate)
+    return made[phase.optimizer](rate, **constants)

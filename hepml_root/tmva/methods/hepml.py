@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from hepml_root import losses, models
 from hepml_root.data.dataset import Dataset
-from hepml_root.errors import SettingError, unknown
+from hepml_root.errors import SettingError, UnsupportedOperationError, unknown
 from hepml_root.export.trees import emit_boosted
 from hepml_root.layers.manifest import manifest_layer
 from hepml_root.losses.batch_loss import BatchLoss
@@ -32,6 +33,7 @@ from hepml_root.tmva.methods.keras_events import (
 from hepml_root.tmva.methods.layout import parse_input_layout
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
 from hepml_root.tmva.methods.model_settings import known_model, model_options, settings_of
+from hepml_root.tmva.methods.shower_generator import check_generator, train_generator
 from hepml_root.tmva.options.declaration import Option
 from hepml_root.tmva.options.networks import HEPML
 from hepml_root.training.fit import fit
@@ -56,6 +58,11 @@ class HepML(Method):
     its features is not zero, or the one that ``Padding`` names. An autoencoder learns one class, the
     background or ``Class``, and its response is its error.
 
+    Generators of showers (``Model=shower_flow``, ``shower_gan``, ``shower_vae``, …) are booked likewise with
+    ``Geometry``: the variables are the energies of its cells, in its order, and ``Conditions`` are spectators
+    (``energy=E_true,eta``). They are trained on one class and written as ``.keras`` file, ONNX file and C++
+    generator; they have no response, so that nothing is tested, and no weight file of TMVA.
+
     Raises
     ------
     SettingError
@@ -74,25 +81,26 @@ class HepML(Method):
         options = self.options
         self._what = f"{self.type_name} '{booking.title}'"
         self._model = known_model(options["Model"], self._what)
-        self._settings = settings_of(self._model, options, booking.extra, self._what)
-        if self._model in generators():
-            raise SettingError(
-                f"{self._what}: {self._model} makes showers from conditions and gives no response to events. "
-                "Train it with hr.fit, and write it with hr.export."
-            )
+        extra = dict(booking.extra)
+        calorimeter = extra.pop("Geometry", None)
+        self._settings = settings_of(self._model, options, extra, self._what)
+        for name, least in (("Epochs", 1), ("BatchSize", 0), ("RandomSeed", 0), ("Patience", -1)):
+            if options[name] < least:
+                raise SettingError(f"{self._what}: {name}={options[name]}: at least {least} is needed.")
+        check_validation_size(options["ValidationSize"], self._what)
+        schedule_of(options["Schedule"] or None)
+        self.makes_events = self._model in generators()
+        if self.makes_events:
+            self._calorimeter = check_generator(options, calorimeter, self._model, self._what)
+            return
         self._entry = zoo()[self._model]
         if options["Preset"] not in self._entry.presets:
             raise SettingError(
                 f"{self._what}: {unknown(f'preset of {self._model}', options['Preset'], self._entry.presets)}"
             )
         for name in ("Geometry", "Conditions"):
-            if options[name]:
+            if name in options.given or name in booking.extra:
                 raise SettingError(f"{self._what}: {name} belongs to generators; {self._model} is none.")
-        for name, least in (("Epochs", 1), ("BatchSize", 0), ("RandomSeed", 0), ("Patience", -1)):
-            if options[name] < least:
-                raise SettingError(f"{self._what}: {name}={options[name]}: at least {least} is needed.")
-        check_validation_size(options["ValidationSize"], self._what)
-        schedule_of(options["Schedule"] or None)
         self._layout = self._input_layout()
         self._loss = self._booked_loss()
 
@@ -175,6 +183,11 @@ class HepML(Method):
     def train(self, data: DataSet, console: Console) -> Trained:
         """Train; monitors: "Convergence" with the losses of every epoch, validation as test."""
         options = self.options
+        if self.makes_events:
+            raise UnsupportedOperationError(
+                f"{self._what}: {self._model} makes showers; it gives no response to events, and one "
+                "is needed here."
+            )
         sample = training_sample(data, options["IgnoreNegWeightsInTraining"], self._what)
         seed = int(options["RandomSeed"]) or int(np.random.default_rng().integers(1, 1 << 31))
         events = self._dataset(sample, data)
@@ -219,6 +232,16 @@ class HepML(Method):
             "test": np.array(losses_of.get("val_loss", np.full(len(train), np.nan))),
         }
         return Trained(graph, {"Convergence": table})
+
+    def train_generator(self, data: DataSet, console: Console) -> list[Path]:
+        """Train a generator; return its ``.keras`` file, its ONNX file, and the C++ header."""
+        if not self.makes_events:
+            return super().train_generator(data, console)
+        aside = validation_events(self.options["ValidationSize"], len(data.training), self._what)
+        validation = aside / len(data.training)
+        return train_generator(
+            self._model, self._settings, self._calorimeter, validation, data, self.booking, console
+        )
 
     def _dataset(self, sample: Sample, data: DataSet) -> Dataset:
         """Return the events as the models take them; their weights are physics weights."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hepml_root.errors import SettingError
+from hepml_root.errors import SettingError, UnsupportedOperationError
 from hepml_root.tmva.console import Console
 from hepml_root.tmva.cuts import Cuts
 from hepml_root.tmva.events import DataSet, Sample
@@ -84,6 +84,8 @@ class Method(abc.ABC):
     # What the option H prints.
     help: ClassVar[str] = ""
     ranked_by: ClassVar[str] = "Variable importance"
+    # True of what makes events instead of judging them: it has files of its own, no response and no test.
+    makes_events: bool = False
 
     def __init__(self, booking: Booking) -> None:
         if booking.analysis not in self.analyses:
@@ -97,6 +99,16 @@ class Method(abc.ABC):
     @abc.abstractmethod
     def train(self, data: DataSet, console: Console) -> Trained:
         """Train on ``data.training`` (variables after VarTransform); ``data.test`` may only be watched."""
+
+    def train_generator(self, data: DataSet, console: Console) -> list[Path]:  # noqa: ARG002
+        """Train what makes events, and return the files that were written.
+
+        Raises
+        ------
+        UnsupportedOperationError
+            The method judges events.
+        """
+        raise UnsupportedOperationError(f"{self.type_name} '{self.booking.title}' makes no events.")
 
     def ranking(self) -> list[tuple[str, float]] | None:
         """Return variables with their importance (``ranked_by``), best first; None where there is none."""

@@ -26,6 +26,8 @@ class Phase:
         Strength of a penalty ``L1`` (Σ|w|) or ``L2`` (Σ w²); none without one of these.
     drop
         Part of the values that is left out before each layer.
+    constants
+        Those of its optimizer, as Keras calls them.
     """
 
     learning_rate: float = 1e-3
@@ -38,6 +40,7 @@ class Phase:
     weight_decay: float = 0.0
     regularization: str = "NONE"
     drop: tuple[float, ...] = ()
+    constants: tuple[tuple[str, float], ...] = ()
 
 
 OPTIMIZERS = ("SGD", "ADAM", "ADAGRAD", "RMSPROP", "ADADELTA")
@@ -50,6 +53,17 @@ _SETTINGS: dict[str, tuple[str, type, float, float]] = {
     "TestRepetitions": ("every", int, 1, 1e9),
     "ConvergenceSteps": ("patience", int, 1, 1e9),
     "WeightDecay": ("weight_decay", float, 0.0, 1e6),
+}
+# Constants of optimizers: TMVA's name, and Keras's.
+_CONSTANTS = {
+    "ADAM_beta1": "beta_1",
+    "ADAM_beta2": "beta_2",
+    "ADAM_eps": "epsilon",
+    "ADAGRAD_eps": "epsilon",
+    "RMSPROP_rho": "rho",
+    "RMSPROP_eps": "epsilon",
+    "ADADELTA_rho": "rho",
+    "ADADELTA_eps": "epsilon",
 }
 # What TMVA's kDL reads and does not use, either.
 _UNUSED = ("Repetitions", "DropRepetitions", "Renormalize", "Multithreading")
@@ -76,12 +90,21 @@ def parse_strategy(text: str, what: str = "DL") -> list[Phase]:
         if not block:
             raise SettingError(f"{where}: it is empty.")
         values: dict[str, Any] = {}
+        constants: dict[str, float] = {}
         for part in filter(None, (part.strip() for part in block.split(","))):
             name, equals, given = (piece.strip() for piece in part.partition("="))
             if not equals or not given:
                 raise SettingError(f"{where}: '{part}': name=value is needed.")
-            values |= _setting(name, given, where)
-        phases.append(Phase(**values))
+            known = [constant for constant in _CONSTANTS if constant.lower() == name.lower()]
+            if known:
+                constants[known[0]] = _constant(known[0], given, where)
+            else:
+                values |= _setting(name, given, where)
+        optimizer = values.get("optimizer", Phase.optimizer)
+        own = tuple(
+            (_CONSTANTS[name], value) for name, value in constants.items() if name.startswith(f"{optimizer}_")
+        )
+        phases.append(Phase(**values, constants=own))
     return phases
 
 
@@ -101,7 +124,7 @@ def _setting(name: str, given: str, where: str) -> dict[str, Any]:
         return {"drop": _drop(given, where)}
     found = [known for known in _SETTINGS if known.lower() == lower]
     if not found:
-        known = [*_SETTINGS, "Optimizer", "Regularization", "DropConfig", *_UNUSED]
+        known = [*_SETTINGS, "Optimizer", "Regularization", "DropConfig", *_CONSTANTS, *_UNUSED]
         raise SettingError(f"{where}: {unknown('setting', name, known)}")
     target, kind, least, most = _SETTINGS[found[0]]
     try:
@@ -112,6 +135,16 @@ def _setting(name: str, given: str, where: str) -> dict[str, Any]:
         wanted = "a whole number" if kind is int else "a number"
         raise SettingError(f"{where}: {found[0]}={given}: {wanted} from {least:g} to {most:g} is needed.")
     return {target: kind(value)}
+
+
+def _constant(name: str, given: str, where: str) -> float:
+    try:
+        value = float(given)
+    except ValueError:
+        value = float("nan")
+    if not 0.0 < value < 1.0:
+        raise SettingError(f"{where}: {name}={given}: a number between 0 and 1 is needed.")
+    return value
 
 
 def _drop(given: str, where: str) -> tuple[float, ...]:

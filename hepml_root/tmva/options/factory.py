@@ -15,8 +15,8 @@ FACTORY = (
     Option(
         "Transformations", "I", "Transformations of the variables that the output file shows: I;D;P;U;G,D."
     ),
-    Option("Correlations", False, "Put correlations of the variables into the output file."),
-    Option("ROC", True, "Compute the area under the ROC curve."),
+    Option("Correlations", False, "Print correlations of the methods, and how often they agree."),
+    Option("ROC", True, "Print the tables of ROC areas and efficiencies."),
     Option("Silent", False, "Say nothing but warnings."),
     Option("DrawProgressBar", True, "Draw progress bars."),
     Option("ModelPersistence", True, "Keep weight files."),
@@ -64,6 +64,13 @@ def split_options(classes: Sequence[str]) -> tuple[Option, ...]:
         Option("V", False, "Say more."),
         Option("VerboseLevel", "Info", "How much is said.", _LEVELS),
         Option("Correlations", True, "Print the correlations of the variables."),
+        Option(
+            "CalcCorrelations",
+            True,
+            "Compute the correlations of the variables.",
+            honoured=False,
+            instead="They are computed for the output file alone.",
+        ),
     )
     of_classes = [
         option

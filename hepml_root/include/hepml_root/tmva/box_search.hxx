@@ -23,11 +23,13 @@ struct Box {
 class BoxSearch {
 public:
    /// Sides: 0 both, 1 only low, 2 only high.
-   BoxSearch(const float* x, const double* weights, const std::uint8_t* signal, std::int64_t events, int columns,
-             const double* ranges, const std::int32_t* sides, int bins, std::uint64_t seed)
-      : x_(x), weights_(weights), signal_(signal), events_(events), columns_(columns), sides_(sides), state_(seed),
-        best_(bins), background_(bins, std::numeric_limits<double>::max()), efficiency_(bins, 0) {
-      for (std::int64_t i = 0; i < events; ++i) total_[signal[i] ? 0 : 1] += weights[i];
+   BoxSearch(const float* x, const double* weights, const std::uint8_t* signal, std::int64_t events,
+             int columns, const double* ranges, const std::int32_t* sides, int bins, std::uint64_t seed)
+       : x_(x), weights_(weights), signal_(signal), events_(events), columns_(columns), sides_(sides),
+         state_(seed), best_(bins), background_(bins, std::numeric_limits<double>::max()),
+         efficiency_(bins, 0) {
+      for (std::int64_t i = 0; i < events; ++i)
+         total_[signal[i] ? 0 : 1] += weights[i];
       everything_.low.resize(columns);
       everything_.high.resize(columns);
       for (int v = 0; v < columns; ++v) {
@@ -39,10 +41,12 @@ public:
       for (int v = 0; v < columns; ++v) {
          std::vector<std::int32_t> order(events);
          std::iota(order.begin(), order.end(), 0);
-         std::sort(order.begin(), order.end(), [&](std::int32_t l, std::int32_t r) { return at(l, v) < at(r, v); });
+         std::sort(order.begin(), order.end(),
+                   [&](std::int32_t l, std::int32_t r) { return at(l, v) < at(r, v); });
          std::vector<float> values;
          for (const std::int32_t i : order)
-            if (signal_[i] && (values.empty() || at(i, v) > values.back())) values.push_back(at(i, v));
+            if (signal_[i] && (values.empty() || at(i, v) > values.back()))
+               values.push_back(at(i, v));
          signal_values_.push_back(std::move(values));
          orders_.push_back(std::move(order));
       }
@@ -50,9 +54,12 @@ public:
 
    void run(std::int64_t tries) {
       offer(everything_);
-      for (const double slice : {0.03, 0.01, 0.004, 0.002}) peel(slice, 0);
-      for (int i = 0; i < 8; ++i) peel(0.005, 0.5);
-      for (std::int64_t i = 0; i < tries; ++i) move();
+      for (const double slice : {0.03, 0.01, 0.004, 0.002})
+         peel(slice, 0);
+      for (int i = 0; i < 8; ++i)
+         peel(0.005, 0.5);
+      for (std::int64_t i = 0; i < tries; ++i)
+         move();
       // A box with more signal and less background is better for the smaller efficiency, too.
       for (int bin = bins() - 2; bin >= 0; --bin)
          if (background_[bin + 1] < background_[bin]) {
@@ -101,9 +108,11 @@ private:
          bool inside = true;
          for (int v = 0; v < columns_; ++v) {
             inside = x[v] > box.low[v] && x[v] <= box.high[v];
-            if (!inside) break;
+            if (!inside)
+               break;
          }
-         if (inside) sums[signal_[i] ? 0 : 1] += weights_[i];
+         if (inside)
+            sums[signal_[i] ? 0 : 1] += weights_[i];
       }
       keep(box, sums[0], sums[1]);
    }
@@ -115,8 +124,10 @@ private:
       double inside[2] = {0, 0};
       for (std::int64_t i = 0; i < events_; ++i) {
          alive[i] = 1;
-         for (int v = 0; v < columns_; ++v) alive[i] &= at(i, v) > box.low[v] && at(i, v) <= box.high[v];
-         if (alive[i]) inside[signal_[i] ? 0 : 1] += weights_[i];
+         for (int v = 0; v < columns_; ++v)
+            alive[i] &= at(i, v) > box.low[v] && at(i, v) <= box.high[v];
+         if (alive[i])
+            inside[signal_[i] ? 0 : 1] += weights_[i];
       }
       std::vector<std::int64_t> first(columns_, 0), last(columns_, events_ - 1);
       const double loss = slice * total_[0];
@@ -127,7 +138,8 @@ private:
          float edge = 0;
          for (int v = 0; v < columns_; ++v)
             for (const bool below : {true, false}) {
-               if (sides_[v] == (below ? 2 : 1)) continue;
+               if (sides_[v] == (below ? 2 : 1))
+                  continue;
                double lost[2] = {0, 0};
                std::int64_t i = below ? first[v] : last[v];
                const std::int64_t step = below ? 1 : -1;
@@ -136,18 +148,24 @@ private:
                // The slice ends before an event of the signal: up to there background costs nothing more.
                for (; i >= 0 && i < events_; i += step) {
                   const std::int32_t event = orders_[v][i];
-                  if (!alive[event]) continue;
+                  if (!alive[event])
+                     continue;
                   const float value = at(event, v);
-                  if (any && value != reached && signal_[event] && lost[0] >= loss) break;
+                  if (any && value != reached && signal_[event] && lost[0] >= loss)
+                     break;
                   lost[signal_[event] ? 0 : 1] += weights_[event];
                   reached = value;
                   any = true;
                }
-               if (!any || !(lost[0] < inside[0])) continue;
-               if (below && reached > most_[v]) continue;
-               if (!below && reached <= least_[v]) continue;
+               if (!any || !(lost[0] < inside[0]))
+                  continue;
+               if (below && reached > most_[v])
+                  continue;
+               if (!below && reached <= least_[v])
+                  continue;
                double found = lost[1] / std::max(lost[0], 0.2 * loss);
-               if (noise > 0) found *= std::exp(noise * (uniform() - 0.5));
+               if (noise > 0)
+                  found *= std::exp(noise * (uniform() - 0.5));
                if (found > worth) {
                   worth = found;
                   chosen = v;
@@ -155,7 +173,8 @@ private:
                   edge = reached;
                }
             }
-         if (chosen < 0) return;
+         if (chosen < 0)
+            return;
          if (from_below)
             box.low[chosen] = edge;
          else
@@ -163,8 +182,10 @@ private:
          std::int64_t& place = from_below ? first[chosen] : last[chosen];
          for (; place >= 0 && place < events_; place += from_below ? 1 : -1) {
             const std::int32_t event = orders_[chosen][place];
-            if (from_below ? at(event, chosen) > edge : at(event, chosen) < edge) break;
-            if (!alive[event]) continue;
+            if (from_below ? at(event, chosen) > edge : at(event, chosen) < edge)
+               break;
+            if (!alive[event])
+               continue;
             alive[event] = 0;
             inside[signal_[event] ? 0 : 1] -= weights_[event];
          }
@@ -175,26 +196,31 @@ private:
    /// Move one to three sides of one of the best boxes.
    void move() {
       int bin = static_cast<int>(uniform() * bins());
-      for (int step = 0; step < bins() && best_[bin].low.empty(); ++step) bin = (bin + 1) % bins();
+      for (int step = 0; step < bins() && best_[bin].low.empty(); ++step)
+         bin = (bin + 1) % bins();
       Box box = this->box(bin);
       const int sides = 1 + static_cast<int>(uniform() * 3);
       for (int side = 0; side < sides; ++side) {
          const int v = static_cast<int>(uniform() * columns_);
          const bool low = sides_[v] == 0 ? random() & 1 : sides_[v] == 1;
          const std::vector<float>& values = signal_values_[v];
-         if (values.empty()) continue;
+         if (values.empty())
+            continue;
          float& end = low ? box.low[v] : box.high[v];
          // Steps of all sizes: from one event of the signal to all of them.
          const double size = std::exp(uniform() * std::log(static_cast<double>(values.size()) + 1));
-         const double here = static_cast<double>(std::lower_bound(values.begin(), values.end(), end) - values.begin());
+         const double here =
+             static_cast<double>(std::lower_bound(values.begin(), values.end(), end) - values.begin());
          const double there = here + (random() & 1 ? size : -size);
          const std::int64_t last = static_cast<std::int64_t>(values.size()) - 1;
-         const std::int64_t place = std::max<std::int64_t>(0, std::min(last, static_cast<std::int64_t>(std::lround(there))));
+         const std::int64_t place =
+             std::max<std::int64_t>(0, std::min(last, static_cast<std::int64_t>(std::lround(there))));
          const float value = low ? std::nextafter(values[place], -open) : values[place];
          end = std::max(least_[v], std::min(most_[v], value));
       }
       for (int v = 0; v < columns_; ++v)
-         if (!(box.low[v] < box.high[v])) return;
+         if (!(box.low[v] < box.high[v]))
+            return;
       offer(box);
    }
 

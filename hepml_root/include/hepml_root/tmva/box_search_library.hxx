@@ -13,9 +13,10 @@ extern "C" {
 
 /// Cuts (bins, columns), efficiencies (bins).
 HEPML_ROOT_TMVA_FUNCTION inline void
-hepml_search_boxes(const float* x, const double* weights, const std::uint8_t* signal, std::int64_t events, int columns,
-                   const double* ranges, const std::int32_t* sides, int bins, std::int64_t tries, std::uint64_t seed,
-                   double* low, double* high, double* signal_efficiency, double* background_efficiency) {
+hepml_search_boxes(const float* x, const double* weights, const std::uint8_t* signal, std::int64_t events,
+                   int columns, const double* ranges, const std::int32_t* sides, int bins, std::int64_t tries,
+                   std::uint64_t seed, double* low, double* high, double* signal_efficiency,
+                   double* background_efficiency) {
    hepml_root::tmva::BoxSearch search(x, weights, signal, events, columns, ranges, sides, bins, seed);
    search.run(tries);
    for (int bin = 0; bin < bins; ++bin) {

@@ -60,8 +60,8 @@ struct Sums {
 class Grower {
 public:
    Grower(const Events& events, const Settings& settings, double* importance)
-      : events_(events), settings_(settings), importance_(importance), state_(settings.seed),
-        kind_(static_cast<Separation>(settings.separation)), regression_(kind_ == Separation::variance) {}
+       : events_(events), settings_(settings), importance_(importance), state_(settings.seed),
+         kind_(static_cast<Separation>(settings.separation)), regression_(kind_ == Separation::variance) {}
 
    /// Grow on some of the events; a row that is there twice counts twice.
    std::vector<Node> grow(const std::int32_t* rows, std::int64_t count) {
@@ -74,7 +74,8 @@ public:
          waiting.pop_back();
          split(part, waiting);
       }
-      if (settings_.clean) clean(0);
+      if (settings_.clean)
+         clean(0);
       return compact();
    }
 
@@ -105,7 +106,8 @@ private:
 
    void split(const Part& part, std::vector<Part>& waiting) {
       Sums total;
-      for (std::int64_t i = part.first; i < part.last; ++i) total.add(sums_of(i));
+      for (std::int64_t i = part.first; i < part.last; ++i)
+         total.add(sums_of(i));
       const double sum = weight(total);
       Node& node = nodes_[part.node];
       if (regression_)
@@ -115,18 +117,24 @@ private:
       node.kind = regression_ ? -99 : node.purity > settings_.purity_limit ? 1 : -1;
       const double twice = 2 * settings_.least;
       const bool mixed = regression_ ? sum != 0 : total.a != 0 && total.b != 0;
-      if (total.events < twice || sum < twice || node.depth >= settings_.depth || !mixed) return;
+      if (total.events < twice || sum < twice || node.depth >= settings_.depth || !mixed)
+         return;
       const Cut best = settings_.cuts > 0 ? by_steps(part, total) : by_events(part, total);
-      if (best.variable < 0 || best.gain < std::numeric_limits<double>::epsilon()) return;
+      if (best.variable < 0 || best.gain < std::numeric_limits<double>::epsilon())
+         return;
       const float cut = static_cast<float>(best.value);
       const std::int64_t middle =
-         std::partition(sample_.begin() + part.first, sample_.begin() + part.last,
-                        [&](std::int32_t row) {
-                           return events_.variables[static_cast<std::int64_t>(row) * events_.columns + best.variable] < cut;
-                        }) -
-         sample_.begin();
-      if (middle == part.first || middle == part.last) return; // a cut that float cannot hold
-      if (importance_ != nullptr) importance_[best.variable] += best.gain * best.gain * sum * sum;
+          std::partition(
+              sample_.begin() + part.first, sample_.begin() + part.last,
+              [&](std::int32_t row) {
+                 return events_.variables[static_cast<std::int64_t>(row) * events_.columns + best.variable] <
+                        cut;
+              }) -
+          sample_.begin();
+      if (middle == part.first || middle == part.last)
+         return; // a cut that float cannot hold
+      if (importance_ != nullptr)
+         importance_[best.variable] += best.gain * best.gain * sum * sum;
       const int depth = node.depth + 1;
       node.kind = 0;
       node.variable = best.variable;
@@ -160,7 +168,8 @@ private:
          const double p = n > 0 ? s / n : 0;
          return n > 0 ? 1 - std::max(p, 1 - p) : 0;
       }
-      case Separation::significance: return n > 0 ? s / std::sqrt(n) : 0;
+      case Separation::significance:
+         return n > 0 ? s / std::sqrt(n) : 0;
       default: {
          const double p = n > 0 ? s / n : 0;
          return p * (1 - p);
@@ -172,12 +181,15 @@ private:
    double gain(const Sums& below, const Sums& total) const {
       const Sums above = total.without(below);
       if (regression_) {
-         if (below.a == 0 || above.a == 0) return 0;
+         if (below.a == 0 || above.a == 0)
+            return 0;
          const double parent = total.a * variance(total);
-         if (!(parent > 0)) return 0;
+         if (!(parent > 0))
+            return 0;
          return (parent - below.a * variance(below) - above.a * variance(above)) / parent;
       }
-      const double found = (total.a + total.b) * index(total.a, total.b) - (below.a + below.b) * index(below.a, below.b) -
+      const double found = (total.a + total.b) * index(total.a, total.b) -
+                           (below.a + below.b) * index(below.a, below.b) -
                            (above.a + above.b) * index(above.a, above.b);
       static const double precision = std::sqrt(std::numeric_limits<double>::epsilon());
       return found < precision ? 0 : found;
@@ -185,7 +197,8 @@ private:
    bool allowed(const Sums& below, const Sums& total) const {
       const Sums above = total.without(below);
       const double least = settings_.least;
-      return below.events >= least && above.events >= least && weight(below) >= least && weight(above) >= least;
+      return below.events >= least && above.events >= least && weight(below) >= least &&
+             weight(above) >= least;
    }
 
    Cut by_steps(const Part& part, const Sums& total) {
@@ -227,13 +240,16 @@ private:
       }
       Cut best;
       for (int k = 0; k < count; ++k) {
-         if (!(width[k] > 0)) continue;
+         if (!(width[k] > 0))
+            continue;
          Sums below;
          for (int bin = 0; bin + 1 < first[k + 1] - first[k]; ++bin) {
             below.add(bins_[first[k] + bin]);
-            if (!allowed(below, total)) continue;
+            if (!allowed(below, total))
+               continue;
             const double found = gain(below, total);
-            if (found > best.gain) best = {chosen[k], found, low[k] + (bin + 1) * width[k], below};
+            if (found > best.gain)
+               best = {chosen[k], found, low[k] + (bin + 1) * width[k], below};
          }
       }
       return best;
@@ -243,19 +259,22 @@ private:
    Cut by_events(const Part& part, const Sums& total) {
       Cut best;
       for (const int v : choose()) {
-         std::sort(sample_.begin() + part.first, sample_.begin() + part.last, [&](std::int32_t l, std::int32_t r) {
-            return events_.variables[static_cast<std::int64_t>(l) * events_.columns + v] <
-                   events_.variables[static_cast<std::int64_t>(r) * events_.columns + v];
-         });
+         std::sort(sample_.begin() + part.first, sample_.begin() + part.last,
+                   [&](std::int32_t l, std::int32_t r) {
+                      return events_.variables[static_cast<std::int64_t>(l) * events_.columns + v] <
+                             events_.variables[static_cast<std::int64_t>(r) * events_.columns + v];
+                   });
          Sums below;
          for (std::int64_t i = part.first; i + 1 < part.last; ++i) {
             below.add(sums_of(i));
             const double here = event(i)[v], next = event(i + 1)[v];
-            if (here == next || !allowed(below, total)) continue;
+            if (here == next || !allowed(below, total))
+               continue;
             const double found = gain(below, total);
             if (found > best.gain) {
                float middle = static_cast<float>((here + next) / 2);
-               if (!(middle > here)) middle = static_cast<float>(next);
+               if (!(middle > here))
+                  middle = static_cast<float>(next);
                best = {v, found, middle, below};
             }
          }
@@ -273,8 +292,10 @@ private:
 
    std::vector<int> choose() {
       std::vector<int> all(events_.columns);
-      for (int v = 0; v < events_.columns; ++v) all[v] = v;
-      if (settings_.random_variables <= 0) return all;
+      for (int v = 0; v < events_.columns; ++v)
+         all[v] = v;
+      if (settings_.random_variables <= 0)
+         return all;
       int count = settings_.random_variables;
       if (settings_.poisson) {
          const double limit = std::exp(-settings_.random_variables);
@@ -286,7 +307,8 @@ private:
          }
       }
       count = std::max(1, std::min(count, events_.columns));
-      for (int i = 0; i < count; ++i) std::swap(all[i], all[i + static_cast<int>(uniform() * (events_.columns - i))]);
+      for (int i = 0; i < count; ++i)
+         std::swap(all[i], all[i + static_cast<int>(uniform() * (events_.columns - i))]);
       all.resize(count);
       std::sort(all.begin(), all.end());
       return all;
@@ -296,7 +318,8 @@ private:
       // Daughters have larger numbers than their mothers.
       for (int i = static_cast<int>(nodes_.size()) - 1; i >= place; --i) {
          Node& node = nodes_[i];
-         if (node.left < 0 || nodes_[node.left].kind * nodes_[node.right].kind <= 0) continue;
+         if (node.left < 0 || nodes_[node.left].kind * nodes_[node.right].kind <= 0)
+            continue;
          node.left = node.right = node.variable = -1;
          node.kind = node.purity > settings_.purity_limit ? 1 : -1;
       }

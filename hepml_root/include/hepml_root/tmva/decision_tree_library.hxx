@@ -14,17 +14,18 @@ extern "C" {
 /// Returns the number of nodes; of more than there is room for, minus that number.
 HEPML_ROOT_TMVA_FUNCTION inline int
 hepml_grow_tree(const float* variables, std::int64_t events, int columns, const std::uint8_t* whole,
-                const double* weights, const std::uint8_t* signal, const double* targets, const std::int32_t* rows,
-                std::int64_t count, const double* numbers, std::uint64_t seed, int room, std::int32_t* integers,
-                double* reals, double* importance, std::int32_t* leaves) {
+                const double* weights, const std::uint8_t* signal, const double* targets,
+                const std::int32_t* rows, std::int64_t count, const double* numbers, std::uint64_t seed,
+                int room, std::int32_t* integers, double* reals, double* importance, std::int32_t* leaves) {
    using namespace hepml_root::tmva;
    const Settings settings{static_cast<int>(numbers[0]), numbers[1], static_cast<int>(numbers[2]),
                            static_cast<int>(numbers[3]), numbers[4], static_cast<int>(numbers[5]),
-                           static_cast<int>(numbers[6]), seed, static_cast<int>(numbers[7])};
+                           static_cast<int>(numbers[6]), seed,       static_cast<int>(numbers[7])};
    Grower grower({variables, weights, signal, targets, whole, columns}, settings, importance);
    const std::vector<Node> nodes = grower.grow(rows, count);
    const int size = static_cast<int>(nodes.size());
-   if (size > room) return -size;
+   if (size > room)
+      return -size;
    for (int i = 0; i < size; ++i) {
       const Node& node = nodes[i];
       const std::int32_t values[] = {node.variable, node.left, node.right, node.kind, node.right_if_above};
