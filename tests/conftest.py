@@ -34,14 +34,13 @@ def _a_crash_is_told(pytestconfig: pytest.Config) -> None:
     faulthandler.enable(file=pytestconfig.stash[fault_handler_stderr_fd_key])
 
 
-# Files that take a worker long, as part of their path: they are begun first, so that none is what all wait for
-# in the end.
+# Parts of the paths of files that take a worker long: they are begun first, so that none is waited for.
 _LONG = (
-    "tutorials/test_tutorials.py", "tests/test_documentation.py", "simulation/test_stop.py", "cli/test_demo.py",
-    "cli/test_commands.py", "inference/test_cmake.py", "inference/test_macros.py", "export/test_zoo_parity.py",
-    "export/test_cpp_", "inference/test_define", "tmva/test_tmva_reader_cpp.py", "tmva/test_tmva_factory_cpp.py",
-    "tmva/test_tmva_gui.py", "tmva/test_tmva_deep.py", "tmva/test_tmva_keras_file.py", "tests/nodes/",
-    "tests/benchmarks/", "tests/feed/",
+    "tutorials/test_tutorials.py", "tests/test_documentation.py", "simulation/test_stop.py",
+    "cli/test_demo.py", "cli/test_commands.py", "inference/test_cmake.py", "inference/test_macros.py",
+    "inference/test_define", "export/test_zoo_parity.py", "export/test_cpp_", "tests/nodes/", "tests/feed/",
+    "tests/benchmarks/", "tmva/test_tmva_reader_cpp.py", "tmva/test_tmva_factory_cpp.py",
+    "tmva/test_tmva_gui.py", "tmva/test_tmva_deep.py", "tmva/test_tmva_keras_file.py",
 )  # fmt: skip
 
 

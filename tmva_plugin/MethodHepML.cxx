@@ -81,7 +81,6 @@ void TMVA::MethodHepML::DeclareOptions() {
    } catch (const std::exception& error) {
       Log() << kFATAL << error.what() << Endl;
    }
-   DeclareOptionRef(fSettings, "Settings", "Settings of the model, separated by semicolons: Hidden=32,32");
 }
 
 void TMVA::MethodHepML::ProcessOptions() {}
@@ -91,9 +90,7 @@ std::string TMVA::MethodHepML::OptionsForPython() const {
    for (const auto& value : fValues)
       if (value.second != fDefaults.at(value.first))
          text += ":" + value.first + "=" + value.second.Data();
-   std::string settings = fSettings.Data();
-   std::replace(settings.begin(), settings.end(), ';', ':');
-   return text + (settings.empty() ? "" : ":" + settings);
+   return text;
 }
 
 void TMVA::MethodHepML::GetHelpMessage() const {

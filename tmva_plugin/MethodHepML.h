@@ -5,8 +5,7 @@
 //
 // The Python side (hepml_root/python_side.hxx) trains in a child process; the trained ONNX model becomes part
 // of the weight file, which TMVA::Reader reads where this library is loaded. Classification and multiclass.
-// The options are those of the method HepML of hepml_root's own Factory, and Settings for those of a model,
-// separated by semicolons: Settings=Hidden=32,32;Dropout=0.1.
+// The options are those of the method HepML of hepml_root's own Factory.
 //
 // Compiles against TMVA of 2012 and later: nothing of it is marked `override`.
 
@@ -69,7 +68,6 @@ private:
 
    std::map<std::string, TString> fValues;              //! by the name of the option
    std::map<std::string, TString> fDefaults;            //!
-   TString fSettings;                                   //!
    TString fModel;                                      //! the ONNX file, in base 64
    std::shared_ptr<const hepml_root::WeightFile> fFile; //!
    std::vector<Float_t> fEvent, fAnswer;                //!

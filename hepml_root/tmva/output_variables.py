@@ -48,11 +48,11 @@ class TransformedVariables:
 def chains(specification: str) -> list[str]:
     """Return the chains of an option ``Transformations``, identity first, each once.
 
-    >>> chains("D;I;G,D;D")
-    ['I', 'D', 'G,D']
+    >>> chains("D;I;G,D;D"), chains("None")
+    (['I', 'D', 'G,D'], ['I'])
     """
-    parts = [part.strip() for part in re.split(r";", specification) if part.strip()]
-    return list(dict.fromkeys(["I", *parts]))
+    parts = [part.strip() for part in re.split(r";", specification)]
+    return list(dict.fromkeys(["I", *(part for part in parts if part and part.lower() != "none")]))
 
 
 def chain_name(chain: str) -> str:

@@ -16,7 +16,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-from hepml_root.errors import MissingDependencyError, SettingError
+from hepml_root.errors import MissingDependencyError, SettingError, unknown
 
 SHIM = Path(__file__).resolve().parents[1] / "include" / "tmva_shim"
 
@@ -34,13 +34,13 @@ class _Namespace(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        try:
-            return getattr(importlib.import_module(self._package), name)
-        except AttributeError as error:
-            found = self._declared(name)
-            if found is None:
-                raise AttributeError(str(error)) from None
-            return found
+        package = importlib.import_module(self._package)
+        if name in dir(package):
+            return getattr(package, name)
+        found = self._declared(name)
+        if found is None:
+            raise AttributeError(unknown(f"name in {self._cpp_name}", name, dir(package)))
+        return found
 
     def _declared(self, name: str) -> Any:
         """What C++ code that was declared put into the namespace."""

@@ -32,6 +32,9 @@ class Entry:
         ``py``: run by ``python -m hepml_root.tmva``; ``C``: by ``root`` with the shim headers.
     call
         Of a macro: the arguments of its function, as in ``(2)``.
+    preload
+        Of a macro without headers of TMVA, as ROOT knows its classes by itself: ``tmva.h`` is included
+        before it.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Entry:
     network: bool = False
     kind: str = "py"
     call: str = ""
+    preload: bool = False
 
 
 _HIGGS_MODEL = (("TMVA_SOFIE_Keras_HiggsModel.py", ("HiggsModel.keras", "HiggsModel.hxx", "HiggsModel.dat")),)
@@ -77,9 +81,18 @@ ENTRIES: tuple[Entry, ...] = (
             areas_above(None, {"Likelihood": 0.68, "Fisher": 0.64, "BDT": 0.73, "PyKeras": 0.70}),
         ),
     ),
-    # Two widths of a Gaussian that differ by 3 %: 1600 events for training are few.
-    Entry("TMVA_CNN_Classification.py", (areas_above(None, {"BDT": 0.60, "PyKeras": 0.60}),)),
-    Entry("TMVA_RNN_Classification.py", (areas_above(None, {"BDTG": 0.60, "PyKeras_LSTM": 0.60}),)),
+    # The events are other ones in every run, and 400 test events know an area to 0.03. Of 1600 training
+    # events and ten epochs networks learn little: the script's own in plain Keras reaches 0.64 to 0.79.
+    Entry(
+        "TMVA_CNN_Classification.py",
+        (areas_above(None, {"BDT": 0.63, "TMVA_DNN_CPU": 0.53, "TMVA_CNN_CPU": 0.53, "PyKeras": 0.53}),),
+    ),
+    # 800 test events. The script fills a third of its inputs, and its Keras network is saturated by counts:
+    # in plain Keras it reaches 0.55 to 0.59; it is to be no worse than chance but for noise, 0.02.
+    Entry(
+        "TMVA_RNN_Classification.py",
+        (areas_above(None, {"BDTG": 0.60, "TMVA_LSTM": 0.60, "TMVA_DNN": 0.60, "PyKeras_LSTM": 0.47}),),
+    ),
     Entry("keras/GenerateModel.py", (says(r"Total params", "a model is there"),)),
     Entry("keras/ClassificationKeras.py", (areas_above(None, {"Fisher": 0.85, "PyKeras": 0.90}),)),
     Entry(
@@ -94,4 +107,72 @@ ENTRIES: tuple[Entry, ...] = (
         (("keras/RegressionKeras.py", ("dataset", "trainedModelRegression.keras")),),
     ),
     Entry("keras/MulticlassKeras.py", (says(r"PyKeras", "PyKeras is evaluated"),)),
+    # Macros, with those of their methods that are there: PDERS, PDEFoam, FDA and RuleFit are not.
+    Entry(
+        "TMVAClassification.C",
+        (areas_above(None, {"Fisher": 0.90, "BDT": 0.85, "Likelihood": 0.72, "SVM": 0.85, "KNN": 0.80}),),
+        kind="C",
+        call='("Cuts,CutsD,Likelihood,LikelihoodPCA,KNN,LD,Fisher,MLPBNN,SVM,BDT,BDTG")',
+    ),
+    Entry(
+        "TMVAClassificationApplication.C",
+        (says(r"Created root file: \"TMVApp.root\"", "the histograms are written"),),
+        (("TMVAClassification.C", ("dataset",)),),
+        kind="C",
+        call='("Likelihood,LikelihoodPCA,KNN,LD,Fisher,MLPBNN,SVM,BDT,BDTG")',
+    ),
+    Entry(
+        "TMVARegression.C",
+        (says(r"BDTG\s+: .*\|", "BDTG is evaluated"), says(r"KNN\s+: .*\|", "KNN is evaluated")),
+        kind="C",
+        call='("KNN,LD,BDTG")',
+    ),
+    Entry(
+        "TMVARegressionApplication.C",
+        (says(r"==> TMVARegressionApplication is done", "it ends"),),
+        (("TMVARegression.C", ("datasetreg",)),),
+        kind="C",
+        call='("KNN,LD,BDTG")',
+    ),
+    Entry(
+        "TMVAMulticlass.C",
+        (says(r"BDTG", "BDTG is evaluated"), says(r"MLP", "MLP is evaluated")),
+        kind="C",
+        call='("BDTG,MLP,DL_CPU")',
+    ),
+    Entry(
+        "TMVAMulticlassApplication.C",
+        (says(r"==> TMVAClassificationApplication is done", "it ends"),),
+        (("TMVAMulticlass.C", ("dataset",)),),
+        kind="C",
+        call='("BDTG,MLP,DL_CPU")',
+    ),
+    Entry("TMVA_Higgs_Classification.C", (areas_above(None, 0.62, 5),), kind="C", preload=True),
+    Entry(
+        "TMVACrossValidation.C",
+        (spread_above(r"ROC int: (\S+),", 0.0001), says(r"Fold 1: ROC int: 0\.9", "the areas are above 0.9")),
+        kind="C",
+    ),
+    Entry(
+        "TMVACrossValidationApplication.C",
+        takes=(("TMVACrossValidation.C", ("datasetcv",)),),
+        kind="C",
+    ),
+    Entry("TMVACrossValidationRegression.C", (says(r"is done", "it ends"),), kind="C"),
+    Entry(
+        "TMVAClassificationCategory.C",
+        (areas_above(None, {"FisherCat": 0.90, "Fisher": 0.75}),),
+        kind="C",
+    ),
+    Entry(
+        "TMVAClassificationCategoryApplication.C",
+        takes=(("TMVAClassificationCategory.C", ("dataset",)),),
+        kind="C",
+    ),
+    Entry("TMVAMinimalClassification.C", (areas_above(None, {"BDT": 0.8}),), kind="C"),
+    Entry("TMVA_SOFIE_RDataFrame.C", takes=_HIGGS_MODEL, kind="C", preload=True),
+    Entry("TMVA_SOFIE_RDataFrame_JIT.C", takes=_HIGGS_MODEL, kind="C", preload=True),
+    Entry("tmva001_RTensor.C", (says(r"1, 2, 3, 4", "it prints"),), kind="C", preload=True),
+    Entry("tmva002_RDataFrameAsTensor.C", (says(r"4, -4", "it prints"),), kind="C", preload=True),
+    Entry("tmva003_RReader.C", (equal(r"inference: (\S+)", 1),), kind="C", preload=True),
 )

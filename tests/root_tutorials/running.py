@@ -44,7 +44,8 @@ def command(entry: Entry, script: Path) -> list[str]:
     if entry.kind == "py":
         return [sys.executable, "-W", "ignore", "-m", "hepml_root.tmva", "--batch", str(script)]
     root = shutil.which("root") or str(Path(sys.executable).parent / "root")
-    return [root, "-l", "-b", "-q", f"{script}{entry.call}"]
+    before = ["-e", '#include "tmva.h"'] if entry.preload else []
+    return [root, "-l", "-b", "-q", *before, f"{script}{entry.call}"]
 
 
 def environment(entry: Entry) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""SOFIE's parsers and RModel: the headers they write, compiled and interpreted, against Keras and ONNX Runtime."""
+"""SOFIE's parsers and RModel: the headers they write, compiled and interpreted, against Keras."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def compiled(folder, code):
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++")
 def test_several_models_in_one_header(tmp_path):
-    """Each with its namespace; one takes two events at a time, as its Keras input says, and one has a function."""
+    """Each with its namespace; one takes two events at a time, as its input says, and one has a function."""
     first = keras_file(tmp_path / "First.keras", 4, 1, batch=2)
     second = keras_file(tmp_path / "Second_2L.h5", 3, 2, outputs=3)
     header = str(tmp_path / "models.hxx")
@@ -106,7 +106,7 @@ def test_several_models_in_one_header(tmp_path):
     assert np.abs(np.array(found) - expected).max() < 1e-6
 
 
-def test_the_header_in_the_interpreter(tmp_path, monkeypatch):
+def test_the_header_in_the_interpreter(tmp_path):
     """As TMVA_SOFIE_Keras.py does, with arrays of numpy, in a process of its own."""
     keras_file(tmp_path / "Net.keras", 4, 5, batch=2)
     script = """
@@ -166,7 +166,7 @@ def test_an_onnx_file_and_what_its_model_says(tmp_path, capsys, monkeypatch):
     assert "0.5, -0.25" in said
     with pytest.raises(ShapeError, match="Initialize"):
         model.GetTensorShape("x0")
-    with pytest.raises(SettingError, match="no tensor '0weights'. Nearest: '0weight'"):
+    with pytest.raises(SettingError, match=r"no tensor '0weights'\. Nearest: '0weight'"):
         model.GetTensorShape("0weights")
     with pytest.raises(SettingError, match="call Generate"):
         model.OutputGenerated()
@@ -186,7 +186,7 @@ def test_free_lengths_are_fixed_by_name(tmp_path):
     model = SOFIE.RModelParser_ONNX().Parse(str(tmp_path / "relu.onnx"))
     with pytest.raises(UnsupportedOperationError):
         model.Generate()
-    with pytest.raises(SettingError, match="no free length 'widht'. Nearest: 'width'"):
+    with pytest.raises(SettingError, match=r"no free length 'widht'\. Nearest: 'width'"):
         model.Initialize({"widht": 3})
     model.Initialize({"N": 4, "width": 3})
     model.Generate()

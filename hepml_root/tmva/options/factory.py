@@ -64,6 +64,13 @@ def split_options(classes: Sequence[str]) -> tuple[Option, ...]:
         Option("V", False, "Say more."),
         Option("VerboseLevel", "Info", "How much is said.", _LEVELS),
         Option("Correlations", True, "Print the correlations of the variables."),
+        Option(
+            "CalcCorrelations",
+            True,
+            "Compute the correlations of the variables.",
+            honoured=False,
+            instead="They are computed for the output file alone.",
+        ),
     )
     of_classes = [
         option
