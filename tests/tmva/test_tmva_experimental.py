@@ -68,8 +68,8 @@ def test_settings_of_gconfig_reach_the_methods_or_say_that_they_do_not():
         assert method.booking.folder == Path("before/d/w")
         with pytest.raises(AttributeError, match="Nearest: 'fWeightFileDir'"):
             names.fWeightFilesDir = "x"
-        with pytest.warns(IgnoredOptionWarning, match="fNbins1D changes nothing"):
-            TMVA.gConfig().GetVariablePlotting().fNbins1D = 20
+        with pytest.warns(IgnoredOptionWarning, match="fUsePaperStyle changes nothing"):
+            TMVA.gConfig().GetVariablePlotting().fUsePaperStyle = True
     finally:
         TMVA.Config.DestroyInstance()
     assert TMVA.gConfig().GetIONames().fWeightFileDir == "weights"
