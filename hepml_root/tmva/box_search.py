@@ -1,7 +1,8 @@
 """Boxes of cuts, searched in compiled C++ (``include/hepml_root/tmva/box_search.hxx``).
 
 For each step of the signal efficiency the box that lets least background pass: boxes are peeled slice by
-slice, and sides of the best ones are moved at random.
+slice, then one side is tightened and another opened as long as that loses background, again and again from
+boxes whose sides were moved at random.
 
 Reference: J. Friedman, N. Fisher, Stat. Comput. 9 (1999) 123.
 """
@@ -61,7 +62,7 @@ def search_boxes(
     bins
         Steps of the signal efficiency: box i passes i/bins of the signal at least.
     tries, seed
-        Number of random moves, and the seed of the random numbers.
+        Three sides are looked at for each of them, after a first search; the seed of the random numbers.
 
     Example
     -------

@@ -22,8 +22,10 @@ from hepml_root.tmva.graph import Graph
 from hepml_root.tmva.header import Variable
 from hepml_root.tmva.likelihood import Likelihood, add_likelihood
 from hepml_root.tmva.linear import Linear, add_linear
+from hepml_root.tmva.neighbours import Neighbours, add_neighbours
 from hepml_root.tmva.network import Network, add_network
 from hepml_root.tmva.own_model import OwnGraph, OwnModel
+from hepml_root.tmva.support_vectors import SupportVectors, add_support_vectors
 from hepml_root.tmva.transformations import ALL_CLASSES, add_inverse_of_targets, add_transformations
 from hepml_root.tmva.trees import add_trees
 from hepml_root.tmva.weights_xml import WeightFile, read_weights
@@ -47,9 +49,9 @@ def convert(
 
     The file computes what TMVA's Reader computes, variable transformations included;
     :class:`hepml_root.Session`, ``hr.define`` in RDataFrame, ``hr.apply``, ``hr.compile`` and generated
-    C++ take it. Methods: BDT, MLP, Fisher, LD, Likelihood, Cuts. Input "features" ``(events, variables)``
-    in the units of the variables, in TMVA's order; output "score" ``(events, values)``: one value of a
-    classifier, one for each class, or for each target in its units.
+    C++ take it. Methods: BDT, MLP, Fisher, LD, Likelihood, Cuts, KNN, SVM. Input "features"
+    ``(events, variables)`` in the units of the variables, in TMVA's order; output "score"
+    ``(events, values)``: one value of a classifier, one for each class, or for each target in its units.
 
     Arguments
     ---------
@@ -184,6 +186,10 @@ def emit(weights: WeightFile, signal_efficiency: float | None = None) -> onnx.Mo
                 spectators = graph.columns(INPUT, range(variables, len(taken)))
                 values = graph.add("Concat", values, spectators, axis=1)
             result = graph.embed(found.model, values)
+        elif isinstance(found, Neighbours):
+            result = add_neighbours(graph, values, found)
+        elif isinstance(found, SupportVectors):
+            result = add_support_vectors(graph, values, found, header.analysis == "Regression")
         elif isinstance(found, Network):
             result = add_network(graph, values, found, header)
         else:

@@ -77,8 +77,14 @@ def box_at(weights: Cuts, signal_efficiency: float) -> int | None:
     if signal_efficiency == 0.0:
         return None
     count = len(weights.least)
+    # The bin of a ROOT axis: between two edges, each of them a multiple of the rounded width.
+    step, width = int(count * signal_efficiency), 1.0 / count
+    if signal_efficiency < step * width:
+        step -= 1
+    elif signal_efficiency >= (step + 1) * width:
+        step += 1
     # The number of the bin counts from 1, and is taken for that of a box, which counts from 0.
-    return min(int(count * signal_efficiency) + 1, count - 1)
+    return min(step + 1, count - 1)
 
 
 def add_cuts(graph: Graph, values: str, weights: Cuts, signal_efficiency: float) -> str:

@@ -18,10 +18,12 @@ from hepml_root.tmva.cuts import Cuts
 from hepml_root.tmva.header import Header, Variable
 from hepml_root.tmva.likelihood import Likelihood
 from hepml_root.tmva.linear import Linear
+from hepml_root.tmva.neighbours import Neighbours
 from hepml_root.tmva.network import Network
 from hepml_root.tmva.options.classical import CUTS
 from hepml_root.tmva.own_model import OwnGraph, OwnModel
 from hepml_root.tmva.pdf import Pdf
+from hepml_root.tmva.support_vectors import SupportVectors
 from hepml_root.tmva.transformations import Transformation
 from hepml_root.tmva.trees import BoostedTrees, Tree
 from hepml_root.tmva.weights_xml import WeightFile
@@ -280,6 +282,18 @@ class _Writer:
                 "OptimisationMethod": 0, "FitMethod": _FIT_METHODS.index(fit), "nbins": len(found.least)
             }  # fmt: skip
             inside = self._boxes(found)
+        elif isinstance(found, Neighbours):
+            events, variables = found.events.shape
+            attributes = {"NEvents": events, "NVar": variables, "NTgt": found.targets.shape[1]}
+            inside = self._neighbours(found)
+        elif isinstance(found, SupportVectors):
+            kernel = found.kernel
+            attributes = {
+                "fBparm": _double(found.offset), "fGamma": _double(kernel.gamma),
+                "fGammaList": ",".join(map(_double, kernel.gammas)), "fTheta": _double(kernel.theta),
+                "fOrder": kernel.order, "NSupVec": len(found.alphas),
+            }  # fmt: skip
+            inside = self._support_vectors(found, header)
         elif isinstance(found, Network):
             attributes, inside = {}, self._network(found)
         elif isinstance(found, BoostedTrees):
@@ -298,6 +312,23 @@ class _Writer:
                 if header.method != "Fisher":
                     places = {"IndexOut": output, "IndexCoeff": index}
                 self.leaf("Coefficient", {**places, "Value": _double(value)})
+        yield
+
+    def _neighbours(self, found: Neighbours) -> Iterator[None]:
+        kinds = [1 if signal else 2 for signal in found.signal]
+        for row, targets, kind, weight in zip(found.events, found.targets, kinds, found.weights, strict=True):
+            text = " ".join(map(_single, (*row, *targets)))
+            self.leaf("Event", {"Type": kind, "Weight": _double(weight)}, text)
+        yield
+
+    def _support_vectors(self, found: SupportVectors, header: Header) -> Iterator[None]:
+        for row in found.rows(header.analysis == "Regression"):
+            self.numbers("SupportVector", {"Rows": 1, "Columns": len(row)}, map(_double, row))
+        for name, ends in (
+            ("Maxima", [variable.maximum for variable in header.variables]),
+            ("Minima", [variable.minimum for variable in header.variables]),
+        ):
+            self.leaf(name, {f"Var{i}": _double(end or 0.0) for i, end in enumerate(ends)})
         yield
 
     def _densities(self, found: Likelihood) -> Iterator[None]:

@@ -16,14 +16,18 @@ from hepml_root.tmva.header import MOST_VARIABLES, Header, read_header
 from hepml_root.tmva.likelihood import Likelihood, read_likelihood
 from hepml_root.tmva.linear import Linear, read_fisher, read_linear
 from hepml_root.tmva.mva_pdfs import read_mva_pdfs
+from hepml_root.tmva.neighbours import Neighbours, read_neighbours
 from hepml_root.tmva.network import Network, read_network
 from hepml_root.tmva.own_model import OwnGraph, OwnModel, read_own_model
 from hepml_root.tmva.pdf import Pdf
+from hepml_root.tmva.support_vectors import SupportVectors, read_support_vectors
 from hepml_root.tmva.transformations import Transformation, read_transformations
 from hepml_root.tmva.trees import BoostedTrees, Tree, read_trees
 from hepml_root.tmva.xml_nodes import XmlNode, read_xml
 
-Weights = BoostedTrees | Network | Linear | Likelihood | Cuts | OwnGraph | OwnModel
+Weights = (
+    BoostedTrees | Network | Linear | Likelihood | Cuts | Neighbours | SupportVectors | OwnGraph | OwnModel
+)
 
 _READERS: dict[str, Callable[[XmlNode, Header], Weights]] = {
     "BDT": read_trees,
@@ -32,6 +36,8 @@ _READERS: dict[str, Callable[[XmlNode, Header], Weights]] = {
     "LD": read_linear,
     "Likelihood": read_likelihood,
     "Cuts": read_cuts,
+    "KNN": read_neighbours,
+    "SVM": read_support_vectors,
 }
 
 
@@ -50,7 +56,9 @@ class WeightFile:
     weights
         Those of the method: :class:`~hepml_root.tmva.trees.BoostedTrees`,
         :class:`~hepml_root.tmva.network.Network`, :class:`~hepml_root.tmva.linear.Linear`,
-        :class:`~hepml_root.tmva.likelihood.Likelihood`, :class:`~hepml_root.tmva.cuts.Cuts`, or, of methods
+        :class:`~hepml_root.tmva.likelihood.Likelihood`, :class:`~hepml_root.tmva.cuts.Cuts`,
+        :class:`~hepml_root.tmva.neighbours.Neighbours`,
+        :class:`~hepml_root.tmva.support_vectors.SupportVectors`, or, of methods
         that TMVA's files have no form for, :class:`~hepml_root.tmva.own_model.OwnModel`.
     mva_pdfs
         Densities of the response of signal and background, where it was trained with CreateMVAPdfs.
@@ -64,7 +72,7 @@ class WeightFile:
 
 
 def read_weights(path: str | os.PathLike[str]) -> WeightFile:
-    """Read a weight file of TMVA 4.1.0 or later: BDT, MLP, Fisher, LD, Likelihood or Cuts.
+    """Read a weight file of TMVA 4.1.0 or later: BDT, MLP, Fisher, LD, Likelihood, Cuts, KNN, SVM.
 
     Arguments
     ---------

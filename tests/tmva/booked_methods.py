@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from hepml_root.tmva import training
 from hepml_root.tmva.console import Console
 from hepml_root.tmva.events import DataSet, Sample
 from hepml_root.tmva.header import Variable
-from hepml_root.tmva.methods.method import Booking, Method, Trained
+from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
 from hepml_root.tmva.methods.registry import method_class
 from hepml_root.tmva.options.declaration import parse
 from hepml_root.tmva.options.shared import SHARED
@@ -58,7 +59,10 @@ def booked(type_name: str, options: str, data: DataSet, title: str = "") -> Meth
 
 
 def trained(type_name: str, options: str, data: DataSet) -> Trained:
-    return booked(type_name, options, data).train(data, Console(type_name))
+    """Return what training gives, its weights as the whole graph."""
+    method = booked(type_name, options, data)
+    fitted = training.fit(method, data, Console(type_name))
+    return Trained(OwnGraph(training.graph(method.booking, data, fitted)), fitted.trained.monitors)
 
 
 def response(found: Trained, events: np.ndarray) -> np.ndarray:

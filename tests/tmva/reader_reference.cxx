@@ -1,5 +1,6 @@
 // Answers of hepml_root::Reader to the reference events, written by test_tmva_reader_cpp.py's program and
-// macro: for each event and method EvaluateMVA from addresses, from a vector, and Evaluate in a block.
+// macro: for each event and method EvaluateMVA from addresses, from a vector, and Evaluate in a block; for
+// Fisher also GetProba at two fractions of signal, and GetRarity.
 
 #include "hepml_root/Reader.hxx"
 
@@ -42,6 +43,9 @@ void reader_reference(const char* folder, const char* events_file, const char* o
              method == "Cuts" ? reader.EvaluateMVA(event, method, 0.705) : reader.EvaluateMVA(event, method);
          std::fprintf(file, "%s %.9g %.9g %.9g\n", method.c_str(), from_addresses, from_vector,
                       static_cast<double>(block[i]));
+         if (method == "Fisher")
+            std::fprintf(file, "densities %.9g %.9g %.9g\n", reader.GetProba(method),
+                         reader.GetProba(method, 0.2), reader.GetRarity(method));
       }
    }
    std::fclose(file);

@@ -134,6 +134,16 @@ def test_kernels(options, tmp_path):
     assert found.file.weights.densities[0][0].source.method == 5
 
 
+def test_kernels_of_a_discrete_variable_are_warned_of(capsys):
+    """A third of the events have the largest value, which TMVA's kernels never see."""
+    data = toy()
+    x = data.training.variables.copy()
+    x[:, 2] = np.arange(len(x)) % 3
+    Trained("Likelihood", "PDFInterpol=KDE", with_training(data, variables=x))
+    said = capsys.readouterr().out
+    assert "leave out the last bin, which has 33% of the signal in 'var3'" in said
+
+
 def test_options_of_single_densities():
     data = toy()
     options = "NAvEvtPerBin=50:NbinsSig[1]=30:PDFInterpolSig[2]=KDE:PDFInterpolBkg[2]=KDE:NSmoothBkg[3]=7"
@@ -257,7 +267,7 @@ def test_cuts_in_a_file(tmp_path):
     files = training.write(booking, data, booked.fitted)
     file = TMVA.read_weights(files.weights)
     assert file.weights.least.tobytes() == booked.weights.least.tobytes()
-    assert box_at(file.weights, 0.7) == 71
+    assert box_at(file.weights, 0.705) == 71
     assert file.header.options["VarProp"].value == "FSmart FSmart FSmart FSmart"
 
 

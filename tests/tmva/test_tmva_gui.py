@@ -18,6 +18,8 @@ from hepml_root.cli.commands import main
 from hepml_root.errors import CorruptFileError, OutputExistsError, SettingError, SourceNotFoundError
 from hepml_root.tmva.gui.output_content import Plane, read_output
 from hepml_root.tmva.gui.page import pictures_of, write_gui
+from hepml_root.tmva.gui.panels import named
+from hepml_root.tmva.gui.pictures import Pictures
 from hepml_root.tmva.gui.plot_responses import Efficiencies
 from hepml_root.tmva.gui.plot_training import tree_depth
 from hepml_root.tmva.gui.plot_variables import coarser, correlation_of
@@ -311,6 +313,26 @@ def test_many_variables_show_the_strongest_pairs(tmp_path):
     assert missing["Plots of methods"] == "the file has no directory Method_…"
 
 
+def test_very_many_variables(tmp_path):
+    """Of 125 variables, of which the last alone tells classes apart, 120 are shown, that one with them."""
+    generator = np.random.default_rng(1)
+    table = generator.normal(size=(300, 125)).astype(np.float32)
+    table[::2, -1] += 5
+    events = sample(table, np.arange(300) % 2)
+    data = data_set(events, events, [variable(f"x{i}") for i in range(125)])
+    file = ROOT.TFile.Open(str(tmp_path / "TMVA.root"), "RECREATE")
+    write_output(file, data, [])
+    file.Close()
+    _, datasets = read_output(tmp_path / "TMVA.root")
+    collection = Pictures(datasets[0], tmp_path / "TMVA.root")
+    collection.variables()
+    shown_variables = [one for one in collection.pictures if one.section == "variables"]
+    assert len(shown_variables) == 10
+    assert "Of 125 variables the 120 whose classes differ most" in shown_variables[0].caption
+    assert shown_variables[-1].figure.axes[-1].get_xlabel() == "x124"
+    assert "the file's order" in collection.pictures[-1].caption
+
+
 def test_coarser_bins():
     """300 bins become 60, and the sums of groups of 5; 7 bins stay."""
     values = np.arange(300 * 7, dtype=np.float64).reshape(300, 7)
@@ -334,3 +356,27 @@ def test_coarser_bins():
 )
 def test_titles(text, wanted):
     assert shown(text) == wanted
+
+
+def test_strange_names(tmp_path):
+    """Markup, dollars, underscores and braces in names of methods and classes are shown as they are."""
+    path = tmp_path / "strange.root"
+    title = "<b>$x_{1}$ _{"
+    file = ROOT.TFile(str(path), "RECREATE")
+    top = file.mkdir("<script>")
+    tmva_file.input_variables(top, "Id", ("<b>", "100 % #pi^{0}"))
+    tmva_file.classifier(top, "MLP", title, text="../../<i>.xml")
+    file.Close()
+    _, _, found = pictures(path)
+    labels = [text.get_text() for text in found["variables_id_1"].figure.legends[0].get_texts()]
+    assert named("_hidden") == " _hidden"  # which matplotlib would leave out
+    assert labels == ["<b>", r"$\mathrm{100\ \%\ \pi^{0}}$"]
+    page = write_gui(path, tmp_path / "page.html")
+    text = page.read_text(encoding="utf-8")
+    body = re.sub(r"data:image[^\"]*", "", text)
+    assert "<b>" not in body.replace("<b>Contents</b>", "").replace("<figcaption><b>Figure", "")
+    assert "<i>" not in body
+    assert body.count("<script") == 2  # those of the page itself
+    assert "&lt;b&gt;$x_{1}$ _{" in body
+    content = json.loads(re.search(r'id="efficiencies">(.*?)</script>', text, re.S)[1])
+    assert content["cuts"][0]["title"] == title

@@ -28,7 +28,8 @@ def saved(path, outputs=2, inputs=4, *, loss="categorical_crossentropy", activat
     model.add(keras.layers.Input((inputs,)))
     model.add(keras.layers.Dense(16, activation="relu"))
     model.add(keras.layers.Dense(outputs, activation=activation))
-    model.compile(loss=loss, optimizer=keras.optimizers.Adam(rate), weighted_metrics=["accuracy"])
+    optimizer = keras.optimizers.Adam(rate)
+    model.compile(loss=loss, optimizer=optimizer, weighted_metrics=["accuracy"], jit_compile=False)
     model.save(path)
     return path
 

@@ -11,6 +11,7 @@ from weight_files import cut, fisher, forest, leaf, linear, network, normalize, 
 import hepml_root as hr
 from hepml_root import tmva as TMVA
 from hepml_root.errors import ModelFileError, UnsupportedOperationError
+from hepml_root.tmva.cuts import Cuts, box_at
 
 REGRESSION = {"analysis": "Regression", "targets": ["t"], "classes": ["Regression"]}
 THREE = {"analysis": "Multiclass", "classes": ["a", "b", "c"]}
@@ -250,3 +251,14 @@ def test_functions_that_are_not_read(tmp_path):
     path = weight_file(tmp_path, "MLP", network(FIRST, LAST), release="4.0.7 [262151]")
     with pytest.raises(UnsupportedOperationError, match=r"4\.1\.0"):
         TMVA.read_weights(path)
+
+
+@pytest.mark.parametrize("steps", [40, 100])
+def test_boxes_are_those_of_roots_axis(steps):
+    """An efficiency such as 0.7 is an edge, and on which side of it ROOT's axis puts it is a rounding."""
+    ROOT = pytest.importorskip("ROOT")
+    axis = ROOT.TAxis(steps, 0.0, 1.0)
+    nothing = np.zeros((steps, 1))
+    boxes = Cuts(nothing, nothing, nothing[:, 0], nothing[:, 0])
+    for efficiency in [*(i / steps for i in range(1, steps + 1)), 0.005, 0.705, 0.999]:
+        assert box_at(boxes, efficiency) == min(int(axis.FindBin(efficiency)), steps - 1)

@@ -6,10 +6,15 @@ import numpy as np
 import onnx
 import pytest
 from booked_methods import booked, normal_data, response, trained
+from weight_files import weight_file
 
 import hepml_root as hr
-from hepml_root.errors import EmptySelectionError, SettingError
-from hepml_root.tmva.methods.vector_kernels import Kernel
+from hepml_root import tmva as TMVA
+from hepml_root.errors import EmptySelectionError, ModelFileError, SettingError, UnsupportedOperationError
+from hepml_root.tmva import conversion, training
+from hepml_root.tmva.console import Console
+from hepml_root.tmva.own_model import OwnGraph
+from hepml_root.tmva.vector_kernels import Kernel
 
 
 def share(data, events, k, kernel="", scale_to=0.8, sigma=1.0):
@@ -203,3 +208,156 @@ def test_what_support_vectors_cannot_do():
         trained("SVM", "Kernel=MultiGauss:GammaList=1,1", data)
     with pytest.raises(SettingError, match="Classification, Regression"):
         booked("SVM", "", normal_data(classes=3))
+
+
+# ---- files -----------------------------------------------------------------------------------------------
+
+
+def scores(path, events):
+    file = TMVA.convert(path, path.with_suffix(".onnx"), overwrite=True)
+    return hr.Session(file, engine="onnxruntime").infer(np.float32(events))[:, 0]
+
+
+def neighbours_of(events, targets=0):
+    rows = "".join(
+        f'<Event Type="{kind}" Weight="{weight}">{text}</Event>\n' for kind, weight, text in events
+    )
+    return f'<Weights NEvents="{len(events)}" NVar="2" NTgt="{targets}">\n{rows}</Weights>'
+
+
+THREE = neighbours_of([(1, 1.0, "0 0"), (2, 3.0, "1 0"), (1, 2.0, "5 5.0e+00")])
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({"nkNN": "1"}, 1.0),
+        ({"nkNN": "1", "UseWeight": "False"}, 1.0),
+    ],
+)
+def test_a_file_of_neighbours_by_hand(tmp_path, options, wanted):
+    path = weight_file(tmp_path, "KNN", THREE, options={"ScaleFrac": "0", **options})
+    assert scores(path, [[0.2, 0.0]])[0] == pytest.approx(wanted, abs=1e-6)
+
+
+def test_two_neighbours_by_hand(tmp_path):
+    """1 of 1 + 3 in weight, 1 of 2 in number; Poln with d = 0.2 and 0.8 = d_k: only the first counts."""
+    events = neighbours_of([(1, 1.0, "0 0"), (2, 3.0, "1 0"), (1, 2.0, "5 5"), (2, 1.0, "6 6")])
+    for options, wanted in (
+        ({}, 0.25),
+        ({"UseWeight": "False"}, 0.5),
+        ({"UseKernel": "True", "Kernel": "Poln"}, 1.0),
+    ):
+        path = weight_file(tmp_path, "KNN", events, options={"nkNN": "2", "ScaleFrac": "0", **options})
+        assert scores(path, [[0.2, 0.0]])[0] == pytest.approx(wanted, abs=1e-6)
+    gaus = weight_file(
+        tmp_path, "KNN", events,
+        options={"nkNN": "2", "ScaleFrac": "0", "UseKernel": "True", "Kernel": "Gaus", "SigmaFact": "2"},
+    )  # fmt: skip
+    # σx² = 4 (0.04 + 0.64) / 2; y is the same for both and does not count.
+    first, second = (np.exp(-0.5 * square / (4 * 0.34)) for square in (0.04, 0.64))
+    assert scores(gaus, [[0.2, 0.0]])[0] == pytest.approx(first / (first + 3 * second), abs=1e-6)
+
+
+def test_neighbours_of_a_regression_by_hand(tmp_path):
+    events = neighbours_of(
+        [(1, 1.0, "0 0 10"), (1, 3.0, "1 0 20"), (1, 2.0, "5 5 30"), (1, 1.0, "6 6 40")], 1
+    )
+    path = weight_file(
+        tmp_path, "KNN", events, options={"nkNN": "2", "ScaleFrac": "0"}, analysis="Regression",
+        targets=["t"], classes=["Regression"],
+    )  # fmt: skip
+    assert scores(path, [[0.2, 0.0]])[0] == pytest.approx((10 + 3 * 20) / 4, rel=1e-6)
+
+
+SUPPORT = (
+    '<Weights fBparm="0.1" fGamma="{gamma}" fGammaList="{gammas}" fTheta="1.0" fOrder="2" NSupVec="2">'
+    '<SupportVector Rows="1" Columns="6">0 -1 {first} 0 0 0 </SupportVector>'
+    '<SupportVector Rows="1" Columns="6">0 1 0.5 0 1 2 </SupportVector>'
+    '<Maxima Var0="1" Var1="1"/><Minima Var0="0" Var1="0"/></Weights>'
+)
+
+
+@pytest.mark.parametrize("first", [0.5, 0.2])  # the sum of α is 0, and is not
+@pytest.mark.parametrize(
+    ("options", "kernels"),
+    [
+        ({}, (np.exp(-0.5 * 1.25), np.exp(-0.5 * 1.25))),
+        ({"Kernel": "MultiGauss"}, (np.exp(-0.25 - 2.0), np.exp(-0.25 - 2.0))),
+        ({"Kernel": "Polynomial"}, (1.0, 3.5**2)),
+        ({"Kernel": "Sum", "KernelList": "RBF+Polynomial"}, (np.exp(-0.625) + 1, np.exp(-0.625) + 3.5**2)),
+    ],
+)
+def test_a_file_of_support_vectors_by_hand(tmp_path, first, options, kernels):
+    """v = α₁ t₁ K₁ + α₂ t₂ K₂ − B with t = −1 of signal, y = 1/(1 + exp(v)), at (0.5, 1)."""
+    path = weight_file(tmp_path, "SVM", SUPPORT.format(first=first, gamma=0.5, gammas="1,2"), options=options)
+    value = -first * kernels[0] + 0.5 * kernels[1] - 0.1
+    assert scores(path, [[0.5, 1.0]])[0] == pytest.approx(1 / (1 + np.exp(value)), abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "options"),
+    [
+        ("KNN", "nkNN=7:VarTransform=N"),
+        ("KNN", "nkNN=7:Trim:UseWeight=F:UseKernel:Kernel=Poln"),
+        ("KNN", "UseKernel:ScaleFrac=0"),
+        ("SVM", "Gamma=0.3:VarTransform=N"),
+        ("SVM", "Kernel=MultiGauss:GammaList=0.1,0.2,0.3"),
+        ("SVM", "Kernel=Sum:KernelList=RBF+Polynomial:Order=2:Theta=0.5"),
+    ],
+)
+@pytest.mark.parametrize("regression", [False, True])
+def test_written_and_read(tmp_path, monkeypatch, type_name, options, regression):
+    """TMVA's form holds all: what is read answers as what was trained."""
+    if regression:  # which has no kernel
+        options = options.replace("UseKernel:", "")
+    monkeypatch.chdir(tmp_path)
+    data = normal_data(regression=regression)
+    method = booked(type_name, options, data)
+    console = Console("m", silent=True)
+    fitted = training.fit(method, data, console)
+    files = training.write(method.booking, data, fitted)
+    assert "Model=" not in files.weights.read_text()
+    read = TMVA.read_weights(files.weights)
+    assert type(read.weights) is type(fitted.trained.weights)
+    wanted = training.graph_responses(training.graph(method.booking, data, fitted), data.test.variables)
+    spread = max(1.0, float(np.ptp(wanted)))
+    assert np.abs(training.responses(files.model, data.test.variables) - wanted).max() < 1e-6 * spread
+    found = training.graph_responses(conversion.emit(read), data.test.variables)
+    assert np.abs(found - wanted).max() < 2e-6 * spread
+
+
+def test_what_tmva_would_misread_is_our_own_file():
+    data = normal_data()
+    for type_name, options in (("KNN", "UseKernel"), ("SVM", "Kernel=Prod:KernelList=RBF*Polynomial")):
+        method = booked(type_name, options, data)
+        assert isinstance(method.train(data, Console("m", silent=True)).weights, OwnGraph)
+
+
+def test_files_that_are_not_read(tmp_path):
+    many = neighbours_of([(1 + i % 2, 1.0, f"{i} {i * i}") for i in range(100)])
+    for weights, options, error, needed in (
+        (THREE, {"nkNN": "2"}, ModelFileError, "3 events for nkNN=2"),
+        (THREE, {"nkNN": "many"}, ModelFileError, "nkNN='many' is no number"),
+        (THREE.replace('NEvents="3"', 'NEvents="4"'), {}, ModelFileError, "4"),
+        (THREE.replace('NVar="2"', 'NVar="3"'), {}, ModelFileError, "NVar=3"),
+        (THREE.replace(">0 0<", ">0<"), {}, ModelFileError, "Event"),
+        (THREE.replace(">0 0<", ">0 nan<"), {}, ModelFileError, "finite"),
+        (THREE.replace('Type="2"', 'Type="3"'), {}, ModelFileError, "Type"),
+        (many, {"UseKernel": "True", "Kernel": "Gaus"}, UnsupportedOperationError, "not scaled"),
+        (many, {"UseLDA": "True"}, UnsupportedOperationError, "UseLDA"),
+    ):
+        options = {"nkNN": "1", "ScaleFrac": "0" if weights is not many else "0.8", **options}
+        with pytest.raises(error, match=needed):
+            TMVA.read_weights(weight_file(tmp_path, "KNN", weights, options=options))
+    good = SUPPORT.format(first=0.5, gamma=0.5, gammas="1,2")
+    for weights, options, error, needed in (
+        (good.replace('NSupVec="2"', 'NSupVec="3"'), {}, ModelFileError, "3"),
+        (good.replace('Columns="6"', 'Columns="5"'), {}, ModelFileError, "6 are needed"),
+        (good.replace('fGamma="0.5"', 'fGamma="-1"'), {}, ModelFileError, "above 0"),
+        (good.replace('"1,2"', '"1"'), {"Kernel": "MultiGauss"}, ModelFileError, "2 numbers above 0"),
+        (good, {"Kernel": "Prod", "KernelList": "RBF*RBF"}, UnsupportedOperationError, "sums of them"),
+        (good, {"Kernel": "Gauss"}, UnsupportedOperationError, "RBF"),
+    ):
+        with pytest.raises(error, match=needed):
+            TMVA.read_weights(weight_file(tmp_path, "SVM", weights, options=options))

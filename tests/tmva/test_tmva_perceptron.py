@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from trained_methods import auc, book, class_example, data_set, higgs, quiet, response, sample
 
+from hepml_root import tmva as TMVA
 from hepml_root.errors import IgnoredOptionWarning, SettingError, WeightError
+from hepml_root.tmva import training
 from hepml_root.tmva.methods.feed_forward import Events, FeedForward
 from hepml_root.tmva.methods.network_training import QuasiNewton, Watch, _regulators
 from hepml_root.tmva.methods.perceptron import hidden_layers
@@ -186,6 +188,28 @@ def test_multiclass_gives_probabilities() -> None:
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
     # The best possible is .81; three standard deviations of 500 events are .05.
     assert np.mean(found.argmax(axis=1) == data.test.classes) > 0.76
+
+
+@pytest.mark.parametrize("analysis", ["Classification", "Multiclass", "Regression"])
+def test_the_file_is_read_as_it_was_trained(tmp_path, analysis: str) -> None:
+    """TMVA's own form of a network, through its writer and our reader of TMVA's files."""
+    rng = np.random.default_rng(11)
+    x = rng.normal(size=(200, 2)) * [1, 30] + [0, 100]
+    classes = np.arange(200) % (1 if analysis == "Regression" else 3 if analysis == "Multiclass" else 2)
+    targets = x[:, ::-1] * 10 if analysis == "Regression" else None
+    names = {"Multiclass": "abc"}.get(analysis, ("Signal", "Background"))
+    rows = sample(x, classes, targets=targets)
+    data = data_set(rows, rows, analysis=analysis, classes=names)
+    text = "NCycles=5:HiddenLayers=N+1,2:NeuronType=tanh:EstimatorType=CE"
+    method = book("MLP", text, tmp_path, analysis=analysis)
+    fitted = training.fit(method, data, quiet())
+    files = training.write(method.booking, data, fitted)
+    again = TMVA.read_weights(files.weights).weights
+    assert again.output == ("sigmoid" if analysis == "Classification" else "linear")
+    for one, other in zip(fitted.trained.weights.layers, again.layers, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    found = training.responses(files.model, rows.variables)
+    np.testing.assert_allclose(found, response(fitted.trained, data), rtol=1e-4, atol=1e-5)
 
 
 def test_the_estimator_is_that_of_the_analysis_and_the_file_says_so() -> None:

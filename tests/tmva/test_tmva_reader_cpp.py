@@ -12,9 +12,11 @@ import pytest
 import ROOT
 from test_tmva_reference import METHODS, ROUNDING, bound
 
+from hepml_root import tmva as TMVA
 from hepml_root.cli.commands import main
 from hepml_root.inference.compiler import find_compiler
 from hepml_root.tmva.library import library
+from hepml_root.tmva.mva_pdfs import probability, rarity
 
 HERE = Path(__file__).parent
 INCLUDE = Path(__file__).resolve().parents[2] / "hepml_root" / "include"
@@ -55,13 +57,23 @@ def events_file(events, tmp_path_factory) -> Path:
 
 def check(text: str, events: np.ndarray, expected: dict[str, np.ndarray], reference: Path) -> None:
     lines = [line.split() for line in text.splitlines()]
-    assert len(lines) == len(METHODS) * len(events)
+    assert len(lines) == (len(METHODS) + 1) * len(events)
+    found = np.array([line[1:] for line in lines if line[0] == "densities"], np.float64)
+    pdfs = TMVA.read_weights(reference / "Fisher.weights.xml").mva_pdfs
+    # Densities are looked up at the response in C++, which is a rounding of float32 away from TMVA's.
+    for column, right in enumerate(
+        (
+            probability(pdfs, expected["Fisher"]),
+            probability(pdfs, expected["Fisher"], 0.2),
+            rarity(pdfs, expected["Fisher"]),
+        )
+    ):
+        assert np.ptp(right) > 0.9
+        np.testing.assert_allclose(found[:, column], right, atol=2e-5)
     for method in METHODS:
         found = np.array([line[1:] for line in lines if line[0] == method], np.float64)
         assert np.array_equal(found[:, 0], found[:, 1])  # addresses and a vector
         if method == "Cuts":
-            from hepml_root import tmva as TMVA
-
             box = TMVA.read_weights(reference / "Cuts.weights.xml").weights
             inside = ((events > box.least[71]) & (events <= box.most[71])).all(axis=1)
             assert 0 < inside.sum() < len(events)
@@ -174,7 +186,9 @@ int main(int, char** words) {
    say([&] { good.EvaluateMVA("Fischer"); });
    say([&] { good.EvaluateMVA(std::vector<float>{1, 2, 3}, "Fisher"); });
    say([&] { good.EvaluateMulticlass("Fisher"); });
-   say([&] { good.GetProba("Fisher"); });
+   good.BookMVA("MLP", folder + "/MLP.weights.xml");
+   say([&] { good.GetProba("MLP"); });
+   say([&] { good.GetProba("Fisher", 1.5); });
    say([&] { good.GetMVAError(); });
    good.BookMVA("Cuts", folder + "/Cuts.weights.xml");
    say([&] { good.EvaluateMVA("Cuts"); });
@@ -214,6 +228,7 @@ SAID = (
     "4 numbers are needed, one for each variable; given: 3",
     "'Fisher' is a method for Classification: call EvaluateMVA",
     "has no densities of the response; book the method with CreateMVAPdfs",
+    "signal fraction 1.5",
     "no method here gives an error",
     "the method Cuts needs the signal efficiency",
     "the signal efficiency 1.5",

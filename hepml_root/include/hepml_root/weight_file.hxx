@@ -166,7 +166,13 @@ private:
                                   std::to_string(fLeast.size()) + " steps");
       if (efficiency == 0)
          return no_box;
-      const auto step = static_cast<std::size_t>(static_cast<double>(fLeast.size()) * efficiency);
+      // The bin of a ROOT axis: between two edges, each of them a multiple of the rounded width.
+      const double count = static_cast<double>(fLeast.size()), width = 1. / count;
+      auto step = static_cast<std::size_t>(count * efficiency);
+      if (efficiency < static_cast<double>(step) * width)
+         --step;
+      else if (efficiency >= static_cast<double>(step + 1) * width)
+         ++step;
       return std::min(step + 1, fLeast.size() - 1);
    }
 

@@ -39,6 +39,12 @@ def small(axes: Axes, title: str = "") -> None:
         axes.set_title(shown(title), fontsize=11, loc="left", fontweight="bold", pad=5)
 
 
+def named(name: str) -> str:
+    """Return a name for legends; matplotlib would leave out those that begin with an underscore."""
+    text = shown(name)
+    return f" {text}" if text.startswith("_") else text
+
+
 def range_of(histograms: Sequence[Histogram1D]) -> tuple[float, float]:
     """Return the range that is not empty, a bin wider on each side."""
     low, high = [], []
@@ -61,7 +67,7 @@ def draw_classes(
         colour = colour_of(classes.index(name) if name in classes else 0, classes, signal)
         if len(histograms) < 3:
             axes.stairs(values, histogram.edges, color=colour, fill=True, alpha=0.2)
-        axes.stairs(values, histogram.edges, color=colour, linewidth=1.4, label=name)
+        axes.stairs(values, histogram.edges, color=colour, linewidth=1.4, label=named(name))
         highest = max(highest, float(values.max(initial=0.0)))
     low, high = range_of(list(histograms.values()))
     if high > low:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +18,14 @@ from hepml_root.tmva.gui import plot_variables
 from hepml_root.tmva.gui.output_content import Dataset, Folder, Histogram1D, parted
 from hepml_root.tmva.gui.panels import plot_class_histograms
 from hepml_root.tmva.gui.tlatex import shown
+from hepml_root.tmva.response_curves import separation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _VARIABLES_A_PICTURE = 12
+_MOST_VARIABLES = 120
+_MOST_LABELS = 100  # of a matrix; more would lie on one another
 _PAIRS_A_PICTURE = 12
 _MOST_PAIRS = 24
 _LINES = 150  # of a class in parallel coordinates
@@ -115,6 +118,12 @@ class Pictures:
             "." if regression else ", each class scaled to unit area."
         )
         caption += " Bins end at eight standard deviations from the mean; what lies outside is said."
+        if len(found) > _MOST_VARIABLES:
+            caption += (
+                f" Of {len(found)} variables the {_MOST_VARIABLES} whose classes differ most are shown."
+            )
+            most = sorted(found, key=lambda name: -_difference(found[name]))[:_MOST_VARIABLES]
+            found = {name: histograms for name, histograms in found.items() if name in most}
         items = [("", histograms) for histograms in found.values()]
         self.in_pages(
             items, _VARIABLES_A_PICTURE, f"variables_{transformation}", "variables", title, caption,
@@ -172,10 +181,12 @@ class Pictures:
             ending = name.removeprefix("CorrelationMatrix")
             of = {"S": "signal", "B": "background"}.get(ending, ending or "all events")
             labels = plane.labels or tuple(f"variable {i + 1}" for i in range(len(plane.values)))
-            matrix = Correlation(tuple(map(shown, labels)), np.asarray(plane.values.T / 100.0))
+            named = tuple(map(shown, labels)) if len(labels) <= _MOST_LABELS else ("",) * len(labels)
+            matrix = Correlation(named, np.asarray(plane.values.T / 100.0))
             self.add(
                 name, "matrices", f"Linear correlation coefficients, {of}",
-                "Of the training events, in percent, cut off to whole numbers as TMVA keeps them.",
+                "Of the training events, in percent, cut off to whole numbers as TMVA keeps them."
+                + ("" if len(labels) <= _MOST_LABELS else " Variables are in the file's order."),
                 plot_correlation(matrix, title=of), wide=False,
             )  # fmt: skip
 
@@ -220,6 +231,13 @@ class Pictures:
                 f"parallel_{title}", "parallel", f"Parallel coordinates, {title}", caption,
                 plot_variables.plot_parallel([title, *axes], tables),
             )  # fmt: skip
+
+
+def _difference(histograms: Mapping[str, Histogram1D]) -> float:
+    """Return the largest separation of two classes."""
+    values = [histogram.values for histogram in histograms.values()]
+    pairs = [(a, b) for place, a in enumerate(values) for b in values[:place] if len(a) == len(b)]
+    return max((separation(a, b, 0.0, 1.0) for a, b in pairs), default=0.0)
 
 
 def _words(transformation: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hepml_root.evaluation.plot_style import COLOURS, axis_labels, colour_of, single, styled
 from hepml_root.tmva.gui.output_content import Floats, Histogram1D
-from hepml_root.tmva.gui.panels import LINES, draw_classes, panels, small
+from hepml_root.tmva.gui.panels import LINES, draw_classes, named, panels, small
 from hepml_root.tmva.gui.tlatex import shown
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def plot_overtraining(items: Sequence[Compared], classes: Sequence[str], signal:
             values, errors = histogram.normalised()
             filled = histogram.values != 0
             colour = colour_of(classes.index(name) if name in classes else 0, classes, signal)
-            label = f"{name} (training)"
+            label = f"{named(name)} (training)"
             if name in item.p_values:
                 label += f", KS p = {item.p_values[name]:.2g}"
             axes.errorbar(
@@ -48,12 +48,13 @@ def plot_overtraining(items: Sequence[Compared], classes: Sequence[str], signal:
             )  # fmt: skip
             highest = max(highest, float((values + errors).max(initial=0.0)))
         handles, labels = axes.get_legend_handles_labels()
-        names = [f"{label} (test)" if label in item.test else label for label in labels]
+        tested = {named(name) for name in item.test}
+        names = [f"{label} (test)" if label in tested else label for label in labels]
         if len(item.test) > 2:  # too many for a legend in each panel; p-values stand in the panels
             if place == 0:
                 shorter = [name.split(", KS")[0] for name in names]
                 figure.legend(handles, shorter, loc="outside upper right", ncols=4, fontsize=11)
-            words = "\n".join(f"{name}: p = {p:.2g}" for name, p in item.p_values.items())
+            words = "\n".join(f"{shown(name)}: p = {p:.2g}" for name, p in item.p_values.items())
             axes.text(0.5, 0.97, words, transform=axes.transAxes, ha="center", va="top", fontsize=8.5)
         else:
             axes.set_ylim(0, highest * (1.15 + 0.11 * len(labels)) or 1.0)
@@ -85,13 +86,13 @@ def plot_densities(items: Sequence[Density], classes: Sequence[str], signal: str
             filled = histogram.values != 0
             axes.errorbar(
                 histogram.centres[filled], values[filled], errors[filled], fmt="o", color=colour,
-                markersize=3.0, linewidth=0.9, label=f"{name}, events",
+                markersize=3.0, linewidth=0.9, label=f"{named(name)}, events",
             )  # fmt: skip
             highest = max(highest, float((values + errors).max(initial=0.0)))
             if name in item.densities:
                 density = item.densities[name]
                 axes.plot(density.centres, density.normalised()[0], color=colour, linewidth=1.3,
-                          label=f"{name}, density")  # fmt: skip
+                          label=f"{named(name)}, density")  # fmt: skip
             if filled.any():
                 low = min(low, float(histogram.edges[:-1][filled][0]))
                 high = max(high, float(histogram.edges[1:][filled][-1]))
@@ -127,7 +128,7 @@ def plot_curves(
     for place, (name, (x, y)) in enumerate(curves.items()):
         axes.plot(
             x, y, LINES[(place // len(COLOURS)) % len(LINES)], color=COLOURS[place % len(COLOURS)],
-            label=shown(name), linewidth=1.5,
+            label=named(name), linewidth=1.5,
         )  # fmt: skip
     grid = np.linspace(0.005, 1, 200)
     if reference:

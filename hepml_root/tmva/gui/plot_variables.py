@@ -112,6 +112,6 @@ def plot_parallel(
         for place in places:
             for value, height, side in ((low[place], 0.0, "bottom"), (high[place], 1.0, "top")):
                 axes.text(place + 0.04, height, f"{value:.3g}", fontsize=8, va=side, color="0.25")
-        axes.set_title(f"{name}: {len(table)} events", fontsize=12, loc="left", fontweight="bold")
+        axes.set_title(f"{shown(name)}: {len(table)} events", fontsize=12, loc="left", fontweight="bold")
     figure.colorbar(mapped, ax=all_axes, label=shown(columns[0]), shrink=0.8, pad=0.01)
     return figure

@@ -153,13 +153,16 @@ Linear correlations need many cuts: VarTransform=D helps."""
             while nodes < options["NNodesMax"]:
                 nodes, depth = 3 * nodes, depth + 1
         cuts = int(options["nCuts"])
+        variables = int(options["UseNvars"])
+        if "UseNvars" not in options.given:
+            variables = int(np.sqrt(len(data.variables)) + 0.6)
         return Growth(
             depth=depth,
             least=least,
             cuts=20 if cuts < 1 and data.analysis == "Regression" else cuts,
             separation="RegressionVariance" if regression else str(options["SeparationType"]),
             purity_limit=float(options["NodePurityLimit"]),
-            random_variables=int(options["UseNvars"]) if options["UseRandomisedTrees"] else 0,
+            random_variables=max(variables, 1) if options["UseRandomisedTrees"] else 0,
             poisson=bool(options["UsePoissonNvars"]),
             clean=not regression and self._leaf() == "kind",
         )

@@ -17,14 +17,16 @@ from hepml_root.tmva.cuts import Cuts
 from hepml_root.tmva.events import DataSet, Sample
 from hepml_root.tmva.likelihood import Likelihood
 from hepml_root.tmva.linear import Linear
+from hepml_root.tmva.neighbours import Neighbours
 from hepml_root.tmva.network import Network
 from hepml_root.tmva.options.declaration import Option, Options
 from hepml_root.tmva.own_model import OwnGraph
+from hepml_root.tmva.support_vectors import SupportVectors
 from hepml_root.tmva.trees import BoostedTrees
 
 __all__ = ["Booking", "Method", "MethodWeights", "OwnGraph", "Trained"]
 
-MethodWeights = BoostedTrees | Network | Linear | Likelihood | Cuts | OwnGraph
+MethodWeights = BoostedTrees | Network | Linear | Likelihood | Cuts | Neighbours | SupportVectors | OwnGraph
 
 
 @dataclass(frozen=True)

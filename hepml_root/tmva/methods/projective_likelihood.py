@@ -28,6 +28,7 @@ _FINER = 5  # bins of a histogram for kernels, in place of one
 _ITERATIONS = {"Nonadaptive": NONADAPTIVE, "Adaptive": ADAPTIVE}
 _BORDERS = {"None": NO_TREATMENT, "Renorm": RENORM, "Mirror": MIRROR}
 _SEPARATION_BINS = 80
+_LEFT_OUT = 0.01  # part of the events that is worth a warning
 
 
 class ProjectiveLikelihood(Method):
@@ -126,6 +127,11 @@ TransformOutput spreads a response that crowds at 0 and 1."""
         if self._of("CheckHist", i, suffix) and (contents == 0).mean() > 0.5:
             console.warning(
                 f"{(contents == 0).mean():.0%} of the bins of '{name}' are empty for the {which}."
+            )
+        if method == "KDE" and contents[-1] > _LEFT_OUT * contents.sum():
+            console.warning(
+                f"TMVA's kernels leave out the last bin, which has {contents[-1] / contents.sum():.0%} of "
+                f"the {which} in '{name}': take PDFInterpol{suffix}[{i}]=Spline0 for discrete variables."
             )
         smoothings = int(str(self._of("NSmooth", i, suffix)))
         least, most = (int(str(self._of(f"{end}NSmooth", i, suffix))) for end in ("Min", "Max"))

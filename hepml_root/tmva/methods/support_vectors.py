@@ -2,7 +2,8 @@
 
     f(x) = Σᵢ αᵢ K(xᵢ, x) + b,    y = 1 / (1 + exp(−f)); in a regression f itself
 
-with a kernel K of :mod:`hepml_root.tmva.methods.vector_kernels`. Kernels compare the
+with a kernel K of :mod:`hepml_root.tmva.vector_kernels`. The weight file has TMVA's form, but of products of
+kernels, which TMVA's Reader would add. Kernels compare the
 variables as VarTransform leaves them: book it with VarTransform=N, which brings all to −1…1. The cost C of an
 event is multiplied with its weight, of which the mean in each class is made 1, and with n_small / n_class, so
 that both classes cost as much in all. (TMVA multiplies C with the weight as it is, and with n_S / n_B for the
@@ -24,8 +25,10 @@ from hepml_root.tmva.events import DataSet
 from hepml_root.tmva.graph import Graph
 from hepml_root.tmva.methods.checks import at_least, check_classes, positive, refuse_negative_weights, refused
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
-from hepml_root.tmva.methods.vector_kernels import KERNELS, Kernel
 from hepml_root.tmva.options.neighbours import SUPPORT_VECTORS
+from hepml_root.tmva.support_vectors import SupportVectors as Weights
+from hepml_root.tmva.support_vectors import add_support_vectors
+from hepml_root.tmva.vector_kernels import KERNELS, Kernel
 
 _REGRESSION_COST = 0.002
 _MOST_ROUNDING = 1e-3  # of the response
@@ -108,13 +111,12 @@ training grows with the square of their number."""
                 f"{len(model.support_)} of {len(data.training)} events are farther off than Tol, since "
                 f"the cost C={model.C:g} is small: give a larger C."
             )
+        vectors = Weights(
+            data.training.variables[model.support_].astype(np.float64), model.dual_coef_[0] * scale,
+            float(model.intercept_[0]) * scale + offset, kernel,
+        )  # fmt: skip
         graph = Graph(INPUT)
-        vectors = data.training.variables[model.support_].astype(np.float64)
-        alphas = model.dual_coef_[0] * scale
-        result = kernel.add_decision(graph, INPUT, vectors, alphas)
-        result = graph.add("Add", result, graph.constant(model.intercept_ * scale + offset))
-        if data.analysis == "Classification":
-            result = graph.add("Sigmoid", result)
+        result = add_support_vectors(graph, INPUT, vectors, data.analysis == "Regression")
         found = OwnGraph(graph.model(self.booking.title, variables, result, OUTPUT, 1))
         if data.analysis == "Classification":
             self._warn_of_rounding(
@@ -122,7 +124,7 @@ training grows with the square of their number."""
             )
         else:
             self._warn_of_rounding(data, lambda x: model.predict(x) * scale + offset, found, console)
-        return Trained(found)
+        return Trained(vectors if vectors.as_tmva else found)
 
     def _warn_of_rounding(self, data: DataSet, machine: Any, found: OwnGraph, console: Console) -> None:
         """Of a large C, a small decision is the difference of large sums, and the graph has float32."""

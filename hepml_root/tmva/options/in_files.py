@@ -14,6 +14,9 @@ _OF_METHODS: dict[str, frozenset[str]] = {
     "Cuts": frozenset({"FitMethod", "EffMethod", "CutRangeMin", "CutRangeMax", "VarProp"}),
 }
 _YOUNG = frozenset({"RegressionLossFunctionBDTG", "HuberQuantile", "SkipNormalization"})
+_YOUNG_OF_METHODS = {
+    "SVM": frozenset({"Kernel", "Order", "Theta", "GammaList", "Tune", "KernelList", "Loss"}),
+}
 
 
 def file_options(type_name: str, options: Options, variables: int) -> dict[str, Written]:
@@ -44,7 +47,8 @@ def file_options(type_name: str, options: Options, variables: int) -> dict[str, 
                 continue
         elif type_name in _OF_METHODS and name not in _OF_METHODS[type_name]:
             continue
-        if name in _YOUNG and name not in options.given:
+        young = name in _YOUNG or name in _YOUNG_OF_METHODS.get(type_name, frozenset())
+        if young and name not in options.given:
             continue
         given = name in options.given
         if option.indexed:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from hepml_root.tmva.options.classical import CUTS, FISHER, LD, LIKELIHOOD
 from hepml_root.tmva.options.declaration import Option
+from hepml_root.tmva.options.neighbours import NEIGHBOURS, SUPPORT_VECTORS
 from hepml_root.tmva.options.networks import MLP
 from hepml_root.tmva.options.shared import SHARED
 from hepml_root.tmva.options.trees import BDT
@@ -26,7 +27,7 @@ _OLD_TREES = (
 )
 _OLD_NETWORK = ("PopSize", "Steps", "CalculateErrorsOfMVA")
 
-METHODS = ("BDT", "MLP", "Fisher", "LD", "Likelihood", "Cuts")
+METHODS = ("BDT", "MLP", "Fisher", "LD", "Likelihood", "Cuts", "KNN", "SVM")
 
 
 def _known(declared: Sequence[Option], old: Sequence[str] = ()) -> frozenset[str]:
@@ -40,13 +41,14 @@ KNOWN_OPTIONS: dict[str, frozenset[str]] = {
     "LD": _known(LD),
     "Likelihood": _known(LIKELIHOOD),
     "Cuts": _known(CUTS),
+    "KNN": _known(NEIGHBOURS, ("TreeOptDepth",)),
+    "SVM": _known(SUPPORT_VECTORS, ("NSubSets", "Sigma", "Kappa")),
 }
 
 # Why others are not read, as the end of a sentence that begins with their name.
 NOT_READ = {
     "PDEFoam": "keeps its cells in a ROOT file beside the XML.",
     "PDERS": "searches the training events themselves, which no network can do.",
-    "KNN": "holds all training events in a form that is not read; train it with the Factory of this package.",
     "DNN": "is not read; train the network with hepml_root, or export it from TMVA with SOFIE.",
     "DL": "is not read; train the network with hepml_root, or export it from TMVA with SOFIE.",
     "PyKeras": "keeps its network in a Keras file, which hr.attach and hr.export take.",

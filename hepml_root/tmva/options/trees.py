@@ -25,7 +25,7 @@ BDT = (
     Option("Shrinkage", 1.0, "How much each tree of Grad counts."),
     Option("AdaBoostBeta", 0.5, "How much each tree of AdaBoost counts."),
     Option("UseRandomisedTrees", False, "Look at a random choice of variables in each node."),
-    Option("UseNvars", 2, "How many variables a node looks at then."),
+    Option("UseNvars", 2, "How many variables a node looks at then; not given: the root of their number."),
     Option("UsePoissonNvars", True, "That number is the mean of a Poisson distribution."),
     Option("BaggedSampleFraction", 0.6, "Part of the events that a bagged tree is grown on."),
     Option("UseYesNoLeaf", True, "Leaves answer ±1 in place of their purity."),

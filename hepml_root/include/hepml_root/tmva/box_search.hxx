@@ -1,8 +1,9 @@
 // The search for boxes of cuts: for each signal efficiency the one that lets least background pass.
 //
 // First whole boxes are peeled: slice by slice, always the one with most background for its signal (PRIM, J.
-// Friedman and N. Fisher, Stat. Comput. 9 (1999) 123). Then sides of the best boxes are moved at random, and
-// what is better is kept.
+// Friedman and N. Fisher, Stat. Comput. 9 (1999) 123). Then sides are exchanged: one is tightened by some
+// signal and another one opened by as much, as long as that loses background; from the best boxes, from those
+// of the neighbouring efficiencies, and from boxes with sides that were moved at random.
 #ifndef HEPML_ROOT_TMVA_BOX_SEARCH_HXX
 #define HEPML_ROOT_TMVA_BOX_SEARCH_HXX
 
@@ -43,23 +44,35 @@ public:
          std::iota(order.begin(), order.end(), 0);
          std::sort(order.begin(), order.end(),
                    [&](std::int32_t l, std::int32_t r) { return at(l, v) < at(r, v); });
-         std::vector<float> values;
-         for (const std::int32_t i : order)
-            if (signal_[i] && (values.empty() || at(i, v) > values.back()))
-               values.push_back(at(i, v));
-         signal_values_.push_back(std::move(values));
+         std::vector<float> values(events);
+         for (std::int64_t i = 0; i < events; ++i)
+            values[i] = at(order[i], v);
+         values_.push_back(std::move(values));
          orders_.push_back(std::move(order));
       }
    }
 
+   /// Search; after the first rounds until three sides were looked at for each of the tries.
    void run(std::int64_t tries) {
       offer(everything_);
       for (const double slice : {0.03, 0.01, 0.004, 0.002})
          peel(slice, 0);
       for (int i = 0; i < 8; ++i)
          peel(0.005, 0.5);
-      for (std::int64_t i = 0; i < tries; ++i)
-         move();
+      for (int bin = bins() - 1; bin >= 0; --bin) {
+         search_from(best_[bin], bin);
+         if (bin + 1 < bins())
+            search_from(best_[bin + 1], bin);
+      }
+      for (int bin = 1; bin < bins(); ++bin)
+         search_from(best_[bin - 1], bin);
+      looked_at_ = 0;
+      while (looked_at_ < 3 * tries) {
+         const int bin = static_cast<int>(uniform() * bins());
+         const int other = std::max(0, std::min(bins() - 1, bin + static_cast<int>(uniform() * 5) - 2));
+         search_from(moved(best_[other]), bin);
+         ++looked_at_;
+      }
       // A box with more signal and less background is better for the smaller efficiency, too.
       for (int bin = bins() - 2; bin >= 0; --bin)
          if (background_[bin + 1] < background_[bin]) {
@@ -193,35 +206,221 @@ private:
       }
    }
 
-   /// Move one to three sides of one of the best boxes.
-   void move() {
-      int bin = static_cast<int>(uniform() * bins());
-      for (int step = 0; step < bins() && best_[bin].low.empty(); ++step)
-         bin = (bin + 1) % bins();
-      Box box = this->box(bin);
+   /// A side of a box, where it would be, and the sums of weights that this loses or gains.
+   struct Side {
+      int v = -1;
+      bool low = false;
+      float value = 0;
+      double s = 0, b = 0;
+      bool same(const Side& other) const { return v == other.v && low == other.low; }
+   };
+
+   bool has(int v, bool low) const { return sides_[v] != (low ? 2 : 1); }
+   std::int64_t above(int v, float value) const { // place of the first event with more
+      return std::upper_bound(values_[v].begin(), values_[v].end(), value) - values_[v].begin();
+   }
+
+   /// Make a box the one at hand: count for each event the variables that are outside.
+   void set(const Box& box) {
+      now_ = box;
+      fails_.assign(events_, 0);
+      inside_[0] = inside_[1] = 0;
+      for (std::int64_t i = 0; i < events_; ++i) {
+         int count = 0;
+         for (int v = 0; v < columns_; ++v)
+            count += !(at(i, v) > box.low[v] && at(i, v) <= box.high[v]);
+         fails_[i] = static_cast<std::uint16_t>(count);
+         if (count == 0)
+            inside_[signal_[i] ? 0 : 1] += weights_[i];
+      }
+   }
+
+   void apply(const Side& side) {
+      float& end = side.low ? now_.low[side.v] : now_.high[side.v];
+      const std::int64_t old = above(side.v, end), next = above(side.v, side.value);
+      const bool tighter = side.low ? next > old : next < old;
+      end = side.value;
+      for (std::int64_t i = std::min(old, next); i < std::max(old, next); ++i) {
+         const std::int32_t event = orders_[side.v][i];
+         const int which = signal_[event] ? 0 : 1;
+         if (tighter) {
+            if (fails_[event]++ == 0)
+               inside_[which] -= weights_[event];
+         } else if (--fails_[event] == 0)
+            inside_[which] += weights_[event];
+      }
+   }
+   Side undone(const Side& side) const {
+      Side back = side;
+      back.value = side.low ? now_.low[side.v] : now_.high[side.v];
+      return back;
+   }
+
+   /// Tighten a side as long as less signal is lost than the limit.
+   Side tightened(int v, bool low, double limit) const {
+      Side found;
+      const std::vector<float>& values = values_[v];
+      const std::int64_t step = low ? 1 : -1;
+      std::int64_t i = low ? above(v, now_.low[v]) : above(v, now_.high[v]) - 1;
+      double s = 0, b = 0;
+      while (i >= 0 && i < events_) {
+         const float value = values[i];
+         double group[2] = {0, 0};
+         for (; i >= 0 && i < events_ && values[i] == value; i += step) {
+            const std::int32_t event = orders_[v][i];
+            if (fails_[event] == 0)
+               group[signal_[event] ? 0 : 1] += weights_[event];
+         }
+         s += group[0];
+         b += group[1];
+         if (s > limit || !(s < inside_[0]))
+            break;
+         const float cut = low ? value : std::nextafter(value, -open);
+         if (low ? cut > most_[v] : cut < least_[v])
+            break;
+         if (group[1] > 0)
+            found = {v, low, cut, s, b};
+      }
+      return found;
+   }
+
+   /// Open a side until so much signal comes in.
+   Side opened(int v, bool low, double need) const {
+      const std::vector<float>& values = values_[v];
+      const std::int64_t step = low ? -1 : 1;
+      std::int64_t i = low ? above(v, now_.low[v]) - 1 : above(v, now_.high[v]);
+      double s = 0, b = 0;
+      while (i >= 0 && i < events_) {
+         const float value = values[i];
+         const float cut = low ? std::nextafter(value, -open) : value;
+         if (low ? cut < least_[v] : cut > most_[v])
+            break;
+         for (; i >= 0 && i < events_ && values[i] == value; i += step) {
+            const std::int32_t event = orders_[v][i];
+            if (fails_[event] == 1)
+               (signal_[event] ? s : b) += weights_[event];
+         }
+         if (s >= need)
+            return {v, low, cut, s, b};
+      }
+      return {};
+   }
+
+   /// Open sides until the box at hand has enough signal.
+   bool reach(double target) {
+      for (int step = 0; inside_[0] < target && step < 4 * columns_; ++step) {
+         const double need = target - inside_[0];
+         Side best;
+         for (const double part : {1.0, 0.3})
+            for (int v = 0; v < columns_; ++v)
+               for (const bool low : {true, false}) {
+                  if (!has(v, low))
+                     continue;
+                  ++looked_at_;
+                  const Side one = opened(v, low, part * need);
+                  if (one.v >= 0 && (best.v < 0 || one.b * best.s < best.b * one.s))
+                     best = one;
+               }
+         if (best.v < 0)
+            return false;
+         apply(best);
+      }
+      return inside_[0] >= target;
+   }
+
+   /// Exchange sides of the box at hand as long as that loses background.
+   void improve(double target) {
+      for (int round = 0; round < 200; ++round) {
+         const double slack = std::max(inside_[0] - target, 0.0);
+         bool better = false;
+         for (const double part : {0.0, 0.002, 0.006, 0.02, 0.06}) {
+            const double amount = part * total_[0];
+            Side out[2], in[2]; // the two best, of different sides
+            for (int v = 0; v < columns_; ++v)
+               for (const bool low : {true, false}) {
+                  if (!has(v, low))
+                     continue;
+                  ++looked_at_;
+                  const Side one = tightened(v, low, slack + amount);
+                  if (one.v >= 0 && (out[0].v < 0 || one.b > out[0].b)) {
+                     out[1] = out[0];
+                     out[0] = one;
+                  } else if (one.v >= 0 && (out[1].v < 0 || one.b > out[1].b))
+                     out[1] = one;
+                  if (part == 0)
+                     continue;
+                  const Side other = opened(v, low, amount);
+                  if (other.v >= 0 && (in[0].v < 0 || other.b < in[0].b)) {
+                     in[1] = in[0];
+                     in[0] = other;
+                  } else if (other.v >= 0 && (in[1].v < 0 || other.b < in[1].b))
+                     in[1] = other;
+               }
+            if (part == 0) {
+               if (out[0].v < 0)
+                  continue;
+               apply(out[0]);
+               better = true;
+               break;
+            }
+            Side leave, enter;
+            for (const Side& o : out)
+               for (const Side& e : in)
+                  if (o.v >= 0 && e.v >= 0 && !o.same(e) && o.b > e.b &&
+                      (leave.v < 0 || o.b - e.b > leave.b - enter.b)) {
+                     leave = o;
+                     enter = e;
+                  }
+            if (leave.v < 0)
+               continue;
+            const double before = inside_[1];
+            const Side back_enter = undone(enter), back_leave = undone(leave);
+            apply(enter);
+            apply(leave);
+            if (inside_[1] < before - 1e-12 * total_[1] && inside_[0] >= target) {
+               better = true;
+               break;
+            }
+            apply(back_leave);
+            apply(back_enter);
+         }
+         if (!better)
+            return;
+      }
+   }
+
+   void search_from(const Box& start, int bin) {
+      if (start.low.empty())
+         return;
+      const double target = total_[0] * bin / bins() * (1 - 1e-12);
+      set(start);
+      if (!reach(target))
+         return;
+      improve(target);
+      keep(now_, inside_[0], inside_[1]);
+   }
+
+   /// A box with one to three sides moved at random.
+   Box moved(const Box& start) {
+      if (start.low.empty())
+         return start;
+      Box box = start;
       const int sides = 1 + static_cast<int>(uniform() * 3);
       for (int side = 0; side < sides; ++side) {
          const int v = static_cast<int>(uniform() * columns_);
          const bool low = sides_[v] == 0 ? random() & 1 : sides_[v] == 1;
-         const std::vector<float>& values = signal_values_[v];
-         if (values.empty())
-            continue;
          float& end = low ? box.low[v] : box.high[v];
-         // Steps of all sizes: from one event of the signal to all of them.
-         const double size = std::exp(uniform() * std::log(static_cast<double>(values.size()) + 1));
-         const double here =
-             static_cast<double>(std::lower_bound(values.begin(), values.end(), end) - values.begin());
-         const double there = here + (random() & 1 ? size : -size);
-         const std::int64_t last = static_cast<std::int64_t>(values.size()) - 1;
-         const std::int64_t place =
-             std::max<std::int64_t>(0, std::min(last, static_cast<std::int64_t>(std::lround(there))));
-         const float value = low ? std::nextafter(values[place], -open) : values[place];
+         // Steps of all sizes: from one event to all of them.
+         const double size = std::exp(uniform() * std::log(static_cast<double>(events_)));
+         const double there = static_cast<double>(above(v, end)) + (random() & 1 ? size : -size);
+         const double last = static_cast<double>(events_) - 1;
+         const float value = values_[v][static_cast<std::int64_t>(std::max(0.0, std::min(last, there)))];
          end = std::max(least_[v], std::min(most_[v], value));
       }
       for (int v = 0; v < columns_; ++v)
          if (!(box.low[v] < box.high[v]))
-            return;
-      offer(box);
+            return start;
+      return box;
    }
 
    const float* x_;
@@ -235,7 +434,11 @@ private:
    Box everything_;
    std::vector<float> least_, most_;
    std::vector<std::vector<std::int32_t>> orders_;
-   std::vector<std::vector<float>> signal_values_;
+   std::vector<std::vector<float>> values_; ///< of each variable, ascending
+   Box now_;
+   std::vector<std::uint16_t> fails_;
+   double inside_[2] = {0, 0};
+   std::int64_t looked_at_ = 0;
    std::vector<Box> best_;
    std::vector<double> background_, efficiency_;
 };

@@ -7,7 +7,7 @@
 
 What is added up of a decision Σᵢ αᵢ K(xᵢ, x) cancels, and the graph has float32. A polynomial is therefore
 multiplied out beforehand, in double precision: its graph has a coefficient for each product of variables, and
-no support vectors. Of other kernels the mean over the vectors is taken off, which changes nothing since
+no support vectors. Of other kernels the mean over the vectors is taken off, which changes nothing where
 Σᵢ αᵢ = 0, and the rest is added in groups of mixed signs.
 """
 
@@ -26,6 +26,7 @@ from hepml_root.tmva.graph import Graph
 GAUSSIAN, POLYNOMIAL = ("RBF", "MultiGauss"), "Polynomial"
 KERNELS = (*GAUSSIAN, POLYNOMIAL)
 _MOST_MONOMIALS = 20_000
+_NOTHING = 1e-10  # of a sum that is 0 but for rounding
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,11 @@ class Kernel:
         sums = graph.add(
             "ReduceSum", graph.add("Reshape", terms, shape), graph.constant([2], np.int64), keepdims=0
         )
-        return graph.add("ReduceSum", sums, graph.constant([1], np.int64), keepdims=1)
+        total = graph.add("ReduceSum", sums, graph.constant([1], np.int64), keepdims=1)
+        left = float(alphas.sum())
+        if abs(left) <= _NOTHING * float(np.abs(alphas).sum()):
+            return total
+        return graph.add("Add", total, graph.add("Mul", mean, graph.constant(left)))
 
 
 def _grouped(
