@@ -62,7 +62,7 @@ def search_boxes(
     bins
         Steps of the signal efficiency: box i passes i/bins of the signal at least.
     tries, seed
-        How many sides are looked at, at least, and the seed of the random numbers.
+        Three sides are looked at for each of them, after a first search; the seed of the random numbers.
 
     Example
     -------

@@ -49,9 +49,9 @@ def convert(
 
     The file computes what TMVA's Reader computes, variable transformations included;
     :class:`hepml_root.Session`, ``hr.define`` in RDataFrame, ``hr.apply``, ``hr.compile`` and generated
-    C++ take it. Methods: BDT, MLP, Fisher, LD, Likelihood, Cuts, KNN, SVM. Input "features" ``(events, variables)``
-    in the units of the variables, in TMVA's order; output "score" ``(events, values)``: one value of a
-    classifier, one for each class, or for each target in its units.
+    C++ take it. Methods: BDT, MLP, Fisher, LD, Likelihood, Cuts, KNN, SVM. Input "features"
+    ``(events, variables)`` in the units of the variables, in TMVA's order; output "score"
+    ``(events, values)``: one value of a classifier, one for each class, or for each target in its units.
 
     Arguments
     ---------

@@ -73,7 +73,8 @@ class Neighbours:
         """Return the same with the events that are left of Trim: the first ones of each class."""
         if not self.trimmed:
             return self
-        rows = [np.flatnonzero(self.signal), np.flatnonzero(~self.signal)]
+        both = (np.flatnonzero(self.signal), np.flatnonzero(~self.signal))
+        rows = [row for row in both if len(row)]  # a regression has one class
         places = np.sort(np.concatenate([row[: min(map(len, rows))] for row in rows]))
         return replace(
             self, events=self.events[places], signal=self.signal[places], weights=self.weights[places],

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hepml_root.errors import MissingDependencyError, SettingError, unknown
+from hepml_root.tmva.autoloading import load_when_used
 
 SHIM = Path(__file__).resolve().parents[1] / "include" / "tmva_shim"
 
@@ -139,6 +140,7 @@ def _prepare(ROOT: Any) -> None:
     """Tell ROOT's interpreter, and what asks ROOT for its features, of TMVA."""
     ROOT.gInterpreter.AddIncludePath(str(SHIM))
     ROOT.gInterpreter.Declare(f'#include "{SHIM}/TMVA/SOFIEHelpers.hxx"')
+    load_when_used(ROOT, SHIM)
     classes = type(ROOT.gROOT), type(ROOT.gSystem)
     features, pipe = classes[0].GetConfigFeatures, classes[1].GetFromPipe
     ours = " ".join(name for name, there in FEATURES.items() if there)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 Check = Callable[[str], str]
 
 # A line of TMVA's table of areas, such as "Factory       : dataset       BDT            : 0.754".
@@ -56,6 +58,33 @@ def spread_above(pattern: str, least: float) -> Check:
         found = numbers(output, pattern)
         spread = max(found) - min(found) if found else 0.0
         return "" if spread >= least else f"the numbers differ by {spread:g} only"
+
+    return check
+
+
+def correlates(pattern: str, least: float) -> Check:
+    """The pattern finds pairs of numbers, whose linear correlation is at least ``least``."""
+
+    def check(output: str) -> str:
+        pairs = np.array(re.findall(pattern, output, re.M), float).reshape(-1, 2)
+        if len(pairs) < 3:
+            return f"{len(pairs)} pairs of numbers"
+        found = float(np.corrcoef(pairs.T)[0, 1])
+        return "" if found >= least else f"the correlation is {found:.2f}"
+
+    return check
+
+
+def falls(pattern: str, least: float) -> Check:
+    """The numbers of the first half are larger on average than those of the second, by ``least``."""
+
+    def check(output: str) -> str:
+        found = numbers(output, pattern)
+        half = len(found) // 2
+        if not half:
+            return "there are no numbers"
+        difference = sum(found[:half]) / half - sum(found[half:]) / (len(found) - half)
+        return "" if difference >= least else f"signal is above background by {difference:.2f} only"
 
     return check
 

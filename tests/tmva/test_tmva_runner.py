@@ -83,6 +83,9 @@ def test_the_interpreter_knows_the_functor_before_python_asks_for_tmva(tmp_path)
         '''
         assert ROOT.gInterpreter.Declare(code)
         assert ROOT.functor(1, 2.0, 3.0) == 32.0
+        # Other names need a header, which is included when they are first used.
+        assert ROOT.gInterpreter.Declare("auto kind = TMVA::Types::kBDT;")
+        assert int(ROOT.kind) == int(ROOT.TMVA.Types.kBDT)
         print("DONE")
         """,
     )

@@ -6,11 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.root_tutorials.checks import areas, areas_above, equal, numbers_sum_to_one, spread_above
+from tests.root_tutorials.checks import (
+    areas,
+    areas_above,
+    correlates,
+    equal,
+    falls,
+    numbers_sum_to_one,
+    spread_above,
+)
 from tests.root_tutorials.entries import ENTRIES, Entry
 from tests.root_tutorials.running import Outcome, judged, run, tutorials
 
 pytest.importorskip("ROOT")
+_FALLING = [f"value: {3 - i}/-{i}" for i in range(3)]
 _TABLE = """
 Factory                  : DataSet       MVA
 Factory                  : Name:         Method:          ROC-integ
@@ -36,6 +45,11 @@ def test_numbers_are_checked():
     assert "0 numbers" in rows("nothing")
     assert equal(r"^(\S+)$", 2)("0.5\n0.25") == ""
     assert "3 numbers" in equal(r"^(\S+)$", 2)("0.5\n0.25\n1")
+    pairs = "value: 1/2\nvalue: 2/4.1\nvalue: 3/6"
+    assert correlates(r"value: (\S+)/(\S+)", 0.99)(pairs) == ""
+    assert "correlation is -1.00" in correlates(r"value: (\S+)/-(\S+)", 0.99)("\n".join(_FALLING))
+    assert falls(r"^(\S+)$", 0.5)("1\n0.9\n0.3\n0.2") == ""
+    assert "by -0.70 only" in falls(r"^(\S+)$", 0.5)("0.3\n0.2\n1\n0.9")
     assert "differ by 0 only" in spread_above(r"^(\S+)$", 0.1)("0.5\n0.5")
 
 

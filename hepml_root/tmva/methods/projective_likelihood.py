@@ -130,8 +130,8 @@ TransformOutput spreads a response that crowds at 0 and 1."""
             )
         if method == "KDE" and contents[-1] > _LEFT_OUT * contents.sum():
             console.warning(
-                f"TMVA's kernels leave out the last bin, which has {contents[-1] / contents.sum():.0%} of the "
-                f"{which} in '{name}': take PDFInterpol{suffix}[{i}]=Spline0 for discrete variables."
+                f"TMVA's kernels leave out the last bin, which has {contents[-1] / contents.sum():.0%} of "
+                f"the {which} in '{name}': take PDFInterpol{suffix}[{i}]=Spline0 for discrete variables."
             )
         smoothings = int(str(self._of("NSmooth", i, suffix)))
         least, most = (int(str(self._of(f"{end}NSmooth", i, suffix))) for end in ("Min", "Max"))

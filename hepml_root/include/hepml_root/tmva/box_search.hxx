@@ -52,13 +52,13 @@ public:
       }
    }
 
-   /// Search until so many boxes were looked at; the first rounds are done in any case.
+   /// Search; after the first rounds until three sides were looked at for each of the tries.
    void run(std::int64_t tries) {
       offer(everything_);
-      for (const double slice : {0.03, 0.01, 0.004})
+      for (const double slice : {0.03, 0.01, 0.004, 0.002})
          peel(slice, 0);
-      for (int i = 0; i < 3; ++i)
-         peel(0.01, 0.5);
+      for (int i = 0; i < 8; ++i)
+         peel(0.005, 0.5);
       for (int bin = bins() - 1; bin >= 0; --bin) {
          search_from(best_[bin], bin);
          if (bin + 1 < bins())
@@ -66,7 +66,8 @@ public:
       }
       for (int bin = 1; bin < bins(); ++bin)
          search_from(best_[bin - 1], bin);
-      while (looked_at_ < tries) {
+      looked_at_ = 0;
+      while (looked_at_ < 3 * tries) {
          const int bin = static_cast<int>(uniform() * bins());
          const int other = std::max(0, std::min(bins() - 1, bin + static_cast<int>(uniform() * 5) - 2));
          search_from(moved(best_[other]), bin);
