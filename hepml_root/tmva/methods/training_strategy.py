@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +93,7 @@ def parse_strategy(text: str, what: str = "DL") -> list[Phase]:
             raise SettingError(f"{where}: it is empty.")
         values: dict[str, Any] = {}
         constants: dict[str, float] = {}
-        for part in filter(None, (part.strip() for part in block.split(","))):
+        for part in _parts(block, where):
             name, equals, given = (piece.strip() for piece in part.partition("="))
             if not equals or not given:
                 raise SettingError(f"{where}: '{part}': name=value is needed.")
@@ -106,6 +108,25 @@ def parse_strategy(text: str, what: str = "DL") -> list[Phase]:
         )
         phases.append(Phase(**values, constants=own))
     return phases
+
+
+def _parts(block: str, where: str) -> list[str]:
+    """Return the settings of a phase; a comma that was forgotten between a number and a name is added.
+
+    ROOT's own tutorials forget one (``MaxEpochs=10Optimizer=ADAM``), and TMVA reads the number.
+    """
+    names = "|".join((*_SETTINGS, "Optimizer", "Regularization", "DropConfig", *_CONSTANTS, *_UNUSED))
+    parts = []
+    for part in filter(None, (part.strip() for part in block.split(","))):
+        found = re.fullmatch(rf"(\w+=[\d.+-]+(?:e[+-]?\d+)?)\s*((?:{names})=.*)", part, re.IGNORECASE)
+        if found is None:
+            parts.append(part)
+            continue
+        warnings.warn(
+            f"{where}: '{part}': a comma is missing; it is read as {found[1]},{found[2]}.", stacklevel=2
+        )
+        parts += [found[1], found[2]]
+    return parts
 
 
 def _setting(name: str, given: str, where: str) -> dict[str, Any]:
