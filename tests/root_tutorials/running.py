@@ -77,9 +77,10 @@ def run(entry: Entry, work: Path, before: dict[str, Outcome]) -> Outcome:
     if entry.prepare is not None:
         entry.prepare(folder)
     started = time.monotonic()
+    variables = environment(entry) | {"PWD": str(folder)}  # a shell sets it, and macros look at it
     try:
         done = subprocess.run(
-            command(entry, tutorials() / entry.name), cwd=folder, env=environment(entry), capture_output=True,
+            command(entry, tutorials() / entry.name), cwd=folder, env=variables, capture_output=True,
             text=True, errors="replace", timeout=SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
