@@ -115,6 +115,13 @@ def test_strategies_of_the_tutorials() -> None:
     assert parse_strategy("DropConfig=.5+.25")[0].drop == (0.5, 0.25)
 
 
+def test_a_comma_that_root_forgot() -> None:
+    """TMVA_RNN_Classification.py has it so, and TMVA reads it."""
+    with pytest.warns(UserWarning, match="no comma before 'Optimizer'"):
+        phase = parse_strategy("BatchSize=100,MaxEpochs=10Optimizer=SGD,DropConfig=0.0+0.")[0]
+    assert (phase.epochs, phase.optimizer, phase.batch_size) == (10, "SGD", 100)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +93,7 @@ def parse_strategy(text: str, what: str = "DL") -> list[Phase]:
             raise SettingError(f"{where}: it is empty.")
         values: dict[str, Any] = {}
         constants: dict[str, float] = {}
-        for part in filter(None, (part.strip() for part in block.split(","))):
+        for part in filter(None, (part.strip() for part in _with_commas(block, where).split(","))):
             name, equals, given = (piece.strip() for piece in part.partition("="))
             if not equals or not given:
                 raise SettingError(f"{where}: '{part}': name=value is needed.")
@@ -106,6 +108,18 @@ def parse_strategy(text: str, what: str = "DL") -> list[Phase]:
         )
         phases.append(Phase(**values, constants=own))
     return phases
+
+
+def _with_commas(block: str, where: str) -> str:
+    """Return a phase with the commas that were forgotten between a number and the next setting.
+
+    TMVA reads ``MaxEpochs=10Optimizer=ADAM``, which is in ROOT's own tutorial of recurrent networks.
+    """
+    names = "|".join((*_SETTINGS, *_CONSTANTS, "Optimizer", "Regularization", "DropConfig", *_UNUSED))
+    forgotten = rf"(?<=[0-9.])\s*(?=({names})\s*=)"
+    for name in re.findall(forgotten, block):
+        warnings.warn(f"{where}: there is no comma before '{name}'; it is read as if.", stacklevel=4)
+    return re.sub(forgotten, ",", block)
 
 
 def _setting(name: str, given: str, where: str) -> dict[str, Any]:
