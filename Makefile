@@ -11,7 +11,7 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo
 
 BIN  := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES_CXX = $(shell git ls-files '*.hxx' '*.cxx' '*.C')
+SOURCES_CXX = $(shell git ls-files '*.hxx' '*.cxx' '*.C' '*.h')
 
 .PHONY: demo test test-slow tutorials-root test-zoo fuzz sanitize lint format bench benchmark-higgs benchmark-top benchmark-susy benchmark-ganplification benchmark-fastsim docs env clean check-tools
 .DEFAULT_GOAL := help

@@ -220,7 +220,7 @@ def _table(
     for name, sample in samples.items():
         lines += [f"**{sample.title}**, {splits} splits", ""]
         lines += [
-            "| method | AUC of the test | one training of the real TMVA | training [s] |",
+            "| method | AUC of the test | one training of the real TMVA | difference |",
             "|---|---:|---:|---:|",
         ]
         for row in rows:
@@ -229,7 +229,9 @@ def _table(
             areas, _ = found[name, row.title]
             reference = row.reference.get(name)
             area = f"{np.mean(areas):.4f} ± {_error(areas):.4f}"
-            ends = "| |" if reference is None else f"{reference:.4f} | {np.mean(areas) - reference:+.4f} |"
+            ends = "| |"
+            if reference is not None:
+                ends = f"{reference:.4f} | {np.mean(areas) - reference:+.4f} |".replace("-", "−")
             lines.append(f"| {row.title} | {area} | {ends}")
         lines.append("")
     return "\n".join(lines)

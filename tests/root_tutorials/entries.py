@@ -155,7 +155,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         "TMVAMulticlassApplication.C",
-        (says(r"==> TMVAClassificationApplication is done", "it ends"),),
+        (says(r"==> TMVAMulticlassApp is done", "it ends"),),
         (("TMVAMulticlass.C", ("dataset",)),),
         kind="C",
         call='("BDTG,MLP,DL_CPU")',

@@ -296,7 +296,7 @@ def test_areas_on_the_events_of_tmva(sample, name, options, wanted):
 
 @pytest.mark.parametrize("name", ["Fisher", "LD", "Likelihood"])
 def test_areas_of_other_splits(name):
-    """The mean of five other choices of the events: their spread is 0.004, that of the mean 0.002."""
+    """The mean of five other choices of the events: their spread is 0.002, that of the mean 0.001."""
     wanted = {"Likelihood": 0.7608}.get(name, 0.9190)
     options = LIKELIHOOD if name == "Likelihood" else ""
     found = []

@@ -115,11 +115,13 @@ def test_strategies_of_the_tutorials() -> None:
     assert parse_strategy("DropConfig=.5+.25")[0].drop == (0.5, 0.25)
 
 
-def test_a_comma_that_root_forgot() -> None:
-    """TMVA_RNN_Classification.py has it so, and TMVA reads it."""
-    with pytest.warns(UserWarning, match="no comma before 'Optimizer'"):
-        phase = parse_strategy("BatchSize=100,MaxEpochs=10Optimizer=SGD,DropConfig=0.0+0.")[0]
-    assert (phase.epochs, phase.optimizer, phase.batch_size) == (10, "SGD", 100)
+def test_a_comma_that_a_tutorial_forgot() -> None:
+    """TMVA_RNN_Classification writes MaxEpochs=10 and Optimizer=ADAM without one."""
+    with pytest.warns(UserWarning, match="a comma is missing; it is read as MaxEpochs=10,Optimizer=SGD"):
+        phase = parse_strategy("BatchSize=100,MaxEpochs=10Optimizer=SGD,DropConfig=0.0+0.5")[0]
+    assert phase == Phase(batch_size=100, epochs=10, optimizer="SGD", drop=(0.0, 0.5))
+    with pytest.warns(UserWarning, match="a comma is missing"):
+        assert parse_strategy("LearningRate=1e-2Momentum=0.5")[0] == Phase(0.01, 0.5)
 
 
 @pytest.mark.parametrize(

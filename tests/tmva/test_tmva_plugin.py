@@ -48,6 +48,7 @@ def test_it_trains_and_its_weight_file_is_read(tmp_path):
     assert "1 tests passed" in done.stdout or "100% tests passed" in done.stdout
 
 
+@pytest.mark.slow  # imports TensorFlow
 def test_its_options_are_those_of_the_method():
     answer = Conversation().answer({"call": "options", "arguments": ["HepML"]})["value"]
     defaults = {one["name"]: one["default"] for one in answer}

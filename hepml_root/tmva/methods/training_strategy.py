@@ -93,7 +93,7 @@ def parse_strategy(text: str, what: str = "DL") -> list[Phase]:
             raise SettingError(f"{where}: it is empty.")
         values: dict[str, Any] = {}
         constants: dict[str, float] = {}
-        for part in filter(None, (part.strip() for part in _with_commas(block, where).split(","))):
+        for part in _parts(block, where):
             name, equals, given = (piece.strip() for piece in part.partition("="))
             if not equals or not given:
                 raise SettingError(f"{where}: '{part}': name=value is needed.")
@@ -110,16 +110,23 @@ def parse_strategy(text: str, what: str = "DL") -> list[Phase]:
     return phases
 
 
-def _with_commas(block: str, where: str) -> str:
-    """Return a phase with the commas that were forgotten between a number and the next setting.
+def _parts(block: str, where: str) -> list[str]:
+    """Return the settings of a phase; a comma that was forgotten between a number and a name is added.
 
-    TMVA reads ``MaxEpochs=10Optimizer=ADAM``, which is in ROOT's own tutorial of recurrent networks.
+    ROOT's own tutorials forget one (``MaxEpochs=10Optimizer=ADAM``), and TMVA reads the number.
     """
-    names = "|".join((*_SETTINGS, *_CONSTANTS, "Optimizer", "Regularization", "DropConfig", *_UNUSED))
-    forgotten = rf"(?<=[0-9.])\s*(?=({names})\s*=)"
-    for name in re.findall(forgotten, block):
-        warnings.warn(f"{where}: there is no comma before '{name}'; it is read as if.", stacklevel=4)
-    return re.sub(forgotten, ",", block)
+    names = "|".join((*_SETTINGS, "Optimizer", "Regularization", "DropConfig", *_CONSTANTS, *_UNUSED))
+    parts = []
+    for part in filter(None, (part.strip() for part in block.split(","))):
+        found = re.fullmatch(rf"(\w+=[\d.+-]+(?:e[+-]?\d+)?)\s*((?:{names})=.*)", part, re.IGNORECASE)
+        if found is None:
+            parts.append(part)
+            continue
+        warnings.warn(
+            f"{where}: '{part}': a comma is missing; it is read as {found[1]},{found[2]}.", stacklevel=2
+        )
+        parts += [found[1], found[2]]
+    return parts
 
 
 def _setting(name: str, given: str, where: str) -> dict[str, Any]:
