@@ -208,8 +208,8 @@ def test_cuts(tmp_path):
     ("method", "why"),
     [
         ("PDEFoam", "ROOT file"),
-        ("KNN", "training events"),
-        ("SVM", "no method 'SVM'"),
+        ("PDERS", "training events"),
+        ("RuleFit", "no method 'RuleFit'"),
         ("bdt", "Nearest: 'BDT'"),
     ],
 )
