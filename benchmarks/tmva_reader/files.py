@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.trees import toy_events
-from hepml_root.tmva.trees import BoostedTrees
-from hepml_root.tmva.weights_xml import read_weights
+from hepml_root.tmva.weights.trees import BoostedTrees
+from hepml_root.tmva.weights.weights_xml import read_weights
 
 VARIABLES = 28
 DEPTH = 3

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
     "Config": "hepml_root.tmva.configuration",
-    "CrossValidation": "hepml_root.tmva.cross_validation",
-    "DataLoader": "hepml_root.tmva.dataloader",
+    "CrossValidation": "hepml_root.tmva.resampling.cross_validation",
+    "DataLoader": "hepml_root.tmva.data_sets.dataloader",
     "EMsgType": "hepml_root.tmva.types",
     "Experimental": "hepml_root.tmva.experimental",
     "Factory": "hepml_root.tmva.factory",
-    "HyperParameterOptimisation": "hepml_root.tmva.hyper_parameters",
+    "HyperParameterOptimisation": "hepml_root.tmva.resampling.hyper_parameters",
     "PyMethodBase": "hepml_root.tmva.configuration",
     "Python_Executable": "hepml_root.tmva.configuration",
-    "ROCCurve": "hepml_root.tmva.roc_curve",
+    "ROCCurve": "hepml_root.tmva.output.roc_curve",
     "Reader": "hepml_root.tmva.reader",
     "TMVAGui": "hepml_root.tmva.gui",
     "TMVAMultiClassGui": "hepml_root.tmva.gui",
@@ -33,13 +33,13 @@ _PUBLIC = {
     "Tools": "hepml_root.tmva.configuration",
     "Types": "hepml_root.tmva.types",
     "VIType": "hepml_root.tmva.types",
-    "VariableImportance": "hepml_root.tmva.variable_importance",
-    "WeightFile": "hepml_root.tmva.weights_xml",
-    "convert": "hepml_root.tmva.conversion",
+    "VariableImportance": "hepml_root.tmva.resampling.variable_importance",
+    "WeightFile": "hepml_root.tmva.weights.weights_xml",
+    "convert": "hepml_root.tmva.weights.conversion",
     "gConfig": "hepml_root.tmva.configuration",
     "gTools": "hepml_root.tmva.configuration",
     "install": "hepml_root.tmva.root_module",
-    "read_weights": "hepml_root.tmva.weights_xml",
+    "read_weights": "hepml_root.tmva.weights.weights_xml",
 }
 
 __all__ = [
@@ -72,18 +72,18 @@ __all__ = [
 if TYPE_CHECKING:  # what type checkers and editors see
     from hepml_root.tmva import experimental as Experimental
     from hepml_root.tmva.configuration import Config, PyMethodBase, Python_Executable, Tools, gConfig, gTools
-    from hepml_root.tmva.conversion import convert
-    from hepml_root.tmva.cross_validation import CrossValidation
-    from hepml_root.tmva.dataloader import DataLoader
+    from hepml_root.tmva.data_sets.dataloader import DataLoader
     from hepml_root.tmva.factory import Factory
     from hepml_root.tmva.gui import TMVAGui, TMVAMultiClassGui, TMVARegGui
-    from hepml_root.tmva.hyper_parameters import HyperParameterOptimisation
+    from hepml_root.tmva.output.roc_curve import ROCCurve
     from hepml_root.tmva.reader import Reader
-    from hepml_root.tmva.roc_curve import ROCCurve
+    from hepml_root.tmva.resampling.cross_validation import CrossValidation
+    from hepml_root.tmva.resampling.hyper_parameters import HyperParameterOptimisation
+    from hepml_root.tmva.resampling.variable_importance import VariableImportance
     from hepml_root.tmva.root_module import install
     from hepml_root.tmva.types import EMsgType, Types, VIType
-    from hepml_root.tmva.variable_importance import VariableImportance
-    from hepml_root.tmva.weights_xml import WeightFile, read_weights
+    from hepml_root.tmva.weights.conversion import convert
+    from hepml_root.tmva.weights.weights_xml import WeightFile, read_weights
 
 
 def __getattr__(name: str) -> Any:

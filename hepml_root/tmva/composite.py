@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hepml_root.tmva.events import DataSet
-from hepml_root.tmva.graph import Graph
+from hepml_root.tmva.data_sets.events import DataSet
+from hepml_root.tmva.weights.graph import Graph
 
 
 def add_choice(graph: Graph, chosen: Sequence[str], results: Sequence[str]) -> str:

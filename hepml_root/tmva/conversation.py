@@ -28,13 +28,13 @@ import numpy as np
 
 from hepml_root.data.feed_library import import_root
 from hepml_root.errors import HepmlError, SettingError, SourceNotFoundError, unknown
-from hepml_root.tmva.cross_validation_result import CrossValidationResult
 from hepml_root.tmva.methods.registry import method_class
+from hepml_root.tmva.resampling.cross_validation_result import CrossValidationResult
 
 CLASSES = {
-    "DataLoader": "hepml_root.tmva.dataloader",
+    "DataLoader": "hepml_root.tmva.data_sets.dataloader",
     "Factory": "hepml_root.tmva.factory",
-    "CrossValidation": "hepml_root.tmva.cross_validation",
+    "CrossValidation": "hepml_root.tmva.resampling.cross_validation",
 }
 
 

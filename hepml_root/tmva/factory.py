@@ -13,25 +13,25 @@ from hepml_root.data.feed_library import import_root
 from hepml_root.errors import ModelFileError, SettingError, unknown
 from hepml_root.tmva import training
 from hepml_root.tmva.booking import book, type_name
-from hepml_root.tmva.classifier_evaluation import (
+from hepml_root.tmva.configuration import gConfig
+from hepml_root.tmva.console import Console
+from hepml_root.tmva.data_sets.dataloader import DataLoader
+from hepml_root.tmva.data_sets.events import DataSet
+from hepml_root.tmva.methods.method import Method
+from hepml_root.tmva.methods.registry import method_class
+from hepml_root.tmva.options.declaration import parse
+from hepml_root.tmva.options.factory import FACTORY
+from hepml_root.tmva.output.classifier_evaluation import (
     ClassifierEvaluation,
     evaluate_classifier,
     roc_curve,
     roc_integral,
 )
-from hepml_root.tmva.configuration import gConfig
-from hepml_root.tmva.console import Console
-from hepml_root.tmva.dataloader import DataLoader
-from hepml_root.tmva.evaluation_table import evaluation_lines, ranking_lines
-from hepml_root.tmva.events import DataSet
-from hepml_root.tmva.methods.method import Method
-from hepml_root.tmva.methods.registry import method_class
-from hepml_root.tmva.mva_pdfs import probability, rarity
-from hepml_root.tmva.options.declaration import parse
-from hepml_root.tmva.options.factory import FACTORY
-from hepml_root.tmva.output_file import write_output
-from hepml_root.tmva.results import MethodResult
-from hepml_root.tmva.roc_pictures import roc_canvas, roc_graphs
+from hepml_root.tmva.output.evaluation_table import evaluation_lines, ranking_lines
+from hepml_root.tmva.output.file import write_output
+from hepml_root.tmva.output.results import MethodResult
+from hepml_root.tmva.output.roc_pictures import roc_canvas, roc_graphs
+from hepml_root.tmva.weights.mva_pdfs import probability, rarity
 
 _ANALYSES = {
     "Classification": "Classification",

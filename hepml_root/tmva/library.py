@@ -99,9 +99,9 @@ def _key(path: Path) -> str:
 
 def _fill(path: Path, folder: Path) -> dict[str, Any]:
     """Write graph and description into a temporary folder, and give it its name in one step."""
-    from hepml_root.tmva.conversion import inputs, write
-    from hepml_root.tmva.cuts import Cuts
-    from hepml_root.tmva.weights_xml import read_weights
+    from hepml_root.tmva.weights.conversion import inputs, write
+    from hepml_root.tmva.weights.cuts import Cuts
+    from hepml_root.tmva.weights.weights_xml import read_weights
 
     weights = read_weights(path)
     header = weights.header

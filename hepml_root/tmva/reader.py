@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from hepml_root.errors import ColumnNotFoundError, ColumnTypeError, SettingError, ShapeError, unknown
 from hepml_root.inference.session import Session
-from hepml_root.tmva.conversion import inputs, write
-from hepml_root.tmva.cuts import Cuts, box_at
-from hepml_root.tmva.header import Variable
-from hepml_root.tmva.mva_pdfs import probability, rarity
 from hepml_root.tmva.options.declaration import parse
 from hepml_root.tmva.options.factory import READER
-from hepml_root.tmva.own_model import OwnModel
-from hepml_root.tmva.weights_xml import WeightFile, read_weights
+from hepml_root.tmva.weights.conversion import inputs, write
+from hepml_root.tmva.weights.cuts import Cuts, box_at
+from hepml_root.tmva.weights.header import Variable
+from hepml_root.tmva.weights.mva_pdfs import probability, rarity
+from hepml_root.tmva.weights.own_model import OwnModel
+from hepml_root.tmva.weights.weights_xml import WeightFile, read_weights
 
 NOT_A_NUMBER = np.float32(-999)  # what TMVA answers to an event with NaN
 

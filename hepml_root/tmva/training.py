@@ -20,19 +20,19 @@ from hepml_root.errors import EmptySelectionError, UnsupportedOperationError
 from hepml_root.export import cpp, parity
 from hepml_root.inference.session import Session
 from hepml_root.output import writing
-from hepml_root.tmva import conversion
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.cuts import Cuts
-from hepml_root.tmva.events import DataSet, Sample
-from hepml_root.tmva.fitting import fit_transformations, transform, transform_data
-from hepml_root.tmva.header import Header
+from hepml_root.tmva.data_sets.events import DataSet, Sample
+from hepml_root.tmva.data_sets.fitting import fit_transformations, transform, transform_data
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
-from hepml_root.tmva.mva_pdfs import fit_mva_pdfs
 from hepml_root.tmva.options.in_files import file_options
-from hepml_root.tmva.pdf import Pdf
-from hepml_root.tmva.transformations import Transformation
-from hepml_root.tmva.weights_writer import write_weights
-from hepml_root.tmva.weights_xml import WeightFile
+from hepml_root.tmva.weights import conversion
+from hepml_root.tmva.weights.cuts import Cuts
+from hepml_root.tmva.weights.header import Header
+from hepml_root.tmva.weights.mva_pdfs import fit_mva_pdfs
+from hepml_root.tmva.weights.pdf import Pdf
+from hepml_root.tmva.weights.transformations import Transformation
+from hepml_root.tmva.weights.weights_writer import write_weights
+from hepml_root.tmva.weights.weights_xml import WeightFile
 
 # What the files say that they can be read by: TMVA refuses files of a later release than its own.
 RELEASE = "4.2.1 [262657]"

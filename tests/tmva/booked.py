@@ -11,8 +11,8 @@ from hepml_root import tmva as TMVA
 from hepml_root.tmva import training
 from hepml_root.tmva.booking import book
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.conversion import emit
-from hepml_root.tmva.events import DataSet
+from hepml_root.tmva.data_sets.events import DataSet
+from hepml_root.tmva.weights.conversion import emit
 
 
 def method(type_name: str, options: str = "", analysis: str = "Classification"):

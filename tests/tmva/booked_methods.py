@@ -9,12 +9,12 @@ import onnxruntime
 
 from hepml_root.tmva import training
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.events import DataSet, Sample
-from hepml_root.tmva.header import Variable
+from hepml_root.tmva.data_sets.events import DataSet, Sample
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
 from hepml_root.tmva.methods.registry import method_class
 from hepml_root.tmva.options.declaration import parse
 from hepml_root.tmva.options.shared import SHARED
+from hepml_root.tmva.weights.header import Variable
 
 CLASSES = ("Signal", "Background", "Other")
 

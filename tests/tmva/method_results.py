@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from hepml_root.tmva.events import DataSet, Sample
-from hepml_root.tmva.header import Variable
-from hepml_root.tmva.results import MethodResult
+from hepml_root.tmva.data_sets.events import DataSet, Sample
+from hepml_root.tmva.output.results import MethodResult
+from hepml_root.tmva.weights.header import Variable
 
 
 def variable(name: str, *, unit: str = "", kind: str = "F", title: str = "") -> Variable:

@@ -14,8 +14,8 @@ import numpy as np
 import ROOT
 import uproot
 
-from hepml_root.tmva.events import DataSet, Sample
-from hepml_root.tmva.header import Variable
+from hepml_root.tmva.data_sets.events import DataSet, Sample
+from hepml_root.tmva.weights.header import Variable
 
 FOLDER = f"{ROOT.gROOT.GetTutorialDir()}/machine_learning/data/"
 LABELS = ("myvar1", "myvar2", "var3", "var4")

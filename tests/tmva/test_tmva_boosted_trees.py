@@ -12,11 +12,11 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from hepml_root import tmva as TMVA
 from hepml_root.errors import IgnoredOptionWarning, SettingError, WeightError
-from hepml_root.tmva.events import DataSet, Sample
-from hepml_root.tmva.negative_weights import paired
-from hepml_root.tmva.tree_boosting import AdaBoostSettings, Bagging, _newton, ada_boost
-from hepml_root.tmva.tree_growing import Forester, Growth
-from hepml_root.tmva.tree_regression import Loss, quantiles
+from hepml_root.tmva.data_sets.events import DataSet, Sample
+from hepml_root.tmva.learning.negative_weights import paired
+from hepml_root.tmva.learning.tree_boosting import AdaBoostSettings, Bagging, _newton, ada_boost
+from hepml_root.tmva.learning.tree_growing import Forester, Growth
+from hepml_root.tmva.learning.tree_regression import Loss, quantiles
 
 ADA = (
     "NTrees=850:MinNodeSize=2.5%:MaxDepth=3:BoostType=AdaBoost:AdaBoostBeta=0.5:UseBaggedBoost:"

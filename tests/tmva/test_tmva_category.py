@@ -23,7 +23,7 @@ from hepml_root.errors import (
 from hepml_root.tmva.booking import book
 from hepml_root.tmva.console import Console
 from hepml_root.tmva.methods.boost import best_cut
-from hepml_root.tmva.own_model import OwnModel
+from hepml_root.tmva.weights.own_model import OwnModel
 
 ROOT = pytest.importorskip("ROOT")
 VARIABLES = ("var1", "var2", "var3", "var4")
@@ -341,8 +341,8 @@ def test_a_method_that_is_never_wrong_decides_alone():
 
 def test_the_output_file_of_boosted_methods(tmp_path):
     """Their monitors are in the output file: the tree of TMVA's Boost, and that of boosted trees."""
-    from hepml_root.tmva.envelope import tried
-    from hepml_root.tmva.output_file import write_output
+    from hepml_root.tmva.output.file import write_output
+    from hepml_root.tmva.resampling.envelope import tried
 
     data = normal_data(events=200)
     results = []

@@ -10,10 +10,10 @@ from reference_events import area, higgs, toy, toy_regression, with_training
 from hepml_root import tmva as TMVA
 from hepml_root.errors import SettingError, WeightError
 from hepml_root.tmva import training
-from hepml_root.tmva.cuts import box_at
-from hepml_root.tmva.mva_pdfs import fit_mva_pdfs, probability, rarity
 from hepml_root.tmva.options.declaration import parse
 from hepml_root.tmva.options.shared import SHARED
+from hepml_root.tmva.weights.cuts import box_at
+from hepml_root.tmva.weights.mva_pdfs import fit_mva_pdfs, probability, rarity
 
 HIGH_LEVEL = ("m_jj", "m_jjj", "m_lv", "m_jlv", "m_bb", "m_wbb", "m_wwbb")
 LIKELIHOOD = "TransformOutput:NSmoothSig[0]=20:NSmoothBkg[0]=20:NSmoothBkg[1]=10:NSmooth=1:NAvEvtPerBin=50"

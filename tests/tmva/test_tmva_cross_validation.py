@@ -17,9 +17,9 @@ from hepml_root.errors import (
     StatisticsWarning,
 )
 from hepml_root.tmva.booking import book
-from hepml_root.tmva.events import Sample
-from hepml_root.tmva.folds import folds_of_formula, formula_of_folds, random_folds
-from hepml_root.tmva.tuning import Range, ranges_of, search
+from hepml_root.tmva.data_sets.events import Sample
+from hepml_root.tmva.resampling.folds import folds_of_formula, formula_of_folds, random_folds
+from hepml_root.tmva.resampling.tuning import Range, ranges_of, search
 
 ROOT = pytest.importorskip("ROOT")
 SPLIT = "int(fabs([eventID]))%int([NumFolds])"
@@ -452,7 +452,7 @@ def test_what_importance_refuses():
 
 
 def test_importance_that_is_negative_in_all():
-    from hepml_root.tmva.variable_importance import _per_cent
+    from hepml_root.tmva.resampling.variable_importance import _per_cent
 
     with pytest.warns(StatisticsWarning, match="absolute values"):
         assert _per_cent("m", np.array([0.01, -0.03])) == [25.0, -75.0]

@@ -18,10 +18,10 @@ from hepml_root.errors import (
     SourceNotFoundError,
     WeightError,
 )
-from hepml_root.tmva.declared_columns import internal_name
+from hepml_root.tmva.data_sets.declared_columns import internal_name
+from hepml_root.tmva.data_sets.splitting import Available, normalisation, split
 from hepml_root.tmva.options.declaration import parse
 from hepml_root.tmva.options.factory import split_options
-from hepml_root.tmva.splitting import Available, normalisation, split
 
 ROOT = pytest.importorskip("ROOT")
 CLASSES = ("Signal", "Background")

@@ -13,10 +13,10 @@ from weight_files import linear, normalize, pdf, selection, weight_file
 import hepml_root as hr
 from hepml_root import tmva as TMVA
 from hepml_root.errors import UnsupportedOperationError
-from hepml_root.tmva.pdf import Pdf, pdf_values, read_pdf, step_edges
-from hepml_root.tmva.smoothing import smoothed, smoothed_by_errors
-from hepml_root.tmva.splines import SPLINES
-from hepml_root.tmva.xml_nodes import read_xml
+from hepml_root.tmva.weights.pdf import Pdf, pdf_values, read_pdf, step_edges
+from hepml_root.tmva.weights.smoothing import smoothed, smoothed_by_errors
+from hepml_root.tmva.weights.splines import SPLINES
+from hepml_root.tmva.weights.xml_nodes import read_xml
 
 
 def scores(path, events, engine="onnxruntime", **settings):

@@ -10,16 +10,16 @@ from method_results import data_set, result, sample, variable
 from scipy.stats import norm
 
 from hepml_root.errors import EmptySelectionError, SettingError
-from hepml_root.tmva.classifier_evaluation import (
+from hepml_root.tmva.output.classifier_evaluation import (
     evaluate_classifier,
     roc_arrays,
     roc_curve,
     roc_integral,
     signal_efficiency_at,
 )
-from hepml_root.tmva.evaluation_table import confusion, evaluation_lines
-from hepml_root.tmva.regression_evaluation import evaluate_regression
-from hepml_root.tmva.response_curves import cut_efficiency, response_statistics, smooth_separation
+from hepml_root.tmva.output.evaluation_table import confusion, evaluation_lines
+from hepml_root.tmva.output.regression_evaluation import evaluate_regression
+from hepml_root.tmva.output.response_curves import cut_efficiency, response_statistics, smooth_separation
 
 EVENTS = 40_000
 

@@ -11,7 +11,7 @@ from hepml_root.data.shipped import shipped_file
 from hepml_root.errors import IgnoredOptionWarning, SettingError, UnsupportedOperationError
 from hepml_root.evaluation.roc import auc
 from hepml_root.tmva.factory import type_name
-from hepml_root.tmva.graph import Graph
+from hepml_root.tmva.weights.graph import Graph
 
 ROOT = pytest.importorskip("ROOT")
 VARIABLES = ("myvar1 := var1+var2", "myvar2 := var1-var2", "var3", "var4")

@@ -10,7 +10,7 @@ from reference_events import toy, toy_regression, with_training
 
 from hepml_root import tmva as TMVA
 from hepml_root.errors import EmptySelectionError, SettingError, UnsupportedOperationError
-from hepml_root.tmva.fitting import fit_transformations, transform, transform_data
+from hepml_root.tmva.data_sets.fitting import fit_transformations, transform, transform_data
 
 
 def test_a_chain_is_that_of_tmva(reference):

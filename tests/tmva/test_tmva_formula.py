@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hepml_root.errors import ExpressionError
-from hepml_root.tmva.formula import read_formula
+from hepml_root.tmva.weights.formula import read_formula
 
 COLUMNS = {"eta": [-2.0, -1.3, 0.5, 1.4], "pt": [10.0, 20.0, 30.0, 40.0], "n": [7.0, -7.0, 0.0, 16777213.0]}
 

@@ -24,8 +24,8 @@ from hepml_root.tmva.gui.plot_responses import Efficiencies
 from hepml_root.tmva.gui.plot_training import tree_depth
 from hepml_root.tmva.gui.plot_variables import coarser, correlation_of
 from hepml_root.tmva.gui.tlatex import shown
-from hepml_root.tmva.output_file import write_output
-from hepml_root.tmva.weights_xml import read_weights
+from hepml_root.tmva.output.file import write_output
+from hepml_root.tmva.weights.weights_xml import read_weights
 
 ROOT = pytest.importorskip("ROOT")
 

@@ -10,7 +10,7 @@ from weight_files import cut, fisher, forest, leaf, network, normalize, pdf, wei
 
 from hepml_root import tmva as TMVA
 from hepml_root.errors import ModelFileError, OutputExistsError, SettingError, ShapeError, SourceNotFoundError
-from hepml_root.tmva import xml_nodes
+from hepml_root.tmva.weights import xml_nodes
 
 STUMP = cut("s", 0, 1.0, leaf("l"), leaf("r"))
 NETWORK = network([[1.0], [2.0], [3.0]], [[1.0], [0.5]])

@@ -11,7 +11,7 @@ from weight_files import cut, fisher, forest, leaf, linear, network, normalize, 
 import hepml_root as hr
 from hepml_root import tmva as TMVA
 from hepml_root.errors import ModelFileError, UnsupportedOperationError
-from hepml_root.tmva.cuts import Cuts, box_at
+from hepml_root.tmva.weights.cuts import Cuts, box_at
 
 REGRESSION = {"analysis": "Regression", "targets": ["t"], "classes": ["Regression"]}
 THREE = {"analysis": "Multiclass", "classes": ["a", "b", "c"]}

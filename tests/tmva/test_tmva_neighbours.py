@@ -11,10 +11,11 @@ from weight_files import weight_file
 import hepml_root as hr
 from hepml_root import tmva as TMVA
 from hepml_root.errors import EmptySelectionError, ModelFileError, SettingError, UnsupportedOperationError
-from hepml_root.tmva import conversion, training
+from hepml_root.tmva import training
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.own_model import OwnGraph
-from hepml_root.tmva.vector_kernels import Kernel
+from hepml_root.tmva.weights import conversion
+from hepml_root.tmva.weights.own_model import OwnGraph
+from hepml_root.tmva.weights.vector_kernels import Kernel
 
 
 def share(data, events, k, kernel="", scale_to=0.8, sigma=1.0):
@@ -166,7 +167,7 @@ def test_support_vectors_of_the_library(options, kernel):
 
 def test_a_polynomial_is_multiplied_out():
     """(x·z + θ)³ of two variables by hand: its coefficient of x0² x1 is 3 z0² z1."""
-    from hepml_root.tmva.graph import Graph
+    from hepml_root.tmva.weights.graph import Graph
 
     kernel = Kernel(("Polynomial",), False, 1.0, np.ones(2), 3, 1.0)
     vectors, alphas = np.array([[1.0, 2.0], [-2.0, 0.5]]), np.array([2.0, -0.5])

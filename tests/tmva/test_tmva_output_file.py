@@ -9,9 +9,9 @@ from method_results import data_set, gaussian_classes, result, sample, variable
 
 from hepml_root import tmva as TMVA
 from hepml_root.errors import NonFiniteInputError, OutputWriteError, SettingError, ShapeError
-from hepml_root.tmva.output_file import write_output
-from hepml_root.tmva.output_variables import TransformedVariables, correlation, write_input_variables
-from hepml_root.tmva.root_objects import folder, loose_histograms
+from hepml_root.tmva.output.file import write_output
+from hepml_root.tmva.output.root_objects import folder, loose_histograms
+from hepml_root.tmva.output.variables import TransformedVariables, correlation, write_input_variables
 
 ROOT = pytest.importorskip("ROOT")
 

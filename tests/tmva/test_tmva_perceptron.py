@@ -12,7 +12,7 @@ from hepml_root.tmva import training
 from hepml_root.tmva.methods.feed_forward import Events, FeedForward
 from hepml_root.tmva.methods.network_training import QuasiNewton, Watch, _regulators
 from hepml_root.tmva.methods.perceptron import hidden_layers
-from hepml_root.tmva.network import Network
+from hepml_root.tmva.weights.network import Network
 
 
 def test_hidden_layers() -> None:

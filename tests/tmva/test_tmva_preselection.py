@@ -7,7 +7,7 @@ import pytest
 
 from hepml_root import tmva as TMVA
 from hepml_root.errors import EmptySelectionError
-from hepml_root.tmva.preselection import PreselectionCut, decided, find_cuts
+from hepml_root.tmva.weights.preselection import PreselectionCut, decided, find_cuts
 
 
 def samples(seed: int = 1) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

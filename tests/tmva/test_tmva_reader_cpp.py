@@ -16,7 +16,7 @@ from hepml_root import tmva as TMVA
 from hepml_root.cli.commands import main
 from hepml_root.inference.compiler import find_compiler
 from hepml_root.tmva.library import library
-from hepml_root.tmva.mva_pdfs import probability, rarity
+from hepml_root.tmva.weights.mva_pdfs import probability, rarity
 
 HERE = Path(__file__).parent
 INCLUDE = Path(__file__).resolve().parents[2] / "hepml_root" / "include"

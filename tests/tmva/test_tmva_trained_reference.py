@@ -11,8 +11,8 @@ import pytest
 import hepml_root as hr
 from hepml_root import tmva as TMVA
 from hepml_root.export.parity import onnxruntime_predict
-from hepml_root.tmva.conversion import emit
-from hepml_root.tmva.weights_writer import write_weights
+from hepml_root.tmva.weights.conversion import emit
+from hepml_root.tmva.weights.weights_writer import write_weights
 
 PACKED = Path(__file__).resolve().parents[1] / "reference" / "tmva_trained"
 FILES = sorted(path.name.removesuffix(".weights.xml.gz") for path in PACKED.glob("*.weights.xml.gz"))

@@ -14,13 +14,13 @@ from weight_files import cut, forest, leaf, linear, network, normalize, weight_f
 import hepml_root as hr
 from hepml_root import tmva as TMVA
 from hepml_root.errors import OutputExistsError, SettingError
-from hepml_root.tmva.fitting import fit_transformations
+from hepml_root.tmva.data_sets.fitting import fit_transformations
 from hepml_root.tmva.options.classical import CUTS
 from hepml_root.tmva.options.declaration import parse
 from hepml_root.tmva.options.in_files import file_options
 from hepml_root.tmva.options.shared import SHARED
 from hepml_root.tmva.options.trees import BDT
-from hepml_root.tmva.weights_writer import write_weights
+from hepml_root.tmva.weights.weights_writer import write_weights
 
 METHODS = ("Fisher", "LD", "Likelihood", "MLP", "MLP_GDP", "Cuts", "BDT", "BDTG")
 

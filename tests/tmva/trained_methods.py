@@ -12,14 +12,14 @@ from sklearn.metrics import roc_auc_score
 
 import hepml_root as hr
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.events import DataSet, Sample
-from hepml_root.tmva.graph import Graph
-from hepml_root.tmva.header import Header, Variable
+from hepml_root.tmva.data_sets.events import DataSet, Sample
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
 from hepml_root.tmva.methods.registry import method_class
-from hepml_root.tmva.network import Network, add_network
 from hepml_root.tmva.options.declaration import parse
 from hepml_root.tmva.options.shared import SHARED
+from hepml_root.tmva.weights.graph import Graph
+from hepml_root.tmva.weights.header import Header, Variable
+from hepml_root.tmva.weights.network import Network, add_network
 
 
 def book(kind: str, text: str = "", folder: Path = Path(), *, analysis="Classification", **extra) -> Method:

@@ -21,7 +21,7 @@ from hepml_root.tmva.experimental.root_objects import (
     write_object,
 )
 from hepml_root.tmva.experimental.scorer import Scorer
-from hepml_root.tmva.graph import Forest, Graph
+from hepml_root.tmva.weights.graph import Forest, Graph
 
 _CLASS = "TMVA::Experimental::RBDT"
 OBJECTIVES = ("identity", "logistic", "softmax")

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepml_root.errors import UnsupportedOperationError
-from hepml_root.tmva.conversion import emit, inputs
-from hepml_root.tmva.cuts import Cuts
 from hepml_root.tmva.experimental.scorer import Scorer
 from hepml_root.tmva.reader import NOT_A_NUMBER
-from hepml_root.tmva.weights_xml import read_weights
+from hepml_root.tmva.weights.conversion import emit, inputs
+from hepml_root.tmva.weights.cuts import Cuts
+from hepml_root.tmva.weights.weights_xml import read_weights
 
 
 class RReader:

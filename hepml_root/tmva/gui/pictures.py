@@ -18,7 +18,7 @@ from hepml_root.tmva.gui import plot_variables
 from hepml_root.tmva.gui.output_content import Dataset, Folder, Histogram1D, parted
 from hepml_root.tmva.gui.panels import plot_class_histograms
 from hepml_root.tmva.gui.tlatex import shown
-from hepml_root.tmva.response_curves import separation
+from hepml_root.tmva.output.response_curves import separation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ from hepml_root.evaluation.plot_style import BACKGROUND, COLOURS, INK, SIGNAL, a
 from hepml_root.tmva.gui.output_content import Histogram1D
 from hepml_root.tmva.gui.panels import panels, small
 from hepml_root.tmva.gui.tlatex import shown
-from hepml_root.tmva.trees import Tree
+from hepml_root.tmva.weights.trees import Tree
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

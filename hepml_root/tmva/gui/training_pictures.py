@@ -20,9 +20,9 @@ from hepml_root.tmva.gui.plot_training import (
     plot_tree,
     tree_depth,
 )
-from hepml_root.tmva.network import Network
-from hepml_root.tmva.trees import BoostedTrees
-from hepml_root.tmva.weights_xml import WeightFile, read_weights
+from hepml_root.tmva.weights.network import Network
+from hepml_root.tmva.weights.trees import BoostedTrees
+from hepml_root.tmva.weights.weights_xml import WeightFile, read_weights
 
 _PANELS = 6
 _CONTROL = (

@@ -17,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.conversion import INPUT
-from hepml_root.tmva.events import DataSet
-from hepml_root.tmva.graph import Forest, Graph
+from hepml_root.tmva.data_sets.events import DataSet
 from hepml_root.tmva.methods.checks import (
     at_least,
     check_classes,
@@ -31,6 +29,8 @@ from hepml_root.tmva.methods.checks import (
 from hepml_root.tmva.methods.method import Booking, Method, Trained, ranked
 from hepml_root.tmva.methods.scikit_trees import add_tree, own_graph, probabilities, tree_of_text
 from hepml_root.tmva.options.scikit import ADA_BOOST
+from hepml_root.tmva.weights.conversion import INPUT
+from hepml_root.tmva.weights.graph import Forest, Graph
 
 _LEAST = float(np.finfo(np.float64).eps)
 _Boosted = tuple[list[Any], NDArray[np.float64], NDArray[np.float64]]  # trees, their weights, their errors

@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from hepml_root.errors import SettingError
 from hepml_root.tmva import training
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.conversion import INPUT, OUTPUT
-from hepml_root.tmva.events import DataSet, Sample
-from hepml_root.tmva.graph import Graph
+from hepml_root.tmva.data_sets.events import DataSet, Sample
 from hepml_root.tmva.methods.checks import at_least, positive, refuse_negative_weights
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
 from hepml_root.tmva.options.neighbours import BOOST
+from hepml_root.tmva.weights.conversion import INPUT, OUTPUT
+from hepml_root.tmva.weights.graph import Graph
 
 _NOT_BOOSTED = ("Cuts", "Category", "Boost", "PyKeras", "HepML")
 _STOP = 0.49999  # an error that is no better than guessing

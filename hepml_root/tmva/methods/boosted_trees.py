@@ -1,7 +1,7 @@
 """Boosted decision trees (BDT) with TMVA's options: what they mean, and the events that trees are grown on.
 
-The trees are grown in :mod:`hepml_root.tmva.tree_growing`, boosted in :mod:`hepml_root.tmva.tree_boosting`
-and :mod:`hepml_root.tmva.tree_regression`; the weights are TMVA's own, which its Reader takes.
+The trees are grown in ``learning/tree_growing``, boosted in ``learning/tree_boosting``
+and :mod:`hepml_root.tmva.learning.tree_regression`; the weights are TMVA's own, which its Reader takes.
 """
 
 from __future__ import annotations
@@ -14,13 +14,9 @@ from numpy.typing import NDArray
 
 from hepml_root.errors import EmptySelectionError, IgnoredOptionWarning, SettingError, WeightError
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.events import DataSet, Sample
-from hepml_root.tmva.methods.method import Booking, Method, Trained, positive_part, ranked
-from hepml_root.tmva.negative_weights import paired
-from hepml_root.tmva.options.declaration import Options, Value
-from hepml_root.tmva.options.trees import BDT, NO_PRUNING
-from hepml_root.tmva.preselection import PreselectionCut, decided, find_cuts
-from hepml_root.tmva.tree_boosting import (
+from hepml_root.tmva.data_sets.events import DataSet, Sample
+from hepml_root.tmva.learning.negative_weights import paired
+from hepml_root.tmva.learning.tree_boosting import (
     AdaBoostSettings,
     Bagging,
     Boosted,
@@ -28,9 +24,13 @@ from hepml_root.tmva.tree_boosting import (
     gradient_boost,
     gradient_boost_classes,
 )
-from hepml_root.tmva.tree_growing import Forester, Growth
-from hepml_root.tmva.tree_regression import Loss, ada_boost_r2, bag_target, gradient_boost_target
-from hepml_root.tmva.trees import BoostedTrees
+from hepml_root.tmva.learning.tree_growing import Forester, Growth
+from hepml_root.tmva.learning.tree_regression import Loss, ada_boost_r2, bag_target, gradient_boost_target
+from hepml_root.tmva.methods.method import Booking, Method, Trained, positive_part, ranked
+from hepml_root.tmva.options.declaration import Options, Value
+from hepml_root.tmva.options.trees import BDT, NO_PRUNING
+from hepml_root.tmva.weights.preselection import PreselectionCut, decided, find_cuts
+from hepml_root.tmva.weights.trees import BoostedTrees
 
 # What is not given in a regression has other defaults.
 _REGRESSION: dict[str, Value] = {

@@ -2,7 +2,7 @@
 
     y = yᵢ(x) where cut i holds; 0 outside of all regions
 
-The regions must not overlap. Cuts are formulas (:mod:`hepml_root.tmva.formula`) of variables and spectators;
+The regions must not overlap. Cuts are formulas (``weights/formula``) of variables and spectators;
 the spectators in them are inputs of the exported file, behind the variables. The weights in a region are
 those of the whole sample. (TMVA normalises them anew in each region, by the DataLoader's NormMode.)
 """
@@ -21,13 +21,13 @@ from hepml_root.tmva import training
 from hepml_root.tmva.booking import book, type_name
 from hepml_root.tmva.composite import add_choice, named_columns
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.conversion import INPUT, OUTPUT
-from hepml_root.tmva.events import DataSet, Sample
-from hepml_root.tmva.formula import Formula, read_formula
-from hepml_root.tmva.graph import Graph
-from hepml_root.tmva.header import Variable
+from hepml_root.tmva.data_sets.events import DataSet, Sample
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
 from hepml_root.tmva.options.neighbours import CATEGORY
+from hepml_root.tmva.weights.conversion import INPUT, OUTPUT
+from hepml_root.tmva.weights.formula import Formula, read_formula
+from hepml_root.tmva.weights.graph import Graph
+from hepml_root.tmva.weights.header import Variable
 
 _LEAST_EVENTS = 10
 _NOT_INSIDE = {

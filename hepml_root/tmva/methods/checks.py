@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hepml_root.errors import EmptySelectionError, SettingError, WeightError
-from hepml_root.tmva.events import DataSet
+from hepml_root.tmva.data_sets.events import DataSet
 from hepml_root.tmva.methods.method import Booking
 
 

@@ -13,7 +13,7 @@ from hepml_root.errors import SettingError
 from hepml_root.layers.linear import TargetScale
 from hepml_root.output import writing
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.events import DataSet
+from hepml_root.tmva.data_sets.events import DataSet
 from hepml_root.tmva.methods.deep_network import Built, Input, build
 from hepml_root.tmva.methods.keras_events import (
     Arrays,

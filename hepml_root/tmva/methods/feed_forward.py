@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hepml_root.tmva.network import Network
+from hepml_root.tmva.weights.network import Network
 
 Array = NDArray[np.float64]
 _MOST = 60.0  # beyond it a sigmoid is 0 or 1 in double precision
@@ -45,7 +45,7 @@ class FeedForward:
     sizes
         Variables, neurons of each hidden layer, outputs.
     activation, neuron_input
-        As :class:`hepml_root.tmva.network.Network` has them.
+        As :class:`hepml_root.tmva.weights.network.Network` has them.
     estimator
         ``CE`` (one sigmoid: −2 ln of the likelihood), ``softmax`` (the same of several classes) or ``MSE``
         (linear outputs: squared deviations).

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from hepml_root.errors import SettingError, WeightError
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.events import DataSet
-from hepml_root.tmva.linear import Linear
+from hepml_root.tmva.data_sets.events import DataSet
 from hepml_root.tmva.methods.method import Method, Trained, positive_part, ranked
 from hepml_root.tmva.options.classical import FISHER
+from hepml_root.tmva.weights.linear import Linear
 
 _SINGULAR = 1e-14
 

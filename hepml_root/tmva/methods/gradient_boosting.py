@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.conversion import INPUT, OUTPUT
-from hepml_root.tmva.events import DataSet
-from hepml_root.tmva.graph import Forest, Graph
+from hepml_root.tmva.data_sets.events import DataSet
 from hepml_root.tmva.methods.checks import at_least, check_classes, positive, refused, share
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained, ranked
 from hepml_root.tmva.methods.scikit_trees import add_tree, own_graph, tree_settings
 from hepml_root.tmva.options.scikit import GRADIENT_BOOSTING
+from hepml_root.tmva.weights.conversion import INPUT, OUTPUT
+from hepml_root.tmva.weights.graph import Forest, Graph
 
 
 class GradientBoosting(Method):

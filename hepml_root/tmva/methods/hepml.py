@@ -21,7 +21,7 @@ from hepml_root.models.generators import generators
 from hepml_root.models.presets import zoo
 from hepml_root.output import writing
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.events import DataSet, Sample
+from hepml_root.tmva.data_sets.events import DataSet, Sample
 from hepml_root.tmva.methods.keras_events import (
     INPUT,
     OUTPUT,

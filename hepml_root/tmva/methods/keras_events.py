@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hepml_root.errors import SettingError, WeightError
 from hepml_root.export.onnx import emit
-from hepml_root.tmva.events import DataSet, Sample
+from hepml_root.tmva.data_sets.events import DataSet, Sample
 from hepml_root.tmva.methods.method import OwnGraph
 
 INPUT, OUTPUT = "features", "score"

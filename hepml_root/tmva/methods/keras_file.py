@@ -19,7 +19,7 @@ from hepml_root.errors import (
 )
 from hepml_root.output import writing
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.events import DataSet
+from hepml_root.tmva.data_sets.events import DataSet
 from hepml_root.tmva.methods.keras_events import (
     arrays,
     check_validation_size,

@@ -12,11 +12,11 @@ import numpy as np
 
 from hepml_root.errors import WeightError
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.events import DataSet
-from hepml_root.tmva.linear import Linear
+from hepml_root.tmva.data_sets.events import DataSet
 from hepml_root.tmva.methods.fisher import print_coefficients, refuse_constant, solve
 from hepml_root.tmva.methods.method import Method, Trained, positive_part, ranked
 from hepml_root.tmva.options.classical import LD
+from hepml_root.tmva.weights.linear import Linear
 
 
 class LinearDiscriminant(Method):

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from hepml_root.errors import SettingError, UnsupportedOperationError
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.cuts import Cuts
-from hepml_root.tmva.events import DataSet, Sample
-from hepml_root.tmva.likelihood import Likelihood
-from hepml_root.tmva.linear import Linear
-from hepml_root.tmva.neighbours import Neighbours
-from hepml_root.tmva.network import Network
+from hepml_root.tmva.data_sets.events import DataSet, Sample
 from hepml_root.tmva.options.declaration import Option, Options
-from hepml_root.tmva.own_model import OwnGraph
-from hepml_root.tmva.support_vectors import SupportVectors
-from hepml_root.tmva.trees import BoostedTrees
+from hepml_root.tmva.weights.cuts import Cuts
+from hepml_root.tmva.weights.likelihood import Likelihood
+from hepml_root.tmva.weights.linear import Linear
+from hepml_root.tmva.weights.neighbours import Neighbours
+from hepml_root.tmva.weights.network import Network
+from hepml_root.tmva.weights.own_model import OwnGraph
+from hepml_root.tmva.weights.support_vectors import SupportVectors
+from hepml_root.tmva.weights.trees import BoostedTrees
 
 __all__ = ["Booking", "Method", "MethodWeights", "OwnGraph", "Trained"]
 

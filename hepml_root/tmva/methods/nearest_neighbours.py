@@ -1,6 +1,6 @@
 """KNN: keeps the training events, the nearest of which an event is compared with.
 
-The response is that of :mod:`hepml_root.tmva.neighbours`. The weight file has TMVA's form, but not with the
+The response is that of ``weights/neighbours``. The weight file has TMVA's form, but not with the
 Gaussian kernel and ScaleFrac: there TMVA compares scaled training events with events that are not scaled, so
 that it would answer something else. Of that, and of very many events, the weights are an ONNX file.
 """
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from hepml_root.errors import EmptySelectionError, SettingError
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.conversion import INPUT, OUTPUT
-from hepml_root.tmva.events import DataSet
-from hepml_root.tmva.graph import Graph
+from hepml_root.tmva.data_sets.events import DataSet
 from hepml_root.tmva.methods.checks import at_least, refused
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
-from hepml_root.tmva.neighbours import LEAST_TO_SCALE, PADDING, Neighbours, add_neighbours
 from hepml_root.tmva.options.neighbours import NEIGHBOURS
+from hepml_root.tmva.weights.conversion import INPUT, OUTPUT
+from hepml_root.tmva.weights.graph import Graph
+from hepml_root.tmva.weights.neighbours import LEAST_TO_SCALE, PADDING, Neighbours, add_neighbours
 
 _MOST_IN_XML = 3_000_000  # numbers, of 25 characters each
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hepml_root.errors import SettingError, WeightError
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.events import DataSet, Sample
+from hepml_root.tmva.data_sets.events import DataSet, Sample
 from hepml_root.tmva.methods.feed_forward import Events, FeedForward
 from hepml_root.tmva.methods.method import Booking, Method, Trained
 from hepml_root.tmva.methods.network_training import (
@@ -21,9 +21,9 @@ from hepml_root.tmva.methods.network_training import (
     QuasiNewton,
     Watch,
 )
-from hepml_root.tmva.network import MOST_LAYERS
 from hepml_root.tmva.options.declaration import Option
 from hepml_root.tmva.options.networks import MLP
+from hepml_root.tmva.weights.network import MOST_LAYERS
 
 
 class Perceptron(Method):

@@ -3,7 +3,7 @@
     y = p_S / (p_S + p_B),  p_C = Πᵢ f_C,i(xᵢ)
 
 The densities are histograms of the training events that are smoothed and interpolated, or sums of Gaussian
-kernels (:mod:`hepml_root.tmva.pdf`). Correlations between the variables are not seen: VarTransform=D or P
+kernels (``weights/pdf``). Correlations between the variables are not seen: VarTransform=D or P
 takes the linear ones out.
 """
 
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from hepml_root.errors import EmptySelectionError, SettingError
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.events import DataSet, Sample
-from hepml_root.tmva.kernels import ADAPTIVE, MIRROR, NO_TREATMENT, NONADAPTIVE, RENORM, Kernels
-from hepml_root.tmva.likelihood import Likelihood
+from hepml_root.tmva.data_sets.events import DataSet, Sample
 from hepml_root.tmva.methods.method import Booking, Method, Trained, positive_part, ranked
 from hepml_root.tmva.options.classical import LIKELIHOOD
-from hepml_root.tmva.pdf import INTERPOLATIONS, Histogram, Pdf, make_pdf, pdf_values
+from hepml_root.tmva.weights.kernels import ADAPTIVE, MIRROR, NO_TREATMENT, NONADAPTIVE, RENORM, Kernels
+from hepml_root.tmva.weights.likelihood import Likelihood
+from hepml_root.tmva.weights.pdf import INTERPOLATIONS, Histogram, Pdf, make_pdf, pdf_values
 
 _SUFFIXES = ("Sig", "Bkg")
 _FINER = 5  # bins of a histogram for kernels, in place of one

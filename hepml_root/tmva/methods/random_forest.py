@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.conversion import INPUT
-from hepml_root.tmva.events import DataSet
-from hepml_root.tmva.graph import Forest, Graph
+from hepml_root.tmva.data_sets.events import DataSet
 from hepml_root.tmva.methods.checks import check_classes, refused
 from hepml_root.tmva.methods.method import Booking, Method, Trained, ranked
 from hepml_root.tmva.methods.scikit_trees import add_tree, own_graph, probabilities, tree_settings
 from hepml_root.tmva.options.scikit import RANDOM_FOREST
+from hepml_root.tmva.weights.conversion import INPUT
+from hepml_root.tmva.weights.graph import Forest, Graph
 
 _CLASS_WEIGHTS = {
     "None": None,

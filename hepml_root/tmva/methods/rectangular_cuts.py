@@ -1,6 +1,6 @@
 """Rectangular cuts (Cuts): for each signal efficiency the box that lets least background pass.
 
-The box of a step of 1 % is the best one that was found (:mod:`hepml_root.tmva.box_search`); FitMethod says
+The box of a step of 1 % is the best one that was found (``learning/box_search``); FitMethod says
 by the numbers of which of TMVA's optimisers the effort is given.
 """
 
@@ -11,9 +11,9 @@ import os
 import numpy as np
 
 from hepml_root.errors import SettingError, WeightError
-from hepml_root.tmva.box_search import BOTH, ONLY_ABOVE, ONLY_BELOW, search_boxes
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.events import DataSet
+from hepml_root.tmva.data_sets.events import DataSet
+from hepml_root.tmva.learning.box_search import BOTH, ONLY_ABOVE, ONLY_BELOW, search_boxes
 from hepml_root.tmva.methods.method import Booking, Method, Trained, positive_part
 from hepml_root.tmva.options.classical import CUTS
 

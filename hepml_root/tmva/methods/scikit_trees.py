@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepml_root.export.trees import float32_thresholds
-from hepml_root.tmva.conversion import OUTPUT
-from hepml_root.tmva.events import DataSet
-from hepml_root.tmva.graph import Forest, Graph
+from hepml_root.tmva.data_sets.events import DataSet
 from hepml_root.tmva.methods.checks import at_least, refused, share, whole_or_none
 from hepml_root.tmva.methods.method import Booking, OwnGraph
+from hepml_root.tmva.weights.conversion import OUTPUT
+from hepml_root.tmva.weights.graph import Forest, Graph
 
 
 def add_tree(forest: Forest, tree: Any, answers: NDArray[np.float64]) -> None:

@@ -17,7 +17,7 @@ from hepml_root.export import cpp, export
 from hepml_root.models.generators import generator_entry
 from hepml_root.output import writing
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.events import DataSet, Sample
+from hepml_root.tmva.data_sets.events import DataSet, Sample
 from hepml_root.tmva.methods.method import Booking
 from hepml_root.tmva.options.declaration import Options
 from hepml_root.training.fit import fit

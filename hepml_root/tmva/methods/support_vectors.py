@@ -2,7 +2,7 @@
 
     f(x) = Σᵢ αᵢ K(xᵢ, x) + b,    y = 1 / (1 + exp(−f)); in a regression f itself
 
-with a kernel K of :mod:`hepml_root.tmva.vector_kernels`. The weight file has TMVA's form, but of products of
+with a kernel K of ``weights/vector_kernels``. The weight file has TMVA's form, but of products of
 kernels, which TMVA's Reader would add. Kernels compare the
 variables as VarTransform leaves them: book it with VarTransform=N, which brings all to −1…1. The cost C of an
 event is multiplied with its weight, of which the mean in each class is made 1, and with n_small / n_class, so
@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from hepml_root.errors import SettingError, unknown
 from hepml_root.tmva import training
 from hepml_root.tmva.console import Console
-from hepml_root.tmva.conversion import INPUT, OUTPUT
-from hepml_root.tmva.events import DataSet
-from hepml_root.tmva.graph import Graph
+from hepml_root.tmva.data_sets.events import DataSet
 from hepml_root.tmva.methods.checks import at_least, check_classes, positive, refuse_negative_weights, refused
 from hepml_root.tmva.methods.method import Booking, Method, OwnGraph, Trained
 from hepml_root.tmva.options.neighbours import SUPPORT_VECTORS
-from hepml_root.tmva.support_vectors import SupportVectors as Weights
-from hepml_root.tmva.support_vectors import add_support_vectors
-from hepml_root.tmva.vector_kernels import KERNELS, Kernel
+from hepml_root.tmva.weights.conversion import INPUT, OUTPUT
+from hepml_root.tmva.weights.graph import Graph
+from hepml_root.tmva.weights.support_vectors import SupportVectors as Weights
+from hepml_root.tmva.weights.support_vectors import add_support_vectors
+from hepml_root.tmva.weights.vector_kernels import KERNELS, Kernel
 
 _REGRESSION_COST = 0.002
 _MOST_ROUNDING = 1e-3  # of the response

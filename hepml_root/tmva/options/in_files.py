@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hepml_root.tmva.header import Option as Written
 from hepml_root.tmva.options.declaration import Option, Options
 from hepml_root.tmva.options.shared import SHARED
+from hepml_root.tmva.weights.header import Option as Written
 
 # The real TMVA refuses options that its Reader does not declare: those of densities and of optimisers are
 # read by parts of it that exist in training only, and two of trees are younger than many installations.

@@ -1,0 +1,1 @@
+"""Methods trained many times: cross validation, searches of settings, importance of variables."""
