@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.representations import FORMATS, run
 
 
+@pytest.mark.slow
 def test_representations_benchmark(tmp_path):
     results = list(run(["--jets", "300", "--repeats", "1", "--folder", str(tmp_path)]))
     assert all(set(result) == {"name", "value", "unit", "reference", "ratio"} for result in results)
