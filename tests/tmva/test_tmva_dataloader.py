@@ -433,3 +433,17 @@ def test_internal_names():
     assert internal_name("a*b/c") == "a_T_b_D_c"
     assert internal_name("abs(eta)") == "abs_eta_"
     assert internal_name("x>1&&y") == "x_1__y"
+
+
+@pytest.mark.parametrize("weight", ["w", "w * 1.0"])
+def test_the_preselection_of_frames_scales_by_weights(weight):
+    """Half of the events are left with three quarters of the weight."""
+    columns = {"x": np.arange(100.0), "w": np.where(np.arange(100) < 50, 3.0, 1.0)}
+    loader = TMVA.DataLoader("dataset")
+    loader.AddVariable("x")
+    loader.AddSignalTree(columns)
+    loader.AddBackgroundTree(columns)
+    loader.SetWeightExpression(weight)
+    numbers = ":".join(f"{which}_{name}=20" for which in ("nTrain", "nTest") for name in CLASSES)
+    loader.PrepareTrainingAndTestTree("x < 50", f"ScaleWithPreselEff:{numbers}")
+    assert len(loader.prepared("Classification").training) == 30
