@@ -447,3 +447,12 @@ def test_the_preselection_of_frames_scales_by_weights(weight):
     numbers = ":".join(f"{which}_{name}=20" for which in ("nTrain", "nTest") for name in CLASSES)
     loader.PrepareTrainingAndTestTree("x < 50", f"ScaleWithPreselEff:{numbers}")
     assert len(loader.prepared("Classification").training) == 30
+
+
+def test_a_second_call_replaces_the_options_of_the_split():
+    loader = loader_of(arrays(10), arrays(10, 5.0))
+    loader.PrepareTrainingAndTestTree("x > 1", NormMode="None", nTrain_Signal=2, nTrain_Background=2)
+    loader.PrepareTrainingAndTestTree("", "SplitMode=Block:NormMode=None:nTrain_Signal=3")
+    data = loader.prepared("Classification")
+    assert np.bincount(data.training.classes).tolist() == [3, 5]
+    assert data.training.variables[:, 0].min() == 2.0  # cuts are added

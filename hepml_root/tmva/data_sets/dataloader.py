@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,7 @@ from hepml_root.errors import EmptySelectionError, SettingError, ShapeError, unk
 from hepml_root.tmva.console import Console
 from hepml_root.tmva.data_sets.data_set_info import DataSetInfo
 from hepml_root.tmva.data_sets.declared_columns import DeclaredColumn, described, width
-from hepml_root.tmva.data_sets.event_pool import (
-    EITHER,
-    TEST,
-    TRAINING,
-    EventClass,
-    EventPool,
-    SourceTree,
-    both,
-)
+from hepml_root.tmva.data_sets.event_pool import EventClass, EventPool, SourceTree, both, purpose_of
 from hepml_root.tmva.data_sets.events import DataSet, Sample
 from hepml_root.tmva.data_sets.splitting import Order, normalisation, split
 from hepml_root.tmva.data_sets.tree_reading import Quantity, opened
@@ -66,7 +58,7 @@ class DataLoader:
         self._classes: dict[str, EventClass] = {}
         self._cut = ""
         self._weight = ""
-        self._split: list[tuple[str, dict[str, Any]]] = []
+        self._split: tuple[str, dict[str, Any]] = ("", {})
         self._prepared: dict[str, DataSet] = {}
 
     def GetName(self) -> str:
@@ -171,7 +163,7 @@ class DataLoader:
         """
         self._prepared.clear()
         source = opened(tree)
-        purpose = _purpose(treetype)
+        purpose = purpose_of(treetype)
         self._class(className).trees.append(SourceTree(source, float(weight), purpose, _cut(cut)))
 
     def AddSignalTree(self, tree: Any, weight: float = 1.0, treetype: Any = None) -> None:
@@ -216,7 +208,7 @@ class DataLoader:
                 f"variable(s), {len(self._targets)} target(s), {len(self._spectators)} spectator(s)."
             )
         events = self._class(className).events
-        events.setdefault(_purpose(treetype), []).append((values, float(weight)))
+        events.setdefault(purpose_of(treetype), []).append((values, float(weight)))
 
     def AddTrainingEvent(self, className: Any, event: Sequence[float], weight: float = 1.0) -> None:
         """Add one training event; see :meth:`AddEvent`."""
@@ -290,7 +282,8 @@ class DataLoader:
 
         ``(cut, options)``, ``(cut of signal, cut of background, options)``, ``(cut, training events of the
         signal, of the background, test events of the signal, of the background[, options])``, ``(cut,
-        training events, test events)``; options are those of TMVA, as a string or as keywords.
+        training events, test events)``; options are those of TMVA, as a string or as keywords. As in TMVA, a
+        second call adds its cuts, and its options replace those of the first.
         """
         numbers = [int(value) for value in arguments if isinstance(value, (int, np.integer))]
         texts = [value for value in arguments if not isinstance(value, (int, np.integer))]
@@ -312,14 +305,13 @@ class DataLoader:
         ):
             keywords[name] = number
         self._prepared.clear()
-        self._split.append((str(texts[0]) if texts else "", keywords))
+        self._split = (str(texts[0]) if texts else "", keywords)
 
     @property
     def split_text(self) -> str:
         """The options of the split as one text."""
-        parts = [text for text, _ in self._split]
-        parts += [keyword_text(*item) for _, keywords in self._split for item in keywords.items()]
-        return ":".join(filter(None, parts))
+        text, keywords = self._split
+        return ":".join(filter(None, [text, *(keyword_text(*item) for item in keywords.items())]))
 
     # -- the samples -----------------------------------------------------------------------------------------
 
@@ -480,19 +472,3 @@ def _cut(cut: Any) -> str:
     """Return the text of a string or a TCut."""
     text = str(cut.GetTitle()) if hasattr(cut, "GetTitle") else str(cut if cut is not None else "")
     return text.strip()
-
-
-def _purpose(treetype: Any) -> str:
-    """Return what the events are for: TMVA has texts and an enumeration."""
-    if treetype is None:
-        return EITHER
-    number: Mapping[int, str] = {0: TRAINING, 1: TEST}
-    if not isinstance(treetype, str) and not hasattr(treetype, "Data"):
-        return number.get(int(treetype), EITHER)
-    text = str(treetype).lower()
-    training, test = "train" in text, "test" in text
-    if not training and not test:
-        raise SettingError(
-            f'\'{treetype}\': a tree is for "Training", for "Test", or for "Training and Testing".'
-        )
-    return EITHER if training and test else TRAINING if training else TEST
