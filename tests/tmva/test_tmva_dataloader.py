@@ -456,3 +456,17 @@ def test_a_second_call_replaces_the_options_of_the_split():
     data = loader.prepared("Classification")
     assert np.bincount(data.training.classes).tolist() == [3, 5]
     assert data.training.variables[:, 0].min() == 2.0  # cuts are added
+
+
+def test_what_a_transformed_loader_is_told_stays_with_it():
+    loader = loader_of(arrays(10), arrays(10, 5.0))
+    other = loader.VarTransform("VT(0.1)")
+    other.AddTree(arrays(10), "Third")
+    other.AddSignalTree(arrays(10))
+    other.AddSpectator("w")
+    other.SetSignalWeightExpression("w")
+    data = loader.prepared("Classification")
+    assert (loader.analysis, other.analysis) == ("Classification", "Multiclass")
+    assert len(data.training) + len(data.test) == 20
+    assert len(data.spectators) == 1
+    assert set(data.training.weights) == {1.0}

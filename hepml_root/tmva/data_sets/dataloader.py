@@ -457,6 +457,8 @@ class DataLoader:
         variance = np.average((values - mean) ** 2, axis=0, weights=weights)
         other = copy.copy(self)
         other.name, other._prepared = "vt_transformed_dataset", {}
+        other._classes = {name: one.copied() for name, one in self._classes.items()}
+        other._spectators, other._targets = [*self._spectators], [*self._targets]
         ends = np.cumsum([max(column.length, 1) for column in self._variables])
         other._variables = [
             column

@@ -35,6 +35,11 @@ class EventClass:
     weight: str = ""
     cut: str = ""
 
+    def copied(self) -> EventClass:
+        """Return one of the same trees and events, to which others can be added."""
+        events = {purpose: [*found] for purpose, found in self.events.items()}
+        return EventClass([*self.trees], events, self.weight, self.cut)
+
 
 class EventPool:
     """All events of a class that pass its cuts.
