@@ -470,3 +470,11 @@ def test_what_a_transformed_loader_is_told_stays_with_it():
     assert len(data.training) + len(data.test) == 20
     assert len(data.spectators) == 1
     assert set(data.training.weights) == {1.0}
+
+
+def test_single_events_are_finite():
+    loader = TMVA.DataLoader("dataset")
+    loader.AddVariable("x")
+    for value, weight in ((np.nan, 1.0), (np.inf, 1.0), (1.0, np.nan)):
+        with pytest.raises(NonFiniteInputError, match="an event of 'Signal' has NaN or infinity"):
+            loader.AddSignalTrainingEvent([value], weight)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hepml_root.errors import EmptySelectionError, SettingError, ShapeError, unknown
+from hepml_root.errors import EmptySelectionError, NonFiniteInputError, SettingError, ShapeError, unknown
 from hepml_root.tmva.console import Console
 from hepml_root.tmva.data_sets.data_set_info import DataSetInfo
 from hepml_root.tmva.data_sets.declared_columns import DeclaredColumn, described, width
@@ -207,6 +207,8 @@ class DataLoader:
                 f"an event of {len(values)} numbers; {needed} are needed: {len(self._variables)} "
                 f"variable(s), {len(self._targets)} target(s), {len(self._spectators)} spectator(s)."
             )
+        if not np.isfinite([*values, weight]).all():
+            raise NonFiniteInputError(f"an event of '{className}' has NaN or infinity: {values}, {weight}.")
         events = self._class(className).events
         events.setdefault(purpose_of(treetype), []).append((values, float(weight)))
 
