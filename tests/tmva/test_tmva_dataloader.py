@@ -478,3 +478,19 @@ def test_single_events_are_finite():
     for value, weight in ((np.nan, 1.0), (np.inf, 1.0), (1.0, np.nan)):
         with pytest.raises(NonFiniteInputError, match="an event of 'Signal' has NaN or infinity"):
             loader.AddSignalTrainingEvent([value], weight)
+
+
+def test_weights_and_cuts_of_a_class_without_events_are_refused():
+    for call in (lambda one: one.SetWeightExpression("w", "Signl"), lambda one: one.AddCut("x > 1", "Signl")):
+        loader = loader_of(arrays(10), arrays(10, 5.0))
+        call(loader)
+        with pytest.raises(SettingError, match=r"no class 'Signl'. Nearest: 'Signal'"):
+            loader.prepared("Classification")
+    # Empty cuts of the classes that TMVA names are none: they do not make two classes four.
+    loader = TMVA.DataLoader("dataset")
+    loader.AddVariable("x")
+    for name, first in (("A", 0.0), ("B", 5.0)):
+        loader.AddTree(arrays(10, first), name)
+    loader.PrepareTrainingAndTestTree(ROOT.TCut(""), ROOT.TCut(""), "!V")
+    assert loader.analysis == "Classification"
+    assert loader.prepared("Classification").classes == ("A", "B")

@@ -322,7 +322,7 @@ class DataLoader:
         """What can be learned from these events: that of AnalysisType=Auto."""
         if self._targets:
             return "Regression"
-        return "Multiclass" if len(self._classes) > 2 else "Classification"
+        return "Multiclass" if len(self._with_events()) > 2 else "Classification"
 
     def prepared(self, analysis: str, console: Console | None = None) -> DataSet:
         """Read and divide all events; the result is kept until something changes.
@@ -387,13 +387,21 @@ class DataLoader:
         variables, spectators, targets = columns
         return DataSet(self.name, analysis, variables, spectators, targets, tuple(classes), training, test)
 
+    def _with_events(self) -> dict[str, EventClass]:
+        return {name: one for name, one in self._classes.items() if one.trees or one.events}
+
     def _ordered(self, analysis: str) -> dict[str, EventClass]:
         """The classes that have events; signal first where there are signal and background."""
-        found = {name: one for name, one in self._classes.items() if one.trees or one.events}
+        found = self._with_events()
         if not found:
             raise SettingError(
                 f"the DataLoader '{self.name}' has no events: call AddSignalTree, AddTree, AddEvent."
             )
+        for name, one in self._classes.items():
+            if name not in found and (one.weight or one.cut):
+                raise SettingError(
+                    "a weight or cut is set of a class without events: " + unknown("class", name, found)
+                )
         if analysis == "Classification":
             if len(found) != 2:
                 raise SettingError(
