@@ -494,3 +494,12 @@ def test_weights_and_cuts_of_a_class_without_events_are_refused():
     loader.PrepareTrainingAndTestTree(ROOT.TCut(""), ROOT.TCut(""), "!V")
     assert loader.analysis == "Classification"
     assert loader.prepared("Classification").classes == ("A", "B")
+
+
+def test_a_cut_that_is_set_for_all_takes_the_place_of_others():
+    loader = loader_of(arrays(10), arrays(10, 5.0))
+    loader.AddCut("x > 7", "Signal")
+    loader.SetCut("x > 3")
+    data = loader.prepared("Classification")
+    classes = np.concatenate([data.training.classes, data.test.classes])
+    assert np.bincount(classes).tolist() == [6, 10]

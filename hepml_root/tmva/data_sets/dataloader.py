@@ -263,12 +263,14 @@ class DataLoader:
         self.SetWeightExpression(expression, "Background")
 
     def SetCut(self, cut: Any, className: Any = "") -> None:
-        """Set the cut, of one class or of all."""
+        """Set the cut: of one class, beside that of all, or of all in place of every other."""
         self._prepared.clear()
         if str(className):
             self._class(className).cut = _cut(cut)
         else:
             self._cut = _cut(cut)
+            for one in self._classes.values():
+                one.cut = ""
 
     def AddCut(self, cut: Any, className: Any = "") -> None:
         """Add a cut to what is there, of one class or of all."""
