@@ -99,7 +99,8 @@ def test_expressions_of_trees_are_formulas():
     assert data.variables[0].label == "half"
     assert data.variables[1].expression == "TMath::Log(x)"
     assert data.variables[1].internal == "TMath_Log_x_"
-    assert (data.variables[0].minimum, data.variables[0].maximum) == (0.5, 3.0)
+    half = data.training.variables[:, 0]
+    assert (data.variables[0].minimum, data.variables[0].maximum) == (half.min(), half.max())
 
 
 def test_arrays_give_an_event_for_each_element(tmp_path):
@@ -418,12 +419,12 @@ def test_constant_variables_are_named_and_constant_targets_refused(capsys):
     loader.AddSignalTree(columns)
     loader.AddBackgroundTree(columns)
     loader.prepared("Classification")
-    assert "<WARNING> 1 variables are the same in every event: 'x' (1)." in capsys.readouterr().out
+    assert "<WARNING> 1 variables are the same in every training event: 'x' (1)." in capsys.readouterr().out
     loader = TMVA.DataLoader("dataset")
     loader.AddVariable("y")
     loader.AddTarget("x")
     loader.AddRegressionTree(columns)
-    with pytest.raises(EmptySelectionError, match=r"the same target in every event: 'x' \(1\)"):
+    with pytest.raises(EmptySelectionError, match=r"the same target in every training event: 'x' \(1\)"):
         loader.prepared("Regression")
 
 
@@ -503,3 +504,10 @@ def test_a_cut_that_is_set_for_all_takes_the_place_of_others():
     data = loader.prepared("Classification")
     classes = np.concatenate([data.training.classes, data.test.classes])
     assert np.bincount(classes).tolist() == [6, 10]
+
+
+def test_ranges_are_those_of_training():
+    data = loader_of(arrays(10), arrays(10)).prepared("Classification")
+    assert data.test.variables[:, 0].max() == 9.0
+    assert (data.variables[0].minimum, data.variables[0].maximum) == (0.0, 4.0)
+    assert (data.spectators[0].minimum, data.spectators[0].maximum) == (0.0, 8.0)

@@ -366,26 +366,21 @@ class DataLoader:
                 chosen = sample.weights[sample.classes == number]
                 console.line(f"[{self.name}] : {name:<12} -- {what} events            : {len(chosen)}")
                 console.verbose_line(f"[{self.name}] : {name:<12} -- sum of weights: {chosen.sum():g}")
-        everything = [
-            np.concatenate([getattr(training, kind), getattr(test, kind)])
-            for kind in ("variables", "spectators", "targets")
-        ]
         columns = [
-            described(found, values)
-            for found, values in zip(
-                (self._variables, self._spectators, self._targets), everything, strict=True
-            )
+            described(self._variables, training.variables),
+            described(self._spectators, training.spectators),
+            described(self._targets, training.targets),
         ]
         constant = [
             [f"'{one.label}' ({one.minimum:g})" for one in which if one.minimum == one.maximum]
             for which in columns
         ]
         if constant[2]:
-            raise EmptySelectionError(f"the same target in every event: {', '.join(constant[2])}.")
+            raise EmptySelectionError(f"the same target in every training event: {', '.join(constant[2])}.")
         if constant[0]:
             # As in TMVA, one of whose tutorials has 200 of them.
             shown = ", ".join(constant[0][:10]) + (" and more" if len(constant[0]) > 10 else "")
-            console.warning(f"{len(constant[0])} variables are the same in every event: {shown}.")
+            console.warning(f"{len(constant[0])} variables are the same in every training event: {shown}.")
         variables, spectators, targets = columns
         return DataSet(self.name, analysis, variables, spectators, targets, tuple(classes), training, test)
 
