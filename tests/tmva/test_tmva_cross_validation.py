@@ -326,6 +326,24 @@ def test_hyper_parameters(capsys):
         assert all(0.3 < value <= 1.0 for value in found.GetResults("KNN").GetFOMValues())
 
 
+def test_a_search_varies_what_a_keyword_gives():
+    """What was booked as a keyword is not what is tried."""
+    figures = []
+    for neighbours in (7, 31):
+        found = TMVA.HyperParameterOptimisation(loader_of(200))
+        found.SetNumFolds(2)
+        found.SetFOMType("ROCIntegral")
+        found.SetFitter("Scan")
+        found.SetRange("nkNN", 1, 41, 3)
+        found.SetSilent()
+        found.BookMethod(TMVA.Types.kKNN, "KNN", nkNN=neighbours, UseWeight=False)
+        found.Evaluate()
+        result = found.GetResults()
+        assert [values["nkNN"] in (21, 41) for values in result.GetFoldParameters()] == [True, True]
+        figures.append(result.GetFOMValues())
+    assert figures[0] == figures[1]
+
+
 def test_the_ranges_of_tmva():
     def ranges(type_name, options):
         method = book(type_name, "m", options, job="j", dataset="d", analysis="Classification")

@@ -99,7 +99,8 @@ def test_expressions_of_trees_are_formulas():
     assert data.variables[0].label == "half"
     assert data.variables[1].expression == "TMath::Log(x)"
     assert data.variables[1].internal == "TMath_Log_x_"
-    assert (data.variables[0].minimum, data.variables[0].maximum) == (0.5, 3.0)
+    half = data.training.variables[:, 0]
+    assert (data.variables[0].minimum, data.variables[0].maximum) == (half.min(), half.max())
 
 
 def test_arrays_give_an_event_for_each_element(tmp_path):
@@ -418,12 +419,12 @@ def test_constant_variables_are_named_and_constant_targets_refused(capsys):
     loader.AddSignalTree(columns)
     loader.AddBackgroundTree(columns)
     loader.prepared("Classification")
-    assert "<WARNING> 1 variables are the same in every event: 'x' (1)." in capsys.readouterr().out
+    assert "<WARNING> 1 variables are the same in every training event: 'x' (1)." in capsys.readouterr().out
     loader = TMVA.DataLoader("dataset")
     loader.AddVariable("y")
     loader.AddTarget("x")
     loader.AddRegressionTree(columns)
-    with pytest.raises(EmptySelectionError, match=r"the same target in every event: 'x' \(1\)"):
+    with pytest.raises(EmptySelectionError, match=r"the same target in every training event: 'x' \(1\)"):
         loader.prepared("Regression")
 
 
@@ -433,3 +434,80 @@ def test_internal_names():
     assert internal_name("a*b/c") == "a_T_b_D_c"
     assert internal_name("abs(eta)") == "abs_eta_"
     assert internal_name("x>1&&y") == "x_1__y"
+
+
+@pytest.mark.parametrize("weight", ["w", "w * 1.0"])
+def test_the_preselection_of_frames_scales_by_weights(weight):
+    """Half of the events are left with three quarters of the weight."""
+    columns = {"x": np.arange(100.0), "w": np.where(np.arange(100) < 50, 3.0, 1.0)}
+    loader = TMVA.DataLoader("dataset")
+    loader.AddVariable("x")
+    loader.AddSignalTree(columns)
+    loader.AddBackgroundTree(columns)
+    loader.SetWeightExpression(weight)
+    numbers = ":".join(f"{which}_{name}=20" for which in ("nTrain", "nTest") for name in CLASSES)
+    loader.PrepareTrainingAndTestTree("x < 50", f"ScaleWithPreselEff:{numbers}")
+    assert len(loader.prepared("Classification").training) == 30
+
+
+def test_a_second_call_replaces_the_options_of_the_split():
+    loader = loader_of(arrays(10), arrays(10, 5.0))
+    loader.PrepareTrainingAndTestTree("x > 1", NormMode="None", nTrain_Signal=2, nTrain_Background=2)
+    loader.PrepareTrainingAndTestTree("", "SplitMode=Block:NormMode=None:nTrain_Signal=3")
+    data = loader.prepared("Classification")
+    assert np.bincount(data.training.classes).tolist() == [3, 5]
+    assert data.training.variables[:, 0].min() == 2.0  # cuts are added
+
+
+def test_what_a_transformed_loader_is_told_stays_with_it():
+    loader = loader_of(arrays(10), arrays(10, 5.0))
+    other = loader.VarTransform("VT(0.1)")
+    other.AddTree(arrays(10), "Third")
+    other.AddSignalTree(arrays(10))
+    other.AddSpectator("w")
+    other.SetSignalWeightExpression("w")
+    data = loader.prepared("Classification")
+    assert (loader.analysis, other.analysis) == ("Classification", "Multiclass")
+    assert len(data.training) + len(data.test) == 20
+    assert len(data.spectators) == 1
+    assert set(data.training.weights) == {1.0}
+
+
+def test_single_events_are_finite():
+    loader = TMVA.DataLoader("dataset")
+    loader.AddVariable("x")
+    for value, weight in ((np.nan, 1.0), (np.inf, 1.0), (1.0, np.nan)):
+        with pytest.raises(NonFiniteInputError, match="an event of 'Signal' has NaN or infinity"):
+            loader.AddSignalTrainingEvent([value], weight)
+
+
+def test_weights_and_cuts_of_a_class_without_events_are_refused():
+    for call in (lambda one: one.SetWeightExpression("w", "Signl"), lambda one: one.AddCut("x > 1", "Signl")):
+        loader = loader_of(arrays(10), arrays(10, 5.0))
+        call(loader)
+        with pytest.raises(SettingError, match=r"no class 'Signl'. Nearest: 'Signal'"):
+            loader.prepared("Classification")
+    # Empty cuts of the classes that TMVA names are none: they do not make two classes four.
+    loader = TMVA.DataLoader("dataset")
+    loader.AddVariable("x")
+    for name, first in (("A", 0.0), ("B", 5.0)):
+        loader.AddTree(arrays(10, first), name)
+    loader.PrepareTrainingAndTestTree(ROOT.TCut(""), ROOT.TCut(""), "!V")
+    assert loader.analysis == "Classification"
+    assert loader.prepared("Classification").classes == ("A", "B")
+
+
+def test_a_cut_that_is_set_for_all_takes_the_place_of_others():
+    loader = loader_of(arrays(10), arrays(10, 5.0))
+    loader.AddCut("x > 7", "Signal")
+    loader.SetCut("x > 3")
+    data = loader.prepared("Classification")
+    classes = np.concatenate([data.training.classes, data.test.classes])
+    assert np.bincount(classes).tolist() == [6, 10]
+
+
+def test_ranges_are_those_of_training():
+    data = loader_of(arrays(10), arrays(10)).prepared("Classification")
+    assert data.test.variables[:, 0].max() == 9.0
+    assert (data.variables[0].minimum, data.variables[0].maximum) == (0.0, 4.0)
+    assert (data.spectators[0].minimum, data.spectators[0].maximum) == (0.0, 8.0)

@@ -255,3 +255,8 @@ def test_embedded_graphs_are_those_of_one_input():
     model.opset_import[0].version = 11
     with pytest.raises(UnsupportedOperationError, match="opset 11"):
         Graph("features").embed(model, "features")
+
+
+def test_weight_files_are_kept_and_that_is_said():
+    with pytest.warns(IgnoredOptionWarning, match="ModelPersistence changes nothing here"):
+        TMVA.Factory("without_files", "Silent:!ModelPersistence")

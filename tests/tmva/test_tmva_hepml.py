@@ -198,6 +198,8 @@ def test_regression_and_multiclass(tmp_path) -> None:
         ("Columns=a,b", "Columns belongs to sequences and sets"),
         ("Geometry=lar-3", "Geometry belongs to generators"),
         ("Model=boosted:Loss=asimov", "boosted trees have a loss of their own"),
+        ("Model=boosted:Epochs=3", "Epochs belongs to networks; boosted trees take Trees"),
+        ("Model=boosted:Class=Signal", "Class belongs to networks"),
     ],
 )
 def test_mistakes_are_said_when_booked(text: str, said: str) -> None:

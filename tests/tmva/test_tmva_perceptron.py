@@ -175,6 +175,22 @@ def test_regression_of_two_targets(words: str) -> None:
     assert (residual.std(axis=0) < 0.2 * data.test.targets.std(axis=0)).all()
 
 
+@pytest.mark.parametrize("neuron_input", ["sqsum", "abssum"])
+def test_regression_with_inputs_that_are_not_sums(neuron_input: str) -> None:
+    """Outputs without an offset: the network that is written answers what was trained."""
+    x = np.random.default_rng(8).uniform(0, 2, (800, 1))
+    rows = sample(x, np.zeros(800), targets=50 + 10 * x**2)
+    text = f"NCycles=100:HiddenLayers=6:TrainingMethod=BFGS:NeuronInputType={neuron_input}"
+    data = data_set(rows, rows, analysis="Regression")
+    trained = book("MLP", text, analysis="Regression").train(data, quiet())
+    targets = rows.targets.astype(np.float64)
+    reached = np.sqrt(np.mean((response(trained, data) - targets) ** 2))
+    size = np.sqrt(np.mean(targets**2))
+    assert reached == pytest.approx(size * np.sqrt(trained.monitors["Convergence"]["train"][-1]), rel=0.02)
+    # A constant leaves all of the spread over, a straight line a quarter.
+    assert reached < 0.5 * targets.std()
+
+
 def test_multiclass_gives_probabilities() -> None:
     rng = np.random.default_rng(9)
     classes = rng.integers(0, 3, 1500)

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from hepml_root.errors import EmptySelectionError, SettingError, ShapeError, unknown
+from hepml_root.errors import EmptySelectionError, NonFiniteInputError, SettingError, ShapeError, unknown
 from hepml_root.tmva.console import Console
 from hepml_root.tmva.data_sets.data_set_info import DataSetInfo
 from hepml_root.tmva.data_sets.declared_columns import DeclaredColumn, described, width
-from hepml_root.tmva.data_sets.event_pool import (
-    EITHER,
-    TEST,
-    TRAINING,
-    EventClass,
-    EventPool,
-    SourceTree,
-    both,
-)
+from hepml_root.tmva.data_sets.event_pool import EventClass, EventPool, SourceTree, both, purpose_of
 from hepml_root.tmva.data_sets.events import DataSet, Sample
 from hepml_root.tmva.data_sets.splitting import Order, normalisation, split
 from hepml_root.tmva.data_sets.tree_reading import Quantity, opened
@@ -66,7 +58,7 @@ class DataLoader:
         self._classes: dict[str, EventClass] = {}
         self._cut = ""
         self._weight = ""
-        self._split: list[tuple[str, dict[str, Any]]] = []
+        self._split: tuple[str, dict[str, Any]] = ("", {})
         self._prepared: dict[str, DataSet] = {}
 
     def GetName(self) -> str:
@@ -171,7 +163,7 @@ class DataLoader:
         """
         self._prepared.clear()
         source = opened(tree)
-        purpose = _purpose(treetype)
+        purpose = purpose_of(treetype)
         self._class(className).trees.append(SourceTree(source, float(weight), purpose, _cut(cut)))
 
     def AddSignalTree(self, tree: Any, weight: float = 1.0, treetype: Any = None) -> None:
@@ -215,8 +207,10 @@ class DataLoader:
                 f"an event of {len(values)} numbers; {needed} are needed: {len(self._variables)} "
                 f"variable(s), {len(self._targets)} target(s), {len(self._spectators)} spectator(s)."
             )
+        if not np.isfinite([*values, weight]).all():
+            raise NonFiniteInputError(f"an event of '{className}' has NaN or infinity: {values}, {weight}.")
         events = self._class(className).events
-        events.setdefault(_purpose(treetype), []).append((values, float(weight)))
+        events.setdefault(purpose_of(treetype), []).append((values, float(weight)))
 
     def AddTrainingEvent(self, className: Any, event: Sequence[float], weight: float = 1.0) -> None:
         """Add one training event; see :meth:`AddEvent`."""
@@ -269,12 +263,14 @@ class DataLoader:
         self.SetWeightExpression(expression, "Background")
 
     def SetCut(self, cut: Any, className: Any = "") -> None:
-        """Set the cut, of one class or of all."""
+        """Set the cut: of one class, beside that of all, or of all in place of every other."""
         self._prepared.clear()
         if str(className):
             self._class(className).cut = _cut(cut)
         else:
             self._cut = _cut(cut)
+            for one in self._classes.values():
+                one.cut = ""
 
     def AddCut(self, cut: Any, className: Any = "") -> None:
         """Add a cut to what is there, of one class or of all."""
@@ -290,7 +286,8 @@ class DataLoader:
 
         ``(cut, options)``, ``(cut of signal, cut of background, options)``, ``(cut, training events of the
         signal, of the background, test events of the signal, of the background[, options])``, ``(cut,
-        training events, test events)``; options are those of TMVA, as a string or as keywords.
+        training events, test events)``; options are those of TMVA, as a string or as keywords. As in TMVA, a
+        second call adds its cuts, and its options replace those of the first.
         """
         numbers = [int(value) for value in arguments if isinstance(value, (int, np.integer))]
         texts = [value for value in arguments if not isinstance(value, (int, np.integer))]
@@ -312,14 +309,13 @@ class DataLoader:
         ):
             keywords[name] = number
         self._prepared.clear()
-        self._split.append((str(texts[0]) if texts else "", keywords))
+        self._split = (str(texts[0]) if texts else "", keywords)
 
     @property
     def split_text(self) -> str:
         """The options of the split as one text."""
-        parts = [text for text, _ in self._split]
-        parts += [keyword_text(*item) for _, keywords in self._split for item in keywords.items()]
-        return ":".join(filter(None, parts))
+        text, keywords = self._split
+        return ":".join(filter(None, [text, *(keyword_text(*item) for item in keywords.items())]))
 
     # -- the samples -----------------------------------------------------------------------------------------
 
@@ -328,7 +324,7 @@ class DataLoader:
         """What can be learned from these events: that of AnalysisType=Auto."""
         if self._targets:
             return "Regression"
-        return "Multiclass" if len(self._classes) > 2 else "Classification"
+        return "Multiclass" if len(self._with_events()) > 2 else "Classification"
 
     def prepared(self, analysis: str, console: Console | None = None) -> DataSet:
         """Read and divide all events; the result is kept until something changes.
@@ -370,36 +366,39 @@ class DataLoader:
                 chosen = sample.weights[sample.classes == number]
                 console.line(f"[{self.name}] : {name:<12} -- {what} events            : {len(chosen)}")
                 console.verbose_line(f"[{self.name}] : {name:<12} -- sum of weights: {chosen.sum():g}")
-        everything = [
-            np.concatenate([getattr(training, kind), getattr(test, kind)])
-            for kind in ("variables", "spectators", "targets")
-        ]
         columns = [
-            described(found, values)
-            for found, values in zip(
-                (self._variables, self._spectators, self._targets), everything, strict=True
-            )
+            described(self._variables, training.variables),
+            described(self._spectators, training.spectators),
+            described(self._targets, training.targets),
         ]
         constant = [
             [f"'{one.label}' ({one.minimum:g})" for one in which if one.minimum == one.maximum]
             for which in columns
         ]
         if constant[2]:
-            raise EmptySelectionError(f"the same target in every event: {', '.join(constant[2])}.")
+            raise EmptySelectionError(f"the same target in every training event: {', '.join(constant[2])}.")
         if constant[0]:
             # As in TMVA, one of whose tutorials has 200 of them.
             shown = ", ".join(constant[0][:10]) + (" and more" if len(constant[0]) > 10 else "")
-            console.warning(f"{len(constant[0])} variables are the same in every event: {shown}.")
+            console.warning(f"{len(constant[0])} variables are the same in every training event: {shown}.")
         variables, spectators, targets = columns
         return DataSet(self.name, analysis, variables, spectators, targets, tuple(classes), training, test)
 
+    def _with_events(self) -> dict[str, EventClass]:
+        return {name: one for name, one in self._classes.items() if one.trees or one.events}
+
     def _ordered(self, analysis: str) -> dict[str, EventClass]:
         """The classes that have events; signal first where there are signal and background."""
-        found = {name: one for name, one in self._classes.items() if one.trees or one.events}
+        found = self._with_events()
         if not found:
             raise SettingError(
                 f"the DataLoader '{self.name}' has no events: call AddSignalTree, AddTree, AddEvent."
             )
+        for name, one in self._classes.items():
+            if name not in found and (one.weight or one.cut):
+                raise SettingError(
+                    "a weight or cut is set of a class without events: " + unknown("class", name, found)
+                )
         if analysis == "Classification":
             if len(found) != 2:
                 raise SettingError(
@@ -465,6 +464,8 @@ class DataLoader:
         variance = np.average((values - mean) ** 2, axis=0, weights=weights)
         other = copy.copy(self)
         other.name, other._prepared = "vt_transformed_dataset", {}
+        other._classes = {name: one.copied() for name, one in self._classes.items()}
+        other._spectators, other._targets = [*self._spectators], [*self._targets]
         ends = np.cumsum([max(column.length, 1) for column in self._variables])
         other._variables = [
             column
@@ -480,19 +481,3 @@ def _cut(cut: Any) -> str:
     """Return the text of a string or a TCut."""
     text = str(cut.GetTitle()) if hasattr(cut, "GetTitle") else str(cut if cut is not None else "")
     return text.strip()
-
-
-def _purpose(treetype: Any) -> str:
-    """Return what the events are for: TMVA has texts and an enumeration."""
-    if treetype is None:
-        return EITHER
-    number: Mapping[int, str] = {0: TRAINING, 1: TEST}
-    if not isinstance(treetype, str) and not hasattr(treetype, "Data"):
-        return number.get(int(treetype), EITHER)
-    text = str(treetype).lower()
-    training, test = "train" in text, "test" in text
-    if not training and not test:
-        raise SettingError(
-            f'\'{treetype}\': a tree is for "Training", for "Test", or for "Training and Testing".'
-        )
-    return EITHER if training and test else TRAINING if training else TEST

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from hepml_root.errors import EmptySelectionError
+from hepml_root.errors import EmptySelectionError, SettingError
 from hepml_root.tmva.console import Console
 from hepml_root.tmva.data_sets.splitting import Available
 from hepml_root.tmva.data_sets.tree_reading import Quantity, entries, read
@@ -34,6 +34,11 @@ class EventClass:
     events: dict[str, list[tuple[Sequence[float], float]]] = field(default_factory=dict)
     weight: str = ""
     cut: str = ""
+
+    def copied(self) -> EventClass:
+        """Return one of the same trees and events, to which others can be added."""
+        events = {purpose: [*found] for purpose, found in self.events.items()}
+        return EventClass([*self.trees], events, self.weight, self.cut)
 
 
 class EventPool:
@@ -100,3 +105,19 @@ class EventPool:
 def both(first: str, second: str) -> str:
     """Return two cuts as one."""
     return f"({first})&&({second})" if first and second else first or second
+
+
+def purpose_of(treetype: Any) -> str:
+    """Return what the events are for: TMVA has texts and an enumeration."""
+    if treetype is None:
+        return EITHER
+    number: Mapping[int, str] = {0: TRAINING, 1: TEST}
+    if not isinstance(treetype, str) and not hasattr(treetype, "Data"):
+        return number.get(int(treetype), EITHER)
+    text = str(treetype).lower()
+    training, test = "train" in text, "test" in text
+    if not training and not test:
+        raise SettingError(
+            f'\'{treetype}\': a tree is for "Training", for "Test", or for "Training and Testing".'
+        )
+    return EITHER if training and test else TRAINING if training else TEST

@@ -163,7 +163,13 @@ def _by_feed(source: Any, quantities: Sequence[Quantity], cut: str, weight: str)
         return Read(rows.matrix, weights, len(weights), len(weights), float(weights.sum()))
     everything = frame.node()
     total = int(everything.Count().GetValue())
-    sum_before = float(everything.Sum(weight).GetValue()) if weight and frame.has(weight) else float(total)
+    if not weight:
+        return Read(rows.matrix, weights, total, total, float(total))
+    column = weight
+    if not frame.has(weight):
+        column = "hepml_weight_before_cut"
+        everything = everything.Define(column, f"double({weight})")
+    sum_before = float(everything.Sum(column).GetValue())
     return Read(rows.matrix, weights, total, total, sum_before)
 
 

@@ -44,6 +44,7 @@ _CROSS_ENTROPY = {
     "Multiclass": "categorical_crossentropy",
     "Regression": None,
 }
+_OF_NETWORKS = ("Optimizer", "Schedule", "Epochs", "BatchSize", "Pretrain", "Transforms", "Class")
 
 
 class HepML(Method):
@@ -101,6 +102,12 @@ class HepML(Method):
         for name in ("Geometry", "Conditions"):
             if name in options.given or name in booking.extra:
                 raise SettingError(f"{self._what}: {name} belongs to generators; {self._model} is none.")
+        for name in _OF_NETWORKS if self._model == "boosted" else ():
+            if name in options.given:
+                raise SettingError(
+                    f"{self._what}: {name} belongs to networks; boosted trees take Trees, Leaves, "
+                    "LearningRate and Patience."
+                )
         self._layout = self._input_layout()
         self._loss = self._booked_loss()
 

@@ -88,7 +88,8 @@ class Perceptron(Method):
     def train(self, data: DataSet, console: Console) -> Trained:
         """Train; monitors: "Convergence", the estimators every TestRate cycles.
 
-        Those of a regression are in units of the spread of each target, added over the targets.
+        Those of a regression are in units of the spread of each target (of its size, where NeuronInputType
+        is not sum), added over the targets.
         """
         options = self.options
         if self._other_estimator:
@@ -118,6 +119,8 @@ class Perceptron(Method):
         middle, width = np.zeros(data.outputs), np.ones(data.outputs)
         if data.analysis == "Regression":
             middle, width = _spread(sample.targets, sample.weights)
+            if options["NeuronInputType"] != "sum":  # such an output has no offset to put the mean into
+                width, middle = np.sqrt(width**2 + middle**2), np.zeros_like(middle)
         events, test = (_events(some, data, shift, scale, middle, width) for some in (sample, data.test))
         seed = int(options["RandomSeed"])
         rng = np.random.default_rng(seed or None)
@@ -132,7 +135,7 @@ class Perceptron(Method):
             raise SettingError(f"{self._what}: training diverged. Take a smaller LearningRate.")
         console.line(f"{table['epoch'][-1]} cycles, estimator {table['train'][-1]:.5g} in training")
         if data.analysis == "Regression":
-            network.tables[-1] *= width
+            network.tables[-1] *= np.sqrt(width) if options["NeuronInputType"] == "sqsum" else width
             network.tables[-1][-1] += middle
         return Trained(network.network(shift, scale), {"Convergence": table})
 

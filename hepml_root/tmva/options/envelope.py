@@ -17,7 +17,8 @@ _ENSEMBLING = Option(
 )  # fmt: skip
 
 CROSS_VALIDATION = (
-    *FACTORY,
+    *(option for option in FACTORY if option.name != "ModelPersistence"),
+    Option("ModelPersistence", True, "Keep weight files."),
     Option(
         "SplitType", "Random", "How events are put into folds; Deterministic: by SplitExpr.",
         ("Deterministic", "Random", "RandomStratified"),

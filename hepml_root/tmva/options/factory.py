@@ -19,7 +19,13 @@ FACTORY = (
     Option("ROC", True, "Print the tables of ROC areas and efficiencies."),
     Option("Silent", False, "Say nothing but warnings."),
     Option("DrawProgressBar", True, "Draw progress bars."),
-    Option("ModelPersistence", True, "Keep weight files."),
+    Option(
+        "ModelPersistence",
+        True,
+        "Keep weight files.",
+        honoured=False,
+        instead="Methods are tested by their files, which are kept.",
+    ),
     Option(
         "AnalysisType", "Auto", "What is learned.", ("Classification", "Regression", "Multiclass", "Auto")
     ),

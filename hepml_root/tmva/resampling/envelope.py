@@ -58,8 +58,10 @@ class Wish:
             for part in self.options.split(":")
             if part.strip() and part.partition("=")[0].strip().lstrip("!").lower() not in names
         ]
+        # Keywords are read behind the text, and would take its values back.
+        keywords = {name: value for name, value in self.keywords.items() if name.lower() not in names}
         return book(
-            self.type_name, title, ":".join([*kept, *further]), self.keywords,
+            self.type_name, title, ":".join([*kept, *further]), keywords,
             job=job, dataset=data.name, analysis=data.analysis,
         )  # fmt: skip
 
