@@ -184,6 +184,10 @@ def test_what_booking_refuses(example):
         factory.BookMethod(loader, TMVA.Types.kPDERS, "PDERS")
     with pytest.raises(SettingError, match="a DataLoader is needed"):
         factory.BookMethod(TMVA.Types.kBDT, "BDT", "")
+    with pytest.raises(AttributeError, match=r"It is of the DataLoader: .*\.AddVariable"):
+        factory.AddVariable("x", "F")
+    with pytest.raises(AttributeError, match=r"no attribute 'AddVariabel'$"):
+        factory.AddVariabel("x", "F")
     factory.BookMethod(loader, "Fisher", "Fisher")
     with pytest.raises(SettingError, match="booked already"):
         factory.BookMethod(loader, "LD", "Fisher")
