@@ -214,6 +214,11 @@ def load_onnx(path: str | os.PathLike[str]) -> onnx.ModelProto:
     except onnx.checker.ValidationError as error:  # weights in a file that is not there, or elsewhere
         raise ModelFileError(f"'{path}' cannot be read: {str(error).splitlines()[0]}") from error
     except (DecodeError, ValueError, OSError) as error:
+        if path.name.endswith(".weights.xml"):
+            raise ModelFileError(
+                f"'{path}' is a weight file of TMVA: take the .onnx file beside it, or one that "
+                "hepml_root.tmva.convert (hepml-root adopt) makes of it."
+            ) from error
         raise ModelFileError(
             f"'{path}' cannot be read as an ONNX file ({type(error).__name__}): it is damaged or something "
             "else. "

@@ -121,6 +121,13 @@ class Factory:
         """Return an option, or what gConfig() says where it was not given."""
         return bool(self.options[name]) if name in self.options.given else otherwise
 
+    def __getattr__(self, name: str) -> Any:
+        """Say where a call is now that the Factory had before there were DataLoaders (ROOT 6.08)."""
+        said = f"'{type(self).__name__}' object has no attribute '{name}'"
+        if not name.startswith("_") and hasattr(DataLoader, name):
+            said += f". It is of the DataLoader: TMVA.DataLoader('dataset').{name}(…), as since ROOT 6.08."
+        raise AttributeError(said)
+
     def GetName(self) -> str:
         """Return the job's name."""
         return self.job

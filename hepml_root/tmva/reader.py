@@ -226,28 +226,32 @@ class Reader:
             return float(NOT_A_NUMBER)
         return float(self._evaluated(booked, values, aux)[0])
 
-    def EvaluateRegression(self, *arguments: Any) -> list[float]:
+    def EvaluateRegression(self, *arguments: Any) -> list[float] | float:
         """Return the values of a regression for one event, one for each target.
 
         ``EvaluateRegression(tag)``, ``EvaluateRegression(values, tag)``; with the number of a target
-        before the tag, as in TMVA, the list has this one value. See :meth:`EvaluateMVA` for the errors.
+        before the tag, as in TMVA, this one value. See :meth:`EvaluateMVA` for the errors.
         """
-        target = None
-        if len(arguments) > 1 and isinstance(arguments[0], int):
-            target, arguments = arguments[0], arguments[1:]
-        booked, values, _ = self._asked("EvaluateRegression", "Regression", arguments)
-        found = [float(value) for value in self._evaluated(booked, values, None)]
-        if target is None:
-            return found
-        if not 0 <= target < len(found):
-            raise SettingError(f"target {target}: the method has {len(found)}, counted from 0.")
-        return found[target : target + 1]
+        return self._several("EvaluateRegression", "Regression", "target", arguments)
 
-    def EvaluateMulticlass(self, *arguments: Any) -> list[float]:
-        """Return the response for each class for one event; arguments and errors as in
-        :meth:`EvaluateMVA`."""
-        booked, values, _ = self._asked("EvaluateMulticlass", "Multiclass", arguments)
-        return [float(value) for value in self._evaluated(booked, values, None)]
+    def EvaluateMulticlass(self, *arguments: Any) -> list[float] | float:
+        """Return the response for each class for one event, or with the number of a class before the tag that
+        of this class; arguments and errors as in :meth:`EvaluateRegression`."""
+        return self._several("EvaluateMulticlass", "Multiclass", "class", arguments)
+
+    def _several(
+        self, call: str, analysis: str, what: str, arguments: tuple[Any, ...]
+    ) -> list[float] | float:
+        which = None
+        if len(arguments) > 1 and isinstance(arguments[0], (int, np.integer)):
+            which, arguments = int(arguments[0]), arguments[1:]
+        booked, values, _ = self._asked(call, analysis, arguments)
+        found = [float(value) for value in self._evaluated(booked, values, None)]
+        if which is None:
+            return found
+        if not 0 <= which < len(found):
+            raise SettingError(f"{what} {which}: the method has {len(found)}, counted from 0.")
+        return found[which]
 
     def GetProba(self, *arguments: Any) -> float:
         """Return the probability that the event is signal: ``GetProba(tag[, signal fraction])``, or with the

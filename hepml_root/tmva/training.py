@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import hepml_root
 from hepml_root.data.feed_library import import_root
-from hepml_root.errors import EmptySelectionError, UnsupportedOperationError
+from hepml_root.errors import EmptySelectionError, OutputWriteError, UnsupportedOperationError
 from hepml_root.export import cpp, parity
 from hepml_root.inference.session import Session
 from hepml_root.output import writing
@@ -156,7 +156,10 @@ def write(booking: Booking, data: DataSet, fitted: Fitted) -> Files:
     weights = _weight_file(booking, data, fitted)
     path, model = weights.path, booking.folder / f"{stem}.onnx"
     own = isinstance(fitted.trained.weights, OwnGraph)
-    model.unlink(missing_ok=True)
+    try:
+        model.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputWriteError(f"cannot write '{model}': {error.strerror or error}.") from error
     write_weights(weights, path, overwrite=True)
     if isinstance(fitted.trained.weights, Cuts):
         return Files(path, None, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from booked import Trained, method
@@ -121,6 +123,19 @@ def test_likelihood_sees_each_class_with_its_own_transformation():
     found = Trained("Likelihood", "VarTransform=D:NSmooth=5", data)
     assert area(found.answers(data.test.variables), data.test) > 0.90
     assert found.method.ranking() is None
+
+
+def test_likelihood_of_integers_that_are_transformed():
+    """Decorrelated, they are no integers any more and begin anywhere: every event has a bin."""
+    data = toy()
+    kinds = tuple(replace(variable, kind="I") for variable in data.variables)
+    data = replace(data, variables=kinds)
+    found = Trained("Likelihood", "VarTransform=D:PDFInterpol=Spline0", data)
+    for both in found.weights.densities:
+        for which, one in enumerate(both):
+            weights = data.training.weights[data.training.classes == which]
+            assert one.source.contents.sum() == pytest.approx(weights.sum(), rel=1e-5)
+    assert area(found.answers(data.test.variables), data.test) > 0.85
 
 
 @pytest.mark.parametrize(

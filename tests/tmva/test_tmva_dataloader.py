@@ -256,6 +256,12 @@ def test_more_events_than_there_are():
     for options in ("nTrain_Signal=11", "nTrain_Signal=6:nTest_Signal=6"):
         with pytest.raises(SettingError, match="there are 10"):
             loader_of(columns, columns, options=options).prepared("Classification")
+    for options, asked in (
+        ("nTrain_Signal=11", "11 events for training and 0 for the test"),
+        ("nTest_Signal=12", "0 events for training and 12 for the test"),
+    ):
+        with pytest.raises(SettingError, match=asked):
+            loader_of(columns, columns, options=options).prepared("Classification")
     with pytest.raises(EmptySelectionError, match="no event for the test"):
         loader_of(columns, columns, options="nTrain_Signal=10:nTrain_Background=10:SplitMode=Block").prepared(
             "Classification"
@@ -293,6 +299,8 @@ def test_regression_and_multiclass():
     assert data.training.targets[:, 0].tolist() == [0, 2, 4, 6]
     assert data.targets[0].label == "fvalue"
     assert data.classes == ("Regression",)
+    with pytest.raises(SettingError, match="AnalysisType=Regression"):
+        loader.prepared("Classification")
     with pytest.raises(SettingError, match="AddRegressionTree"):
         loader.AddSignalTree(tree)
     several = TMVA.DataLoader("dataset")
@@ -302,6 +310,11 @@ def test_regression_and_multiclass():
     several.PrepareTrainingAndTestTree("", "SplitMode=Block:NormMode=NumEvents")
     assert several.analysis == "Multiclass"
     assert several.prepared("Multiclass").classes == ("Signal", "bg0", "bg1")
+    alone = TMVA.DataLoader("dataset")
+    alone.AddVariable("x")
+    alone.AddSignalTree(tree)
+    with pytest.raises(SettingError, match=r"there are Signal\. Add the other one with AddSignalTree"):
+        alone.prepared("Classification")
     with pytest.raises(SettingError, match="AnalysisType=Multiclass"):
         several.prepared("Classification")
 

@@ -8,7 +8,7 @@ import uproot
 
 from hepml_root import tmva as TMVA
 from hepml_root.data.shipped import shipped_file
-from hepml_root.errors import IgnoredOptionWarning, SettingError, UnsupportedOperationError
+from hepml_root.errors import IgnoredOptionWarning, OutputWriteError, SettingError, UnsupportedOperationError
 from hepml_root.evaluation.roc import auc
 from hepml_root.tmva.factory import type_name
 from hepml_root.tmva.weights.graph import Graph
@@ -184,6 +184,10 @@ def test_what_booking_refuses(example):
         factory.BookMethod(loader, TMVA.Types.kPDERS, "PDERS")
     with pytest.raises(SettingError, match="a DataLoader is needed"):
         factory.BookMethod(TMVA.Types.kBDT, "BDT", "")
+    with pytest.raises(AttributeError, match=r"It is of the DataLoader: .*\.AddVariable"):
+        factory.AddVariable("x", "F")
+    with pytest.raises(AttributeError, match=r"no attribute 'AddVariabel'$"):
+        factory.AddVariabel("x", "F")
     factory.BookMethod(loader, "Fisher", "Fisher")
     with pytest.raises(SettingError, match="booked already"):
         factory.BookMethod(loader, "LD", "Fisher")
@@ -215,6 +219,21 @@ def test_a_failure_in_training_leaves_no_file(example, tmp_path, monkeypatch):
     with pytest.raises(SettingError, match="VarTransform"):
         factory.TrainAllMethods()
     assert not list(tmp_path.rglob("*.xml"))
+
+
+def test_a_folder_that_cannot_be(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dataset").write_text("a file has this name")
+    rng = np.random.default_rng(1)
+    loader = TMVA.DataLoader("dataset")
+    loader.AddVariable("x")
+    loader.AddSignalTree({"x": rng.normal(1, 1, 50)})
+    loader.AddBackgroundTree({"x": rng.normal(-1, 1, 50)})
+    factory = TMVA.Factory("Job", "Silent")
+    factory.BookMethod(loader, "Fisher", "Fisher", "")
+    with pytest.raises(OutputWriteError, match="cannot write 'dataset/weights"):
+        factory.TrainAllMethods()
+    assert (tmp_path / "dataset").read_text() == "a file has this name"
 
 
 def test_negative_weights_are_left_out_if_asked(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from weight_files import cut, fisher, forest, leaf, network, normalize, pdf, weight_file
 
+import hepml_root as hr
 from hepml_root import tmva as TMVA
 from hepml_root.errors import ModelFileError, OutputExistsError, SettingError, ShapeError, SourceNotFoundError
 from hepml_root.tmva.weights import xml_nodes
@@ -170,6 +171,12 @@ def test_other_files(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ModelFileError, match="no well-formed XML"):
             TMVA.read_weights(path)
+
+
+def test_a_weight_file_is_no_onnx_file(tmp_path):
+    path = weight_file(tmp_path, "Fisher", fisher(1, 2, 3))
+    with pytest.raises(ModelFileError, match=r"weight file of TMVA: take the \.onnx file beside it"):
+        hr.Session(path)
 
 
 def test_a_file_of_200_megabytes(tmp_path):

@@ -131,7 +131,7 @@ def test_regression_and_classes(tmp_path):
     filled(reader, ("x", "y"), ())
     reader.BookMVA("energy", one)
     assert reader.EvaluateRegression("energy") == [2.75]
-    assert reader.EvaluateRegression(0, "energy") == [2.75]
+    assert reader.EvaluateRegression(0, "energy") == 2.75  # a number, as in TMVA
     assert reader.EvaluateRegression([1.0, 2.0], "energy") == [2.75]
     with pytest.raises(SettingError, match="target 1"):
         reader.EvaluateRegression(1, "energy")
@@ -141,6 +141,9 @@ def test_regression_and_classes(tmp_path):
     reader.BookMVA("classes", three)
     found = reader.EvaluateMulticlass("classes")
     assert found == pytest.approx(np.exp([0.5, 0.25, 0.0]) / np.exp([0.5, 0.25, 0.0]).sum(), abs=1e-6)
+    assert [reader.EvaluateMulticlass(which, "classes") for which in np.arange(3)] == found
+    with pytest.raises(SettingError, match="class 3"):
+        reader.EvaluateMulticlass(3, "classes")
     with pytest.raises(SettingError, match="call EvaluateMulticlass"):
         reader.EvaluateMVA("classes")
 

@@ -401,9 +401,13 @@ class DataLoader:
                 )
         if analysis == "Classification":
             if len(found) != 2:
+                hint = "Add the other one with AddSignalTree, AddBackgroundTree or AddTree."
+                if "Regression" in found:
+                    hint = "For a regression take AnalysisType=Regression."
+                elif len(found) > 2:
+                    hint = "Take AnalysisType=Multiclass."
                 raise SettingError(
-                    f"a classification needs events of two classes; there are {', '.join(found)}. "
-                    + ("Take AnalysisType=Multiclass." if len(found) > 2 else "")
+                    f"a classification needs events of two classes; there are {', '.join(found)}. {hint}"
                 )
             if set(found) == {"Signal", "Background"}:
                 found = {name: found[name] for name in ("Signal", "Background")}

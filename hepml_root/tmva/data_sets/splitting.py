@@ -121,7 +121,8 @@ def _divided(one: Available, either: _Rows, options: Options, shuffle: _Shuffle)
     else:
         if more > len(either) or use_training < wanted_training or use_test < wanted_test:
             raise SettingError(
-                f"class '{one.name}': {wanted_training} events for training and {wanted_test} for the test "
+                f"class '{one.name}': {max(wanted_training, 0)} events for training and "
+                f"{max(wanted_test, 0)} for the test "
                 f"were asked for; there are {there} ({len(one.training)} for training only, "
                 f"{len(one.test)} for the test only)."
             )

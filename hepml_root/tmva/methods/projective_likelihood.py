@@ -115,7 +115,8 @@ TransformOutput spreads a response that crowds at 0 and 1."""
         if not low < high:
             raise error(f"it is {low:g} in all training events.")
         if data.variables[i].kind == "I":
-            low, high = round(low), round(high + 1)
+            # Transformed ones are no integers any more: the first bin begins below all of them.
+            low, high = np.floor(low), round(high + 1)
             bins = int(high - low)
         else:
             bins = self._bins(i, suffix, smallest, method == "KDE", error)
