@@ -176,6 +176,10 @@ class Factory:
             # As in TMVA, whose own tutorials book Fisher for several classes.
             self._console.warning(f"{title}: {name} does not do {_ANALYSES[analysis]}; it is not booked.")
             return None
+        if not str(title).strip() or set(str(title)) & set("/\\:"):
+            raise SettingError(
+                f"the title '{title}' cannot be the name of a file: leave out / \\ and :, and do not leave it empty."
+            )
         booked = self._book(loader, name, str(title), options, keywords)
         own = self._methods.setdefault(loader.name, {})
         if str(title) in own:

@@ -171,16 +171,17 @@ def test_weights_and_cuts_of_trees_and_classes():
     [("None", 0.5, 0.5), ("NumEvents", 1.0, 1.0), ("EqualNumEvents", 1.0, 0.5)],
 )
 def test_norm_modes(mode, signal, background):
-    """4 signal and 8 background events of weight 0.5 are for training; the test has the same factors."""
+    """4 signal and 8 background events of weight 0.5 are for training; those of the test stay what they are."""
     columns = arrays(8), arrays(16)
     loader = loader_of(
         *columns, options=f"SplitMode=Block:NormMode={mode}:nTrain_Signal=4:nTrain_Background=8"
     )
     loader.SetWeightExpression("w")
     data = loader.prepared("Classification")
-    for sample in (data.training, data.test):
-        assert sample.weights[sample.classes == 0] == pytest.approx(signal)
-        assert sample.weights[sample.classes == 1] == pytest.approx(background)
+    training = data.training
+    assert training.weights[training.classes == 0] == pytest.approx(signal)
+    assert training.weights[training.classes == 1] == pytest.approx(background)
+    assert data.test.weights == pytest.approx(0.5)
 
 
 def test_normalisation_needs_positive_sums():

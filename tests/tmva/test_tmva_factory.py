@@ -188,6 +188,8 @@ def test_what_booking_refuses(example):
         factory.AddVariable("x", "F")
     with pytest.raises(AttributeError, match=r"no attribute 'AddVariabel'$"):
         factory.AddVariabel("x", "F")
+    with pytest.raises(SettingError, match="the title 'My Fisher/2' cannot be the name of a file"):
+        factory.BookMethod(loader, "Fisher", "My Fisher/2")
     factory.BookMethod(loader, "Fisher", "Fisher")
     with pytest.raises(SettingError, match="booked already"):
         factory.BookMethod(loader, "LD", "Fisher")

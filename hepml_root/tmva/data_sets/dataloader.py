@@ -360,7 +360,9 @@ class DataLoader:
             pool.weights[order_training.rows[order_training.classes == i]] for i, pool in enumerate(pools)
         ]
         factors = normalisation(options["NormMode"], weights, list(classes))
-        training, test = (self._sample(pools, order, factors) for order in (order_training, order_test))
+        # As in TMVA, weights of test events stay what they are.
+        training = self._sample(pools, order_training, factors)
+        test = self._sample(pools, order_test, [1.0] * len(pools))
         for number, name in enumerate(classes):
             for what, sample in (("training", training), ("testing", test)):
                 chosen = sample.weights[sample.classes == number]

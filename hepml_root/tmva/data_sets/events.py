@@ -22,7 +22,8 @@ class Sample:
     classes
         ``(events,)``: index of the class; zeros of a regression.
     weights
-        ``(events,)``: weight of the tree times that of the event, renormalised as NormMode says.
+        ``(events,)``: weight of the tree times that of the event; in training renormalised as
+        NormMode says.
     """
 
     variables: NDArray[np.float32]

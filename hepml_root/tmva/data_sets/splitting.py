@@ -187,7 +187,7 @@ def _mixed(rows: Sequence[_Rows], mode: str, shuffle: _Shuffle) -> Order:
 
 
 def normalisation(mode: str, weights: Sequence[NDArray[np.float64]], names: Sequence[str]) -> list[float]:
-    """Return the factor of each class for the weights of its events, in training and test.
+    """Return the factor of each class for the weights of its training events.
 
     Arguments
     ---------
