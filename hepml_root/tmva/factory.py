@@ -178,7 +178,7 @@ class Factory:
             return None
         if not str(title).strip() or set(str(title)) & set("/\\:"):
             raise SettingError(
-                f"the title '{title}' cannot be the name of a file: leave out / \\ and :, and do not leave it empty."
+                f"the title '{title}' cannot be the name of a file: it is empty, or has / \\ or : in it."
             )
         booked = self._book(loader, name, str(title), options, keywords)
         own = self._methods.setdefault(loader.name, {})

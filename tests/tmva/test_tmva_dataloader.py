@@ -171,7 +171,7 @@ def test_weights_and_cuts_of_trees_and_classes():
     [("None", 0.5, 0.5), ("NumEvents", 1.0, 1.0), ("EqualNumEvents", 1.0, 0.5)],
 )
 def test_norm_modes(mode, signal, background):
-    """4 signal and 8 background events of weight 0.5 are for training; those of the test stay what they are."""
+    """4 signal and 8 background events of weight 0.5 are for training; the test keeps its weights."""
     columns = arrays(8), arrays(16)
     loader = loader_of(
         *columns, options=f"SplitMode=Block:NormMode={mode}:nTrain_Signal=4:nTrain_Background=8"
