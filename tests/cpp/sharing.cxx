@@ -105,8 +105,8 @@ template <class Network, class Session> void check(const char* name, int repeats
          }));
    }
 
-   // There is a room for each call that runs at the same time, and rooms are kept. On a busy machine no two of
-   // the calls above may have met: then the second room is made here, once. Nothing else is allocated.
+   // There is a room for each call that runs at the same time, and rooms are kept. On a busy machine no two
+   // of the calls above may have met: then the second room is made here, once. Nothing else is allocated.
    std::vector<float> y(events * values), other(events * values);
    const auto loop = [&](std::vector<float>& to) {
       for (int repeat = 0; repeat < 2 * repeats; ++repeat)
