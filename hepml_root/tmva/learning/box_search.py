@@ -11,25 +11,16 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import threading
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import hepml_root
-from hepml_root.data.feed_library import address_of, compile_library, import_root
-from hepml_root.errors import HepmlError, SlowerWarning
+from hepml_root.tmva.learning.compiled import compiled_function
 from hepml_root.tmva.weights.cuts import Cuts
 
 BOTH, ONLY_ABOVE, ONLY_BELOW = 0, 1, 2  # x > low and x ≤ high; x > low; x ≤ high
-_HEADERS = Path(hepml_root.__file__).parent / "include"
-_FOLDER = _HEADERS / "hepml_root" / "tmva"
-_NAME = "hepml_search_boxes"
-_lock = threading.Lock()
 _pointer = ctypes.c_void_p
 _SEARCH = ctypes.CFUNCTYPE(
     None,
@@ -90,19 +81,4 @@ def search_boxes(
 
 @functools.cache
 def _function() -> Any:
-    name = "box_search_library.hxx"
-    with _lock:
-        path, problem = compile_library("boxes", _FOLDER / name, [_FOLDER / name, _FOLDER / "box_search.hxx"])
-    if path is not None:
-        return _SEARCH(ctypes.cast(getattr(ctypes.CDLL(str(path)), _NAME), _pointer).value)  # type: ignore[arg-type]
-    warnings.warn(
-        f"cuts are searched in ROOT's interpreter, several times slower than compiled: {problem}. Install "
-        "g++, or set CXX to a C++ compiler.",
-        SlowerWarning,
-        stacklevel=4,
-    )
-    root = import_root()
-    root.gInterpreter.AddIncludePath(str(_HEADERS))
-    if not root.gInterpreter.Declare(f'#include "hepml_root/tmva/{name}"'):
-        raise HepmlError(f"ROOT's interpreter cannot take '{_FOLDER / name}'; see the lines above.")
-    return _SEARCH(address_of(_NAME))
+    return compiled_function("boxes", "box_search", "hepml_search_boxes", _SEARCH, "cuts are searched")

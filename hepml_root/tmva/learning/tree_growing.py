@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import threading
-import warnings
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import hepml_root
-from hepml_root.data.feed_library import address_of, compile_library, import_root
-from hepml_root.errors import HepmlError, SlowerWarning
+from hepml_root.tmva.learning.compiled import compiled_function
 from hepml_root.tmva.weights.trees import Tree
 
 # In the order of the numbers of the header.
@@ -29,10 +24,6 @@ SEPARATIONS = (
     *("CrossEntropy", "GiniIndex", "GiniIndexWithLaplace", "MisClassificationError", "SDivSqrtSPlusB"),
     "RegressionVariance",
 )
-_HEADERS = Path(hepml_root.__file__).parent / "include"
-_FOLDER = _HEADERS / "hepml_root" / "tmva"
-_NAME = "hepml_grow_tree"
-_lock = threading.Lock()
 _pointer = ctypes.c_void_p
 _GROW = ctypes.CFUNCTYPE(
     ctypes.c_int,
@@ -196,21 +187,4 @@ class Forester:
 
 @functools.cache
 def _function() -> Any:
-    with _lock:
-        name = "decision_tree_library.hxx"
-        path, problem = compile_library(
-            "trees", _FOLDER / name, [_FOLDER / name, _FOLDER / "decision_tree.hxx"]
-        )
-    if path is not None:
-        return _GROW(ctypes.cast(getattr(ctypes.CDLL(str(path)), _NAME), _pointer).value)  # type: ignore[arg-type]
-    warnings.warn(
-        f"trees are grown in ROOT's interpreter, several times slower than compiled: {problem}. Install g++, "
-        "or set CXX to a C++ compiler.",
-        SlowerWarning,
-        stacklevel=4,
-    )
-    root = import_root()
-    root.gInterpreter.AddIncludePath(str(_HEADERS))
-    if not root.gInterpreter.Declare(f'#include "hepml_root/tmva/{name}"'):
-        raise HepmlError(f"ROOT's interpreter cannot take '{_FOLDER / name}'; see the lines above.")
-    return _GROW(address_of(_NAME))
+    return compiled_function("trees", "decision_tree", "hepml_grow_tree", _GROW, "trees are grown")

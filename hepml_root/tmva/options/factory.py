@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from hepml_root.tmva.options.declaration import Option
 
+_V = "Take V or Silent."
 _LEVELS = ("Debug", "Verbose", "Info", "Warning", "Error", "Fatal")
 
 FACTORY = (
     Option("V", False, "Say more."),
-    Option("VerboseLevel", "Info", "How much is said.", _LEVELS),
+    Option("VerboseLevel", "Info", "How much is said.", _LEVELS, honoured=False, instead=_V),
     Option("Color", False, "Use colours of the terminal."),
     Option(
         "Transformations", "I", "Transformations of the variables that the output file shows: I;D;P;U;G,D."
@@ -18,7 +19,7 @@ FACTORY = (
     Option("Correlations", False, "Print correlations of the methods, and how often they agree."),
     Option("ROC", True, "Print the tables of ROC areas and efficiencies."),
     Option("Silent", False, "Say nothing but warnings."),
-    Option("DrawProgressBar", True, "Draw progress bars."),
+    Option("DrawProgressBar", True, "Draw progress bars.", honoured=False),
     Option(
         "ModelPersistence",
         True,
@@ -33,7 +34,7 @@ FACTORY = (
 
 READER = (
     Option("V", False, "Say more."),
-    Option("VerboseLevel", "Info", "How much is said.", _LEVELS),
+    Option("VerboseLevel", "Info", "How much is said.", _LEVELS, honoured=False, instead=_V),
     Option("Color", True, "Use colours of the terminal."),
     Option("Silent", False, "Say nothing but warnings."),
     Option(
@@ -68,8 +69,14 @@ def split_options(classes: Sequence[str]) -> tuple[Option, ...]:
             "ScaleWithPreselEff", False, "Scale numbers of events that are asked for by what the cuts leave."
         ),
         Option("V", False, "Say more."),
-        Option("VerboseLevel", "Info", "How much is said.", _LEVELS),
-        Option("Correlations", True, "Print the correlations of the variables."),
+        Option("VerboseLevel", "Info", "How much is said.", _LEVELS, honoured=False, instead=_V),
+        Option(
+            "Correlations",
+            True,
+            "Print the correlations of the variables.",
+            honoured=False,
+            instead="They are in the output file.",
+        ),
         Option(
             "CalcCorrelations",
             True,

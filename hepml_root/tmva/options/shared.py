@@ -11,6 +11,8 @@ SHARED = (
         "Default",
         "How much is said.",
         ("Default", "Debug", "Verbose", "Info", "Warning", "Error", "Fatal"),
+        honoured=False,
+        instead="Take V of the Factory, or Silent.",
     ),
     Option(
         "VarTransform",
