@@ -1,4 +1,4 @@
-"""The compiled part of learning: built by the compiler of the machine into the cache, or by the interpreter."""
+"""The compiled part of learning: built by the machine's compiler into the cache, or interpreted by ROOT."""
 
 from __future__ import annotations
 
